@@ -1,0 +1,1527 @@
+/*
+ * rtfinalize: shuts a language runtime down inside a process that still has threads, locks, buffered
+ * output and in-flight I/O.
+ *
+ * Generated from src/capi by cbindgen: change it there, then run `make header`.
+ *
+ * Conventions. Every function may be called from any thread at any time, during and after
+ * finalization, from inside callbacks and static destructors; what does not fit gets an error, not a
+ * crash. "Thread" and "Stage" say where a call does its work. Times are microseconds; negative is
+ * for ever. A NULL rt_runtime is the process's default runtime. Names are copied. Handles are opaque
+ * numbers: a stale one is told from a live one. Memory of the host's may be freed only after every
+ * call on it has returned. Structs that start with struct_size grow: set it to sizeof the struct.
+ */
+#ifndef RTFINALIZE_H
+#define RTFINALIZE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* The version this header belongs to; rt_version() tells the library's. */
+#define RT_VERSION_MAJOR 0
+#define RT_VERSION_MINOR 1
+#define RT_VERSION_PATCH 0
+#define RT_VERSION ((RT_VERSION_MAJOR << 16) | (RT_VERSION_MINOR << 8) | RT_VERSION_PATCH)
+#define RT_VERSION_STRING "0.1.0"
+#if !defined(_WIN32) && !defined(RT_NO_PTHREAD)
+#include <pthread.h>
+#endif
+
+
+/**
+ * Done.
+ */
+#define RT_OK 0
+
+/**
+ * A lock was taken over from an owner that will never run again: check what it protects.
+ */
+#define RT_RECOVERED 1
+
+/**
+ * Memory the kernel may still write to was kept open and allocated, on purpose.
+ */
+#define RT_LEAKED 2
+
+/**
+ * Returned by a handler: it did some work, so the passes before `children` go round again.
+ */
+#define RT_AGAIN 3
+
+/**
+ * An argument has a value the call cannot use.
+ */
+#define RT_ERR_INVALID (-1)
+
+/**
+ * A pointer that must be given is NULL.
+ */
+#define RT_ERR_NULL (-2)
+
+/**
+ * The handle was never issued, or is closed already.
+ */
+#define RT_ERR_HANDLE (-3)
+
+/**
+ * `struct_size` fits no version of the struct, or a newer one with fields set that this library
+ * does not know.
+ */
+#define RT_ERR_STRUCT_SIZE (-4)
+
+/**
+ * A name is not UTF-8.
+ */
+#define RT_ERR_UTF8 (-5)
+
+/**
+ * A size is zero where it must not be, or larger than an object can be.
+ */
+#define RT_ERR_SIZE (-6)
+
+/**
+ * Out of memory; nothing was changed.
+ */
+#define RT_ERR_NO_MEMORY (-7)
+
+/**
+ * Nothing of that identity is registered: it ran, or was removed, already.
+ */
+#define RT_ERR_NOT_FOUND (-8)
+
+/**
+ * This platform does not have the operation.
+ */
+#define RT_ERR_UNSUPPORTED (-9)
+
+/**
+ * The time given ran out.
+ */
+#define RT_ERR_TIMEOUT (-20)
+
+/**
+ * This thread holds the lock already, or is inside an operation on the writer: a signal handler, or
+ * a callback of that same writer.
+ */
+#define RT_ERR_REENTRANT (-21)
+
+/**
+ * Finalizing, and the lock's owner is alive but did not let go within the grace: stuck in a system
+ * call, say. Do not touch or free what the lock protects.
+ */
+#define RT_ERR_OWNER_BLOCKED (-22)
+
+/**
+ * This thread does not hold the lock.
+ */
+#define RT_ERR_NOT_OWNER (-23)
+
+/**
+ * The runtime is finalizing or finalized.
+ */
+#define RT_ERR_FINALIZING (-30)
+
+/**
+ * Finalize was called from inside a callback.
+ */
+#define RT_ERR_IN_CALLBACK (-31)
+
+/**
+ * The thread is not attached to the runtime.
+ */
+#define RT_ERR_NOT_ATTACHED (-32)
+
+/**
+ * The thread is attached to the runtime already.
+ */
+#define RT_ERR_ALREADY_ATTACHED (-33)
+
+/**
+ * The handle belongs to another thread.
+ */
+#define RT_ERR_WRONG_THREAD (-34)
+
+/**
+ * The call does not fit the object's present state.
+ */
+#define RT_ERR_STATE (-35)
+
+/**
+ * The thread shall end, for its policy is `RT_POLICY_EXIT`. The header's inline forms do it.
+ */
+#define RT_ERR_EXIT_THREAD (-36)
+
+/**
+ * The thread is past its own end: its last exit hooks have run.
+ */
+#define RT_ERR_THREAD_EXITING (-37)
+
+/**
+ * The system refused the operation; the last error's text has its reason.
+ */
+#define RT_ERR_IO (-50)
+
+/**
+ * The descriptor is closed, or not open for this.
+ */
+#define RT_ERR_BAD_DESCRIPTOR (-51)
+
+/**
+ * The kernel still works on the operation.
+ */
+#define RT_ERR_IN_FLIGHT (-52)
+
+/**
+ * It cannot be done now without waiting.
+ */
+#define RT_ERR_WOULD_BLOCK (-53)
+
+/**
+ * A callback failed.
+ */
+#define RT_ERR_CALLBACK (-60)
+
+/**
+ * Finalized, but data could not be flushed, a phase failed or a deadline passed.
+ */
+#define RT_ERR_INCOMPLETE (-61)
+
+/**
+ * Called from inside `dealloc`, where only C data may be touched.
+ */
+#define RT_ERR_IN_DEALLOC (-62)
+
+/**
+ * A defect inside the library, contained. Please report it with the last error's text.
+ */
+#define RT_ERR_INTERNAL (-99)
+
+/**
+ * The runtime runs: everything is allowed.
+ */
+#define RT_STATE_RUNNING 0
+
+/**
+ * Finalization has begun; threads still run, attach and register.
+ */
+#define RT_STATE_PRE_FINALIZING 1
+
+/**
+ * The point of no return is passed: only the finalizing thread gets in.
+ */
+#define RT_STATE_FINALIZING 2
+
+/**
+ * Finalized.
+ */
+#define RT_STATE_FINALIZED 3
+
+/**
+ * Wait for open guards. Repeats.
+ */
+#define RT_PHASE_GUARDS 1
+
+/**
+ * Wait for non-daemon threads to detach. Repeats.
+ */
+#define RT_PHASE_THREADS 2
+
+/**
+ * Drain pending calls. Repeats.
+ */
+#define RT_PHASE_PENDING 3
+
+/**
+ * Run at-exit callbacks, last in first out. Repeats.
+ */
+#define RT_PHASE_ATEXIT 4
+
+/**
+ * Finalize child runtimes.
+ */
+#define RT_PHASE_CHILDREN 5
+
+/**
+ * Flush writers while everything still works.
+ */
+#define RT_PHASE_FLUSH_EARLY 6
+
+/**
+ * The point of no return: stop the other threads.
+ */
+#define RT_PHASE_FREEZE 7
+
+/**
+ * Flush again, now that nobody can add a byte, with lock recovery.
+ */
+#define RT_PHASE_FLUSH_FROZEN 8
+
+/**
+ * The host clears its state: modules, the collector.
+ */
+#define RT_PHASE_FINALIZE 9
+
+/**
+ * Flush what the finalizers wrote.
+ */
+#define RT_PHASE_FLUSH_LATE 10
+
+/**
+ * Deallocate: C data only.
+ */
+#define RT_PHASE_DEALLOC 11
+
+/**
+ * Cancel in-flight operations, or leak them.
+ */
+#define RT_PHASE_OVERLAPPED 12
+
+/**
+ * Reclaim the states of threads that have exited or can never run.
+ */
+#define RT_PHASE_RECLAIM 13
+
+/**
+ * Low-level exit functions, last in first out.
+ */
+#define RT_PHASE_EXIT_FUNCTIONS 14
+
+/**
+ * A thread that comes too late is parked for good; its stack stays, nothing is unwound. The default.
+ */
+#define RT_POLICY_HANG 1
+
+/**
+ * A thread that comes too late gets `RT_ERR_FINALIZING`. Best for native code.
+ */
+#define RT_POLICY_ERROR 2
+
+/**
+ * A thread that comes too late ends: the calls return `RT_ERR_EXIT_THREAD`, and their inline forms
+ * (`rt_thread_enter_or_exit`, `rt_thread_checkpoint_or_exit`) call `pthread_exit` in the host's frame.
+ */
+#define RT_POLICY_EXIT 3
+
+/**
+ * Flush after each record that contains a newline.
+ */
+#define RT_WRITER_LINE_BUFFERED 1
+
+/**
+ * Close the descriptor with the writer.
+ */
+#define RT_WRITER_OWNS_FD 2
+
+/**
+ * For a person: a table with a bar per phase, then what needs attention.
+ */
+#define RT_REPORT_TEXT 1
+
+/**
+ * For a program: one JSON object.
+ */
+#define RT_REPORT_JSON 2
+
+/**
+ * A Chrome trace, for Perfetto or speedscope.
+ */
+#define RT_REPORT_TRACE 3
+
+/**
+ * An in-flight operation with its buffers.
+ */
+#define RT_LEAK_OVERLAPPED 1
+
+/**
+ * A writer's buffer.
+ */
+#define RT_LEAK_WRITER 2
+
+/**
+ * A thread's host state.
+ */
+#define RT_LEAK_THREAD_STATE 3
+
+/**
+ * The account of one finalization.
+ */
+typedef struct rt_report rt_report;
+
+/**
+ * A runtime. NULL stands for the process's default runtime wherever one is taken.
+ */
+typedef struct rt_runtime rt_runtime;
+
+/**
+ * A thread's attachment to a runtime. It belongs to the thread that attached: only that thread may
+ * use it.
+ */
+typedef struct rt_thread rt_thread;
+
+/**
+ * A buffered writer over a descriptor or callbacks.
+ */
+typedef struct rt_writer rt_writer;
+
+/**
+ * The answer of a call: 0 is success, positive a success worth knowing, negative an error.
+ */
+typedef int32_t rt_status;
+
+/**
+ * Settings for one finalization. Zero in a field takes the default; so `{ .struct_size = sizeof options }`
+ * is a good start.
+ */
+typedef struct rt_finalize_options {
+    /**
+     * `sizeof(rt_finalize_options)`.
+     */
+    size_t struct_size;
+    /**
+     * The time all phases together may take, in microseconds. Negative, and the default: for ever,
+     * which holds for the phases before the freeze only. The library's own waits end by then; a
+     * host's callback is never interrupted.
+     */
+    int64_t deadline_us;
+    /**
+     * The time the finalizing thread gives, in all, to owners of held locks and to destinations
+     * without room, in microseconds. Default 1 s. Must not be negative.
+     */
+    int64_t grace_us;
+    /**
+     * How long a wait without a deadline stays silent before a line on stderr names what it waits
+     * for, in microseconds. Default 5 s; negative: for ever.
+     */
+    int64_t notice_us;
+    /**
+     * How long a second thread that calls finalize waits for the first, in microseconds. Default
+     * 10 s. Must not be negative.
+     */
+    int64_t join_us;
+    /**
+     * How often the passes before `children` may go round. Default 1000.
+     */
+    uint32_t max_passes;
+    /**
+     * Must be 0.
+     */
+    uint32_t reserved;
+} rt_finalize_options;
+
+/**
+ * What a host registers to be called: `arg` is what it registered with it. A negative answer counts
+ * as a failure, which is reported; any other is success.
+ *
+ * It is called with no lock of the library held. It may call any function of the library except
+ * one that finalizes its own runtime. It may end its thread: the library finishes its work and then
+ * the thread ends. It must not throw a C++ exception (the process ends with a message) nor
+ * `longjmp` out.
+ */
+typedef int (*rt_callback)(void *arg);
+
+/**
+ * How a thread attaches. Zero in a field is the default.
+ */
+typedef struct rt_thread_options {
+    /**
+     * `sizeof(rt_thread_options)`.
+     */
+    size_t struct_size;
+    /**
+     * The name reports use, copied; NULL for none.
+     */
+    const char *name;
+    /**
+     * Not 0: a daemon, which finalization does not wait for.
+     */
+    uint32_t daemon;
+    /**
+     * One of `RT_POLICY_*`; 0 is `RT_POLICY_HANG`.
+     */
+    uint32_t policy;
+    /**
+     * Frees the host's own state for the thread; may be NULL. Called once with `state`: by
+     * `rt_thread_detach`, or by the finalizing thread in the `reclaim` phase if the thread has
+     * detached late, exited, or can never run again. Otherwise never: the state is leaked on purpose
+     * and stands in the report.
+     */
+    rt_callback delete_state;
+    /**
+     * Passed to `delete_state`.
+     */
+    void *state;
+} rt_thread_options;
+
+/**
+ * The lock of a buffered reader or writer: 16 bytes of the host's, wherever the host wants them.
+ *
+ * All zeroes is a free lock that follows the default runtime; `RT_BUFFERED_LOCK_INIT` is that. It may
+ * be moved or freed while nobody holds it or is inside a call on it; what a thread wrote under it is
+ * seen by whoever takes it next. There is nothing to destroy. The fields are the library's.
+ *
+ * CPython: `lock` and `owner` of `buffered` in `Modules/_io/bufferedio.c`.
+ */
+typedef struct rt_buffered_lock {
+    /**
+     * The owner, and whether somebody waits.
+     */
+    uint64_t rt_word;
+    /**
+     * The runtime it follows.
+     */
+    uint32_t rt_runtime;
+    /**
+     * What the kernel took of the owner's raw write.
+     */
+    uint32_t rt_progress;
+} rt_buffered_lock;
+
+/**
+ * How a writer is made. Zero in a field is the default.
+ */
+typedef struct rt_writer_options {
+    /**
+     * `sizeof(rt_writer_options)`.
+     */
+    size_t struct_size;
+    /**
+     * The name reports use, copied; NULL for `writer`.
+     */
+    const char *name;
+    /**
+     * The size of the buffer in bytes; 0 is 128 KiB.
+     */
+    size_t capacity;
+    /**
+     * `RT_WRITER_*`, or-ed.
+     */
+    uint32_t flags;
+    /**
+     * Must be 0.
+     */
+    uint32_t reserved;
+} rt_writer_options;
+
+/**
+ * Takes up to `len` bytes at `data`, which stay the library's: returns how many it took, or a negative
+ * `errno` if none; `-EAGAIN` and 0 mean that there is no room now.
+ *
+ * Called with the writer's lock held. A callback in which the thread can be parked (it leaves and
+ * enters the runtime) calls `rt_writer_publish_progress` with what was taken before it enters.
+ */
+typedef int64_t (*rt_write_callback)(void *arg, const void *data, size_t len);
+
+/**
+ * Waits up to `timeout_us` microseconds (negative: for ever) until there may be room: returns 0 then,
+ * 1 after the time-out, negative if it failed. Called without the writer's lock.
+ */
+typedef int (*rt_wait_callback)(void *arg, int64_t timeout_us);
+
+/**
+ * A host's own destination.
+ */
+typedef struct rt_writer_callbacks {
+    /**
+     * `sizeof(rt_writer_callbacks)`.
+     */
+    size_t struct_size;
+    /**
+     * Takes bytes. Must be given.
+     */
+    rt_write_callback write;
+    /**
+     * Waits for room. Without it a full destination makes `rt_writer_write` return
+     * `RT_ERR_WOULD_BLOCK`.
+     */
+    rt_wait_callback wait;
+    /**
+     * Called once when the writer is closed or abandoned; may be NULL. Negative is an `errno`.
+     */
+    rt_callback close;
+    /**
+     * Passed to all of them; stays the host's.
+     */
+    void *arg;
+} rt_writer_callbacks;
+
+/**
+ * What became of a writer's bytes. `accepted == written + unwritten + in_flight`.
+ */
+typedef struct rt_writer_account {
+    /**
+     * `sizeof(rt_writer_account)`.
+     */
+    size_t struct_size;
+    /**
+     * Bytes of the records whose write succeeded.
+     */
+    uint64_t accepted;
+    /**
+     * Bytes the destination took.
+     */
+    uint64_t written;
+    /**
+     * Bytes still in the buffer.
+     */
+    uint64_t unwritten;
+    /**
+     * Bytes in a raw write that has not returned: they may or may not arrive.
+     */
+    uint64_t in_flight;
+    /**
+     * Bytes found in the buffer when the lock was taken over from an owner that will never run.
+     */
+    uint64_t recovered;
+} rt_writer_account;
+
+/**
+ * The numbers of a report.
+ */
+typedef struct rt_report_summary {
+    /**
+     * `sizeof(rt_report_summary)`.
+     */
+    size_t struct_size;
+    /**
+     * `RT_OK` or `RT_ERR_INCOMPLETE`.
+     */
+    rt_status status;
+    /**
+     * How often the passes before `children` went round.
+     */
+    uint32_t passes;
+    /**
+     * How long it took, in microseconds.
+     */
+    uint64_t total_us;
+    /**
+     * Bytes that certainly did not arrive, over all destinations.
+     */
+    uint64_t unwritten;
+    /**
+     * Bytes in raw writes that have not returned: they may or may not arrive.
+     */
+    uint64_t in_flight;
+    /**
+     * Bytes taken over from owners that will never run again.
+     */
+    uint64_t recovered;
+    /**
+     * How many destinations `rt_report_get_destination` knows.
+     */
+    uint64_t destinations;
+    /**
+     * How many deliberate leaks `rt_report_get_leak` knows.
+     */
+    uint64_t leaks;
+    /**
+     * How many callbacks and handlers failed.
+     */
+    uint64_t failures;
+    /**
+     * How many threads still ran inside after the freeze.
+     */
+    uint64_t runaways;
+    /**
+     * How many threads ended without detaching.
+     */
+    uint64_t undetached;
+    /**
+     * How many calls were refused for coming too late.
+     */
+    uint64_t late_calls;
+    /**
+     * 1 if the runtime can be initialised again without risk, else 0.
+     */
+    uint32_t restartable;
+    /**
+     * 0.
+     */
+    uint32_t reserved;
+} rt_report_summary;
+
+/**
+ * What became of one writer's bytes. `accepted == written + unwritten + in_flight`.
+ */
+typedef struct rt_report_destination {
+    /**
+     * `sizeof(rt_report_destination)`.
+     */
+    size_t struct_size;
+    /**
+     * The writer's name; lives as long as the report.
+     */
+    const char *name;
+    /**
+     * Why bytes were not written, or empty; lives as long as the report.
+     */
+    const char *reason;
+    /**
+     * Bytes accepted over the writer's life.
+     */
+    uint64_t accepted;
+    /**
+     * Bytes the destination took over the writer's life.
+     */
+    uint64_t written;
+    /**
+     * Of these, bytes written by finalization.
+     */
+    uint64_t flushed;
+    /**
+     * Bytes taken over from an owner that will never run again.
+     */
+    uint64_t recovered;
+    /**
+     * Bytes that certainly did not arrive.
+     */
+    uint64_t unwritten;
+    /**
+     * Bytes in a raw write that has not returned.
+     */
+    uint64_t in_flight;
+} rt_report_destination;
+
+/**
+ * One deliberate leak.
+ */
+typedef struct rt_report_leak {
+    /**
+     * `sizeof(rt_report_leak)`.
+     */
+    size_t struct_size;
+    /**
+     * One of `RT_LEAK_*`.
+     */
+    uint32_t kind;
+    /**
+     * 0.
+     */
+    uint32_t reserved;
+    /**
+     * Whose it is; lives as long as the report.
+     */
+    const char *name;
+    /**
+     * Why it was kept; lives as long as the report.
+     */
+    const char *reason;
+    /**
+     * How much memory of the library's it keeps; 0 where only the host knows.
+     */
+    uint64_t bytes;
+} rt_report_leak;
+
+#ifdef __cplusplus
+extern "C" {
+#endif // __cplusplus
+
+/**
+ * What a status means, in a sentence fit for a log.
+ *
+ * The text is static and never NULL; a number that is no status says so.
+ *
+ * Thread: any. Stage: any, also in signal handlers.
+ *
+ * CPython: none.
+ */
+const char *rt_strerror(rt_status status);
+
+/**
+ * The text of the calling thread's last error: what went wrong, and what to do about it.
+ *
+ * Set by calls that return a negative status, left alone by all others. Never NULL, empty before the
+ * first error, at most 511 bytes of UTF-8. It belongs to the library: valid until the thread's next
+ * error, and gone with the thread.
+ *
+ * Thread: any, each has its own. Stage: any.
+ *
+ * CPython: the job of `PyErr_Occurred`, without objects.
+ */
+const char *rt_last_error(void);
+
+/**
+ * The version of the library that is loaded, as `major << 16 | minor << 8 | patch`.
+ *
+ * Compare it with `RT_VERSION`, the version of the header the host was built with: while `major` is
+ * 0, `major` and `minor` must agree; from 1 on `major` must, and the library's `minor` may be larger.
+ *
+ * Thread: any. Stage: any.
+ *
+ * CPython: `Py_Version`.
+ */
+uint32_t rt_version(void);
+
+/**
+ * The version of the library that is loaded, as text. Static, never NULL.
+ *
+ * Thread: any. Stage: any.
+ *
+ * CPython: `Py_GetVersion`.
+ */
+const char *rt_version_string(void);
+
+/**
+ * Makes a runtime that runs, beside the default one, and stores its handle in `*runtime`.
+ *
+ * `name` is copied; NULL is a name of its own. The handle is the host's: finalize the runtime, then
+ * free it with `rt_runtime_free`.
+ *
+ * Thread: any. Stage: any; whether other runtimes finalize does not matter.
+ *
+ * Returns `RT_OK`; `RT_ERR_NULL`, `RT_ERR_UTF8`, `RT_ERR_NO_MEMORY`.
+ *
+ * CPython: `Py_NewInterpreterFromConfig`.
+ */
+rt_status rt_runtime_new(const char *name, struct rt_runtime **runtime);
+
+/**
+ * Frees a runtime that was finalized, and its handle. Nothing may use the handle any more.
+ *
+ * Thread: any. Stage: after `rt_finalize` of it. Threads parked by it stay parked.
+ *
+ * Returns `RT_OK`; `RT_ERR_HANDLE`, `RT_ERR_STATE` if it is not finalized, `RT_ERR_INVALID` for NULL
+ * (the default runtime cannot be freed).
+ *
+ * CPython: the rest of `Py_EndInterpreter`.
+ */
+rt_status rt_runtime_free(struct rt_runtime *runtime);
+
+/**
+ * Starts a runtime again after it was finalized: a new life, in which nothing of the former one is
+ * registered and no thread attached. Threads and writers of the former life find it finalized.
+ *
+ * The default runtime needs no first start: it runs as soon as it is used.
+ *
+ * Thread: any. Stage: finalized.
+ *
+ * Returns `RT_OK`; `RT_ERR_HANDLE`; `RT_ERR_STATE` if the runtime is not finalized.
+ *
+ * CPython: `Py_Initialize` after `Py_FinalizeEx`.
+ */
+rt_status rt_initialize(struct rt_runtime *runtime);
+
+/**
+ * How far a runtime's life has come: one of `RT_STATE_*`, or a negative status.
+ *
+ * Thread: any. Stage: any.
+ *
+ * Returns a state; `RT_ERR_HANDLE`.
+ *
+ * CPython: `Py_IsInitialized` and `Py_IsFinalizing` in one.
+ */
+int32_t rt_runtime_state(struct rt_runtime *runtime);
+
+/**
+ * The number a runtime is known by to locks (`rt_buffered_lock_init_for`): 0 for the default one,
+ * the same in every life. A negative status if there is none.
+ *
+ * Thread: any. Stage: any.
+ *
+ * Returns a number; `RT_ERR_HANDLE`.
+ *
+ * CPython: `PyInterpreterState_GetID`.
+ */
+int64_t rt_runtime_id(struct rt_runtime *runtime);
+
+/**
+ * Sets how long the library's own waits in one phase may last, in microseconds, for this life of
+ * the runtime. Negative is for ever before the freeze; from the early flush on it is the default.
+ *
+ * Thread: any. Stage: before finalization of the runtime begins; later it has no effect.
+ *
+ * Returns `RT_OK`; `RT_ERR_HANDLE`; `RT_ERR_INVALID` if there is no such phase.
+ *
+ * CPython: none.
+ */
+rt_status rt_runtime_set_budget(struct rt_runtime *runtime, uint32_t phase, int64_t budget_us);
+
+/**
+ * 1 from the moment the default runtime starts to finalize until it is initialised again, else 0.
+ *
+ * One load; never waits. `rt_is_finalizing_inline` is the same without a call.
+ *
+ * Thread: any. Stage: any, also in signal handlers.
+ *
+ * CPython: `Py_IsFinalizing`.
+ */
+int rt_is_finalizing(void);
+
+/**
+ * Finalizes the default runtime, from the calling thread: runs all phases in their order.
+ *
+ * Waits for non-daemon threads as long as they take (`rt_finalize` sets a deadline); from the
+ * freeze on every wait is bounded. A second thread that calls it meanwhile waits for the first, at
+ * most 10 s, and gets its result. With `RTFINALIZE_REPORT=text|json|trace[:PATH]` in the environment
+ * the report is written to stderr or PATH.
+ *
+ * Thread: any, attached or not; not from inside a callback. Stage: any.
+ *
+ * Returns 0; again, 0 with nothing done; -1 if data could not be flushed, a phase failed, a deadline
+ * passed or the call was refused: `rt_last_error` says which.
+ *
+ * CPython: `Py_FinalizeEx`.
+ */
+int rt_finalize_ex(void);
+
+/**
+ * Finalizes a runtime, from the calling thread, with options and a report.
+ *
+ * `options` may be NULL: the defaults. `report` may be NULL; else `*report` is set to the account of
+ * the finalization whenever there is one, also with `RT_ERR_INCOMPLETE`, and to NULL otherwise. The
+ * report is the host's: free it with `rt_report_free`.
+ *
+ * Thread: any, attached or not; not from inside a callback. Stage: any. A second thread waits for
+ * the first and gets its result; after finalization the call does nothing and gives the report
+ * again.
+ *
+ * Returns `RT_OK`; `RT_ERR_INCOMPLETE` if data could not be flushed, a phase failed or a deadline
+ * passed: finalized all the same, and the report says what; `RT_ERR_IN_CALLBACK`; `RT_ERR_TIMEOUT`
+ * if the other thread did not end in time; `RT_ERR_HANDLE`, `RT_ERR_STRUCT_SIZE`, `RT_ERR_INVALID`
+ * (an option), `RT_ERR_NO_MEMORY` (for the report's handle), `RT_ERR_THREAD_EXITING`.
+ *
+ * CPython: `Py_FinalizeEx`, `Py_EndInterpreter`.
+ */
+rt_status rt_finalize(struct rt_runtime *runtime,
+                      const struct rt_finalize_options *options,
+                      struct rt_report **report);
+
+/**
+ * The name of a phase, as reports use it. Static; NULL if there is no such phase.
+ *
+ * Thread: any. Stage: any.
+ *
+ * CPython: none.
+ */
+const char *rt_phase_name(uint32_t phase);
+
+/**
+ * Hangs a handler on a phase of a runtime's finalization.
+ *
+ * Handlers with a negative `order` run before the phase's own work, the others after it; smaller
+ * orders first, equal ones in the order of registration. In a phase that repeats, a handler runs in
+ * every pass; it returns `RT_AGAIN` if it did something, so that another pass looks. `name` (may be
+ * NULL) is copied, for the report. `arg` stays the host's. `*id` (`id` may be NULL) is for
+ * `rt_unregister`.
+ *
+ * Thread: any. Stage: until the phase can no longer run; from inside a handler too.
+ *
+ * Returns `RT_OK`; `RT_ERR_NULL` (no callback), `RT_ERR_INVALID` (no such phase), `RT_ERR_HANDLE`,
+ * `RT_ERR_UTF8`, `RT_ERR_NO_MEMORY`, `RT_ERR_FINALIZING`.
+ *
+ * CPython: the body of `Py_FinalizeEx`, taken apart.
+ */
+rt_status rt_phase_add_handler(struct rt_runtime *runtime,
+                               uint32_t phase,
+                               int32_t order,
+                               const char *name,
+                               rt_callback callback,
+                               void *arg,
+                               uint64_t *id);
+
+/**
+ * Registers a callback for the `atexit` phase: last in, first out.
+ *
+ * One that is registered while the callbacks run is run too, next. One that fails is counted, and
+ * the rest still run. There is no limit on their number. `name` (may be NULL) is copied, for the
+ * report; `arg` stays the host's. `*id` (`id` may be NULL) is for `rt_unregister`.
+ *
+ * Thread: any. Stage: until the runtime freezes; from inside a callback too.
+ *
+ * Returns `RT_OK`; `RT_ERR_NULL` (no callback), `RT_ERR_HANDLE`, `RT_ERR_UTF8`, `RT_ERR_NO_MEMORY`,
+ * `RT_ERR_FINALIZING`.
+ *
+ * CPython: `atexit.register`, `PyUnstable_AtExit`.
+ */
+rt_status rt_atexit(struct rt_runtime *runtime,
+                    const char *name,
+                    rt_callback callback,
+                    void *arg,
+                    uint64_t *id);
+
+/**
+ * Unregisters every at-exit callback that calls `callback`, and, unless `arg` is NULL, has this
+ * `arg`. Stores how many there were in `*removed` (may be NULL).
+ *
+ * Thread: any. Stage: any; from inside a callback too, which is not stopped by unregistering it.
+ *
+ * Returns `RT_OK`, also if there was none; `RT_ERR_NULL` (no callback), `RT_ERR_HANDLE`.
+ *
+ * CPython: `atexit.unregister`.
+ */
+rt_status rt_atexit_unregister(struct rt_runtime *runtime,
+                               rt_callback callback,
+                               void *arg,
+                               size_t *removed);
+
+/**
+ * Registers a low-level exit function: the last phase runs them, last in first out, when nothing of
+ * the runtime works any more. There is no limit on their number.
+ *
+ * Arguments as for `rt_atexit`.
+ *
+ * Thread: any. Stage: until the runtime is finalized; from inside an exit function too.
+ *
+ * Returns `RT_OK`; `RT_ERR_NULL` (no callback), `RT_ERR_HANDLE`, `RT_ERR_UTF8`, `RT_ERR_NO_MEMORY`,
+ * `RT_ERR_FINALIZING`.
+ *
+ * CPython: `Py_AtExit`, without its limit of 32.
+ */
+rt_status rt_exit_function(struct rt_runtime *runtime,
+                           const char *name,
+                           rt_callback callback,
+                           void *arg,
+                           uint64_t *id);
+
+/**
+ * Asks for a call to be made by the thread that runs pending calls, or by the finalizing one.
+ *
+ * Arguments as for `rt_atexit`. First in, first out.
+ *
+ * Thread: any. Stage: until the runtime freezes. Not from signal handlers.
+ *
+ * Returns `RT_OK`; `RT_ERR_NULL` (no callback), `RT_ERR_HANDLE`, `RT_ERR_UTF8`, `RT_ERR_NO_MEMORY`,
+ * `RT_ERR_FINALIZING`.
+ *
+ * CPython: `Py_AddPendingCall`.
+ */
+rt_status rt_pending_add(struct rt_runtime *runtime,
+                         const char *name,
+                         rt_callback callback,
+                         void *arg,
+                         uint64_t *id);
+
+/**
+ * Makes the pending calls that are there now, on the calling thread, and stores how many in `*made`
+ * (may be NULL). A failed one is counted by the next finalization's report.
+ *
+ * Thread: any. Stage: any; once the runtime is frozen there are none left.
+ *
+ * Returns `RT_OK`; `RT_ERR_HANDLE`; `RT_ERR_CALLBACK` if one failed, the rest were made.
+ *
+ * CPython: `Py_MakePendingCalls`.
+ */
+rt_status rt_pending_run(struct rt_runtime *runtime, size_t *made);
+
+/**
+ * Unregisters what has this `id` in the runtime: an at-exit callback, an exit function, a pending
+ * call or a handler. It is not called any more, unless it is being called at this moment.
+ *
+ * Thread: any. Stage: any; from inside a callback too.
+ *
+ * Returns `RT_OK`; `RT_ERR_NOT_FOUND` if it ran, or was removed, already; `RT_ERR_HANDLE`.
+ *
+ * CPython: `atexit.unregister`, for one registration.
+ */
+rt_status rt_unregister(struct rt_runtime *runtime, uint64_t id);
+
+/**
+ * Attaches the calling thread to a runtime and stores its handle in `*thread`. The thread is outside
+ * then: it must enter before it touches the runtime.
+ *
+ * `options` may be NULL. The handle is gone after `rt_thread_detach`, or with the thread; a thread that
+ * exits attached is noticed and named in the report.
+ *
+ * Thread: any that is not attached to this runtime yet. Stage: until the runtime freezes.
+ *
+ * Returns `RT_OK`; `RT_ERR_NULL`, `RT_ERR_HANDLE`, `RT_ERR_STRUCT_SIZE`, `RT_ERR_UTF8`,
+ * `RT_ERR_INVALID` (no such policy), `RT_ERR_ALREADY_ATTACHED`, `RT_ERR_FINALIZING`,
+ * `RT_ERR_NO_MEMORY`, `RT_ERR_THREAD_EXITING`. After an error `delete_state` is not called.
+ *
+ * CPython: `PyThreadState_New`.
+ */
+rt_status rt_thread_attach(struct rt_runtime *runtime,
+                           const struct rt_thread_options *options,
+                           struct rt_thread **thread);
+
+/**
+ * Detaches the calling thread. The handle is gone; the host state is deleted.
+ *
+ * Late, once the runtime is frozen, the host state is left to the finalizing thread.
+ *
+ * Thread: the one that attached. Stage: any.
+ *
+ * Returns `RT_OK`; `RT_ERR_NULL`, `RT_ERR_HANDLE`, `RT_ERR_WRONG_THREAD`.
+ *
+ * CPython: `PyThreadState_Clear` and `PyThreadState_DeleteCurrent`.
+ */
+rt_status rt_thread_detach(struct rt_thread *thread);
+
+/**
+ * Goes inside the runtime: from here to `rt_thread_leave` the thread may touch it, and the freeze
+ * waits for it.
+ *
+ * Once the runtime finalizes, only the finalizing thread gets in; another one meets its policy. With
+ * `RT_POLICY_HANG` the call does not return then: the thread is parked for good, and locks it owns are
+ * taken over from it.
+ *
+ * Thread: the one that attached, outside. Stage: any.
+ *
+ * Returns `RT_OK`; by policy `RT_ERR_FINALIZING` or `RT_ERR_EXIT_THREAD`, and the thread is outside;
+ * `RT_ERR_STATE` if it is inside already; `RT_ERR_NULL`, `RT_ERR_HANDLE`, `RT_ERR_WRONG_THREAD`.
+ *
+ * CPython: `PyEval_RestoreThread`, `Py_END_ALLOW_THREADS`.
+ */
+rt_status rt_thread_enter(struct rt_thread *thread);
+
+/**
+ * Goes outside the runtime, to block or to compute without it. Never waits.
+ *
+ * Thread: the one that attached, inside. Stage: any.
+ *
+ * Returns `RT_OK`; `RT_ERR_STATE` if it is not inside; `RT_ERR_NULL`, `RT_ERR_HANDLE`,
+ * `RT_ERR_WRONG_THREAD`.
+ *
+ * CPython: `PyEval_SaveThread`, `Py_BEGIN_ALLOW_THREADS`.
+ */
+rt_status rt_thread_leave(struct rt_thread *thread);
+
+/**
+ * To be passed often by a thread that runs inside: here it can be stopped.
+ *
+ * Thread: the one that attached. Stage: any.
+ *
+ * Returns `RT_OK`; by policy as `rt_thread_enter`, and the thread is outside; `RT_ERR_NULL`,
+ * `RT_ERR_HANDLE`, `RT_ERR_WRONG_THREAD`.
+ *
+ * CPython: the eval breaker, `Py_MakePendingCalls`' check for finalization.
+ */
+rt_status rt_thread_checkpoint(struct rt_thread *thread);
+
+/**
+ * Makes a free lock that follows the default runtime, in memory of any content.
+ *
+ * `lock` must not be held, waited for, or NULL (then nothing happens).
+ *
+ * Thread: any. Stage: any.
+ *
+ * CPython: `_PyIO_..._init` of a buffered object.
+ */
+void rt_buffered_lock_init(struct rt_buffered_lock *lock);
+
+/**
+ * Makes a free lock that follows `runtime`: when that finalizes, waits for the lock are bounded.
+ *
+ * Thread: any. Stage: any.
+ *
+ * Returns `RT_OK`; `RT_ERR_NULL`, `RT_ERR_HANDLE`.
+ *
+ * CPython: as `rt_buffered_lock_init`, in a subinterpreter.
+ */
+rt_status rt_buffered_lock_init_for(struct rt_buffered_lock *lock, struct rt_runtime *runtime);
+
+/**
+ * Acquires the lock, waiting for its owner.
+ *
+ * While the lock's runtime runs, it waits as long as it takes. While that finalizes, it waits for a
+ * live owner only for the grace period (by default 1 s; the finalizing thread has one grace for all
+ * its waits), and not at all for an owner that will never run again: one that was parked, or has
+ * exited. A wait that began earlier is woken when finalization begins, and follows the new rules.
+ * Uncontended it costs one atomic read-modify-write.
+ *
+ * A waiting thread stays where it is: one inside a runtime should leave it before it may wait long.
+ *
+ * Thread: any, attached or not; in a signal handler only if the thread has used the library before.
+ * Stage: any.
+ *
+ * Returns `RT_OK`; `RT_RECOVERED` if it was taken over from an owner that will never run again: the
+ * lock is held, but what it protects may be half changed (`rt_buffered_lock_take_progress`);
+ * `RT_ERR_REENTRANT` if this thread holds it already; `RT_ERR_OWNER_BLOCKED` if, finalizing, the owner
+ * did not let go within the grace: do not touch or free what the lock protects; `RT_ERR_NULL`,
+ * `RT_ERR_THREAD_EXITING`.
+ *
+ * CPython: `ENTER_BUFFERED`, without its fatal error "could not acquire lock for ... at interpreter
+ * shutdown, possibly due to daemon threads".
+ */
+rt_status rt_buffered_lock_acquire(struct rt_buffered_lock *lock);
+
+/**
+ * Acquires the lock, waiting for its owner at most `timeout_us` microseconds: negative is for ever,
+ * 0 only tries. The bound is a bound.
+ *
+ * Otherwise as `rt_buffered_lock_acquire`.
+ *
+ * Thread: as there. Stage: any.
+ *
+ * Returns what `rt_buffered_lock_acquire` does, and `RT_ERR_TIMEOUT`.
+ *
+ * CPython: `PyThread_acquire_lock_timed`.
+ */
+rt_status rt_buffered_lock_acquire_timed(struct rt_buffered_lock *lock, int64_t timeout_us);
+
+/**
+ * Releases the lock. Uncontended it costs one atomic read-modify-write.
+ *
+ * Thread: the owner. Stage: any.
+ *
+ * Returns `RT_OK`; `RT_ERR_NOT_OWNER` if this thread does not hold it, and nothing was changed;
+ * `RT_ERR_NULL`.
+ *
+ * CPython: `LEAVE_BUFFERED`.
+ */
+rt_status rt_buffered_lock_release(struct rt_buffered_lock *lock);
+
+/**
+ * The owner says how many bytes of a raw write in progress the kernel has taken.
+ *
+ * To be called between the system call's return and the next point at which the thread can be
+ * parked (`rt_thread_enter`, `rt_thread_checkpoint`). Whoever takes the lock over reads it with
+ * `rt_buffered_lock_take_progress`, and so writes each byte once. The owner that goes on normally takes
+ * it back itself, before it accounts for the bytes.
+ *
+ * Thread: the owner. Stage: any.
+ *
+ * Returns `RT_OK`; `RT_ERR_NOT_OWNER`, `RT_ERR_NULL`.
+ *
+ * CPython: none; the count lives in a local variable there, and is lost.
+ */
+rt_status rt_buffered_lock_publish_progress(struct rt_buffered_lock *lock,
+                                            uint32_t bytes);
+
+/**
+ * Takes what was published and not taken yet: stores it in `*bytes` and leaves 0.
+ *
+ * Thread: the owner. Stage: any.
+ *
+ * Returns `RT_OK`; `RT_ERR_NOT_OWNER`, `RT_ERR_NULL`.
+ *
+ * CPython: none.
+ */
+rt_status rt_buffered_lock_take_progress(struct rt_buffered_lock *lock, uint32_t *bytes);
+
+/**
+ * Makes a buffered writer over a descriptor, registers it for the runtime's flush phases, and stores
+ * its handle in `*writer`.
+ *
+ * The descriptor stays the host's unless `RT_WRITER_OWNS_FD` is given; it must stay open as long as
+ * the writer. The handle is the host's: end it with `rt_writer_close` or `rt_writer_abandon`.
+ *
+ * Thread: any. Stage: until the runtime freezes.
+ *
+ * Returns `RT_OK`; `RT_ERR_BAD_DESCRIPTOR` (closed, or read-only), `RT_ERR_NULL`, `RT_ERR_HANDLE`,
+ * `RT_ERR_STRUCT_SIZE`, `RT_ERR_UTF8`, `RT_ERR_INVALID` (a flag), `RT_ERR_SIZE` and `RT_ERR_NO_MEMORY`
+ * (the capacity), `RT_ERR_FINALIZING`.
+ *
+ * CPython: `BufferedWriter(FileIO(fd))`.
+ */
+rt_status rt_writer_open_fd(struct rt_runtime *runtime,
+                            int fd,
+                            const struct rt_writer_options *options,
+                            struct rt_writer **writer);
+
+/**
+ * Makes a buffered writer over callbacks, which are copied. Otherwise as `rt_writer_open_fd`.
+ *
+ * Thread: any. Stage: until the runtime freezes.
+ *
+ * Returns what `rt_writer_open_fd` does; `RT_ERR_NULL` also if there is no `write`.
+ *
+ * CPython: `BufferedWriter` over a raw stream of Python's.
+ */
+rt_status rt_writer_open_callbacks(struct rt_runtime *runtime,
+                                   const struct rt_writer_callbacks *callbacks,
+                                   const struct rt_writer_options *options,
+                                   struct rt_writer **writer);
+
+/**
+ * Accepts a record of `len` bytes, whole or not at all, waiting for room as long as it takes.
+ *
+ * What is accepted is written exactly once, or counted in the report. Records of several threads do
+ * not mix. A record larger than the buffer is accepted when the buffer is empty. A wait for room holds
+ * no lock, and an attached thread is outside the runtime meanwhile (and may be parked when it comes
+ * back). `data` may be NULL if `len` is 0.
+ *
+ * A thread in this call cannot be cancelled.
+ *
+ * Thread: any, attached or not; in a signal handler not. Stage: until the runtime freezes; the
+ * finalizing thread until the end.
+ *
+ * Returns `RT_OK`. With any error nothing was accepted: `RT_ERR_FINALIZING`; `RT_ERR_EXIT_THREAD` by
+ * policy; `RT_ERR_IO` and `RT_ERR_BAD_DESCRIPTOR` if there is no room and the destination fails;
+ * `RT_ERR_WOULD_BLOCK` if callbacks cannot wait; `RT_ERR_REENTRANT` from inside a callback of the same
+ * writer; `RT_ERR_OWNER_BLOCKED` as for the lock; `RT_ERR_STATE` if it is closed; `RT_ERR_NULL`,
+ * `RT_ERR_HANDLE`, `RT_ERR_SIZE`, `RT_ERR_NO_MEMORY`.
+ *
+ * CPython: `BufferedWriter.write`.
+ */
+rt_status rt_writer_write(struct rt_writer *writer,
+                          const void *data,
+                          size_t len);
+
+/**
+ * As `rt_writer_write`, waiting at most `timeout_us` microseconds: negative is for ever, 0 does not
+ * wait.
+ *
+ * Thread: as there. Stage: as there.
+ *
+ * Returns what `rt_writer_write` does, and `RT_ERR_TIMEOUT`.
+ *
+ * CPython: none.
+ */
+rt_status rt_writer_write_timed(struct rt_writer *writer,
+                                const void *data,
+                                size_t len,
+                                int64_t timeout_us);
+
+/**
+ * Writes everything accepted before the call, waiting at most `timeout_us` microseconds: negative is
+ * for ever, 0 does not wait.
+ *
+ * Thread: as `rt_writer_write`. Stage: as there.
+ *
+ * Returns `RT_OK`. With any error the rest stays in the buffer: `RT_ERR_TIMEOUT`, `RT_ERR_IO`,
+ * `RT_ERR_BAD_DESCRIPTOR`, `RT_ERR_WOULD_BLOCK`, `RT_ERR_FINALIZING`, `RT_ERR_EXIT_THREAD`,
+ * `RT_ERR_REENTRANT`, `RT_ERR_OWNER_BLOCKED`, `RT_ERR_HANDLE`, `RT_ERR_NULL`.
+ *
+ * CPython: `BufferedWriter.flush`.
+ */
+rt_status rt_writer_flush(struct rt_writer *writer,
+                          int64_t timeout_us);
+
+/**
+ * Takes the writer's lock, so that this thread's records up to `rt_writer_unlock` stay together.
+ *
+ * Should the thread be parked or exit meanwhile, the lock is taken over from it and what it wrote is
+ * flushed. A wait for room inside keeps the lock.
+ *
+ * Thread: as `rt_writer_write`. Stage: as there.
+ *
+ * Returns `RT_OK`; `RT_ERR_REENTRANT` if it is locked by this thread already; `RT_ERR_FINALIZING`,
+ * `RT_ERR_OWNER_BLOCKED`, `RT_ERR_STATE`, `RT_ERR_HANDLE`, `RT_ERR_NULL`.
+ *
+ * CPython: none.
+ */
+rt_status rt_writer_lock(struct rt_writer *writer);
+
+/**
+ * Gives back what `rt_writer_lock` took.
+ *
+ * Thread: the one that locked. Stage: any.
+ *
+ * Returns `RT_OK`; `RT_ERR_NOT_OWNER`, `RT_ERR_STATE` from inside a callback of the writer,
+ * `RT_ERR_HANDLE`, `RT_ERR_NULL`.
+ *
+ * CPython: none.
+ */
+rt_status rt_writer_unlock(struct rt_writer *writer);
+
+/**
+ * A `write` callback says how many bytes its destination has taken, before its thread enters the
+ * runtime again and may be parked there.
+ *
+ * Thread: the one in the callback. Stage: any.
+ *
+ * Returns `RT_OK`; `RT_ERR_NOT_OWNER` outside the callback; `RT_ERR_SIZE` for more than was offered;
+ * `RT_ERR_HANDLE`, `RT_ERR_NULL`.
+ *
+ * CPython: none; see `rt_buffered_lock_publish_progress`.
+ */
+rt_status rt_writer_publish_progress(struct rt_writer *writer,
+                                     size_t bytes);
+
+/**
+ * Says what became of the writer's bytes so far. Set `account->struct_size` before the call.
+ *
+ * Thread: any. Stage: any while the handle lives; after finalization the numbers are final.
+ *
+ * Returns `RT_OK`; `RT_ERR_HANDLE`, `RT_ERR_NULL`, `RT_ERR_STRUCT_SIZE`.
+ *
+ * CPython: none.
+ */
+rt_status rt_writer_get_account(struct rt_writer *writer, struct rt_writer_account *account);
+
+/**
+ * Flushes, waiting at most `timeout_us` microseconds for room, and ends the writer: the handle is gone.
+ *
+ * After an error in flushing nothing has changed: close again, or `rt_writer_abandon`. Only if the
+ * descriptor's own `close` (or the callback) fails, the handle is gone and `RT_ERR_IO` tells of it; the
+ * bytes were written.
+ *
+ * Thread: any. Stage: any; after finalization it only ends the handle.
+ *
+ * Returns `RT_OK`; `RT_ERR_TIMEOUT`, `RT_ERR_IO`, `RT_ERR_BAD_DESCRIPTOR`, `RT_ERR_WOULD_BLOCK`,
+ * `RT_ERR_FINALIZING`, `RT_ERR_EXIT_THREAD`, `RT_ERR_REENTRANT`, `RT_ERR_OWNER_BLOCKED`, `RT_ERR_STATE`,
+ * `RT_ERR_CALLBACK`, `RT_ERR_HANDLE`, `RT_ERR_NULL`.
+ *
+ * CPython: `BufferedWriter.close`.
+ */
+rt_status rt_writer_close(struct rt_writer *writer,
+                          int64_t timeout_us);
+
+/**
+ * Ends the writer whatever is left in it, and stores how many bytes were not written in `*lost` (may be
+ * NULL). The handle is gone. If bytes were lost, the runtime's report names them.
+ *
+ * Thread: any. Stage: any.
+ *
+ * Returns `RT_OK`; `RT_ERR_OWNER_BLOCKED` or `RT_ERR_TIMEOUT` while another thread is at work in it,
+ * waited for at most one second, and the handle stays; `RT_ERR_REENTRANT`, `RT_ERR_IO` or
+ * `RT_ERR_CALLBACK` if closing the destination failed, `RT_ERR_HANDLE`, `RT_ERR_NULL`.
+ *
+ * CPython: none.
+ */
+rt_status rt_writer_abandon(struct rt_writer *writer,
+                            uint64_t *lost);
+
+/**
+ * Fills `*summary`. Set `summary->struct_size` before the call.
+ *
+ * Thread: any. Stage: any.
+ *
+ * Returns `RT_OK`; `RT_ERR_HANDLE`, `RT_ERR_NULL`, `RT_ERR_STRUCT_SIZE`.
+ *
+ * CPython: none.
+ */
+rt_status rt_report_get_summary(const struct rt_report *report, struct rt_report_summary *summary);
+
+/**
+ * How long a phase took in all its passes, in microseconds; -1 if it did not run, or a negative status
+ * below that.
+ *
+ * Thread: any. Stage: any.
+ *
+ * Returns a time, or -1; `RT_ERR_HANDLE`, `RT_ERR_NULL`.
+ *
+ * CPython: none.
+ */
+int64_t rt_report_phase_us(const struct rt_report *report,
+                           uint32_t phase);
+
+/**
+ * Fills `*destination` with the account of destination number `index`, from 0. Set
+ * `destination->struct_size` before the call.
+ *
+ * Thread: any. Stage: any.
+ *
+ * Returns `RT_OK`; `RT_ERR_NOT_FOUND` past the last; `RT_ERR_HANDLE`, `RT_ERR_NULL`,
+ * `RT_ERR_STRUCT_SIZE`.
+ *
+ * CPython: none.
+ */
+rt_status rt_report_get_destination(const struct rt_report *report,
+                                    size_t index,
+                                    struct rt_report_destination *destination);
+
+/**
+ * Fills `*leak` with entry number `index` of the ledger, from 0. Set `leak->struct_size` before the
+ * call.
+ *
+ * Thread: any. Stage: any.
+ *
+ * Returns `RT_OK`; `RT_ERR_NOT_FOUND` past the last; `RT_ERR_HANDLE`, `RT_ERR_NULL`,
+ * `RT_ERR_STRUCT_SIZE`.
+ *
+ * CPython: none.
+ */
+rt_status rt_report_get_leak(const struct rt_report *report,
+                             size_t index,
+                             struct rt_report_leak *leak);
+
+/**
+ * Renders a report into a buffer of `size` bytes, as a C string.
+ *
+ * `form` is one of `RT_REPORT_*`. `*needed` (may be NULL) gets the size of the whole, its NUL included:
+ * call with `buffer` NULL and `size` 0 to learn it. What does not fit is cut, and the buffer is a C
+ * string all the same.
+ *
+ * Thread: any. Stage: any.
+ *
+ * Returns `RT_OK`; `RT_ERR_SIZE` if it was cut; `RT_ERR_INVALID` (no such form), `RT_ERR_HANDLE`,
+ * `RT_ERR_NULL`.
+ *
+ * CPython: none.
+ */
+rt_status rt_report_format(const struct rt_report *report,
+                           uint32_t form,
+                           char *buffer,
+                           size_t size,
+                           size_t *needed);
+
+/**
+ * Writes a report to a descriptor, waiting as long as that takes; text with bars and colours if it is a
+ * terminal.
+ *
+ * `form` is one of `RT_REPORT_*`.
+ *
+ * Thread: any. Stage: any.
+ *
+ * Returns `RT_OK`; `RT_ERR_IO`; `RT_ERR_INVALID` (no such form), `RT_ERR_HANDLE`, `RT_ERR_NULL`.
+ *
+ * CPython: none.
+ */
+rt_status rt_report_write(const struct rt_report *report,
+                          uint32_t form,
+                          int fd);
+
+/**
+ * Frees a report, its handle and the names it gave out. NULL does nothing.
+ *
+ * Thread: any. Stage: any.
+ *
+ * Returns `RT_OK`; `RT_ERR_HANDLE`.
+ *
+ * CPython: none.
+ */
+rt_status rt_report_free(struct rt_report *report);
+
+#ifdef __cplusplus
+}  // extern "C"
+#endif  // __cplusplus
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* A free lock that follows the default runtime. */
+#define RT_BUFFERED_LOCK_INIT {0, 0, 0}
+
+#ifndef _WIN32
+/* What rt_is_finalizing reads. Written by the library only. */
+extern const volatile int32_t rt_finalizing_flag;
+#endif
+
+/*
+ * rt_is_finalizing as one load, without a call (on Windows it is the call).
+ *
+ * Thread: any. Stage: any, also in signal handlers.
+ */
+static inline int rt_is_finalizing_inline(void)
+{
+#ifndef _WIN32
+    return rt_finalizing_flag;
+#else
+    return rt_is_finalizing();
+#endif
+}
+
+#if !defined(_WIN32) && !defined(RT_NO_PTHREAD)
+/*
+ * rt_thread_enter for RT_POLICY_EXIT: a thread that comes too late ends here, by pthread_exit in
+ * this frame, so that what is unwound is the host's own. (Define RT_NO_PTHREAD to do without
+ * <pthread.h>.)
+ */
+static inline rt_status rt_thread_enter_or_exit(rt_thread *thread)
+{
+    rt_status status = rt_thread_enter(thread);
+    if (status == RT_ERR_EXIT_THREAD) {
+        pthread_exit(NULL);
+    }
+    return status;
+}
+
+/* rt_thread_checkpoint for RT_POLICY_EXIT, as rt_thread_enter_or_exit. */
+static inline rt_status rt_thread_checkpoint_or_exit(rt_thread *thread)
+{
+    rt_status status = rt_thread_checkpoint(thread);
+    if (status == RT_ERR_EXIT_THREAD) {
+        pthread_exit(NULL);
+    }
+    return status;
+}
+#endif
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* RTFINALIZE_H */

@@ -1,0 +1,313 @@
+//! The lock of a buffered reader or writer: one word with its owner in it.
+//!
+//! CPython's counterpart is the `lock`/`owner` pair of `Modules/_io/bufferedio.c`. There the owner
+//! is a bare number; a finalizer that finds the lock held can only wait and abort. Here the word
+//! names a thread whose fate can be asked ([`crate::owner`]), so that an owner that will never run
+//! again is seen at once and the lock is taken over from it.
+//!
+//! # The word
+//!
+//! ```text
+//!   63 ........................... 1   0
+//!   owner id, 0 when free              WAITERS: somebody may sleep on this lock
+//! ```
+//!
+//! | from            | to                     | by |
+//! |-----------------|------------------------|----|
+//! | free            | me                     | acquire, one compare-and-swap (Acquire) |
+//! | me              | free                   | release, one compare-and-swap (Release) |
+//! | owner           | owner + WAITERS        | a waiter, before it sleeps |
+//! | me + WAITERS    | free (+ WAITERS)       | release, under the queue's lock; one waiter is woken |
+//! | free + WAITERS  | me + WAITERS           | acquire, slow (Acquire) |
+//! | gone (+WAITERS) | me (+WAITERS)          | takeover (Acquire); of several takers one succeeds |
+//!
+//! WAITERS may be set with nobody asleep (one that timed out leaves it); never the reverse. The
+//! word is not touched after the store that frees it: the next owner may free the memory.
+//!
+//! A waiter that is woken looks at the word *before* it looks at the clock. Only then does it keep
+//! the promise the wake-up was made on: that the lock, if free, is taken.
+//!
+//! # Who decides how long
+//!
+//! The word knows no rules. [`World`] says what is known of an owner, and whether the lock's
+//! runtime is finalizing; every change of those bumps an epoch and wakes the waiters, who compare
+//! the epoch under the queue's lock.
+
+use crate::grace::GraceSpan;
+use crate::owner::{Fate, Owner, OwnerId};
+use crate::status::{Result, Status};
+use crate::sync::{
+    Arc, AtomicU32, AtomicU64, Deadline, Ordering, Parked, Sabotage, SpinWait, park, sabotaged,
+    wake_one,
+};
+
+const WAITERS: u64 = 1;
+const OWNER_SHIFT: u32 = 1;
+
+/// How a lock came into the caller's hands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Acquired {
+    /// It was free, or its owner released it.
+    Released,
+    /// Its owner will never run again, and was in the middle of whatever it did.
+    Recovered,
+}
+
+/// What the lock's slow path must know of the rest of the process.
+pub trait World {
+    /// The thread of this id; `None` when it has exited.
+    fn find(&self, id: OwnerId) -> Option<Arc<Owner>>;
+
+    /// How long `me` may wait for a live owner, when `runtime` is finalizing; else `None`.
+    fn grace(&self, runtime: u32, me: OwnerId) -> Option<GraceSpan>;
+
+    /// A number that changes whenever `grace` may begin to answer differently.
+    fn epoch(&self) -> u32;
+}
+
+/// The lock. At most 16 bytes, all zeroes when free, no heap.
+///
+/// It may be moved or freed when nobody holds it, waits for it or is inside a call on it. It
+/// follows the process's default runtime unless made for another.
+#[repr(C)]
+pub struct BufferedLock {
+    word: AtomicU64,
+    /// The id of the runtime it follows; 0 is the default one.
+    runtime: AtomicU32,
+    /// Bytes of the owner's raw write that the kernel took and the buffer does not account for yet.
+    progress: AtomicU32,
+}
+
+impl BufferedLock {
+    /// A free lock that follows the default runtime.
+    #[cfg(not(loom))]
+    pub const fn new() -> BufferedLock {
+        BufferedLock::following(0)
+    }
+
+    /// A free lock that follows the runtime of this id.
+    #[cfg(not(loom))]
+    pub const fn following(runtime: u32) -> BufferedLock {
+        BufferedLock {
+            word: AtomicU64::new(0),
+            runtime: AtomicU32::new(runtime),
+            progress: AtomicU32::new(0),
+        }
+    }
+
+    /// A free lock, in a model.
+    #[cfg(loom)]
+    pub fn new() -> BufferedLock {
+        BufferedLock {
+            word: AtomicU64::new(0),
+            runtime: AtomicU32::new(0),
+            progress: AtomicU32::new(0),
+        }
+    }
+
+    /// The one step an uncontended acquire takes.
+    #[inline]
+    pub fn take_free(&self, me: OwnerId) -> bool {
+        // Acquire: pairs with the Release that freed the word.
+        self.word
+            .compare_exchange(0, me.get() << OWNER_SHIFT, Ordering::Acquire, Ordering::Relaxed)
+            .is_ok()
+    }
+
+    /// Acquires for `me`, waiting at most until `deadline` for an owner that may let go.
+    ///
+    /// # Errors
+    /// `Reentrant`, `Timeout`, and while finalizing `OwnerBlocked`.
+    #[inline]
+    pub fn acquire_as(
+        &self,
+        me: &Owner,
+        world: &impl World,
+        deadline: Deadline,
+    ) -> Result<Acquired> {
+        if self.take_free(me.id()) {
+            return Ok(Acquired::Released);
+        }
+        self.acquire_slow(me, world, deadline)
+    }
+
+    /// Acquires for the calling thread, waiting at most until `deadline`.
+    ///
+    /// # Errors
+    /// As [`acquire_as`](BufferedLock::acquire_as); `ThreadExiting` past the thread's own end.
+    #[cfg(not(loom))]
+    #[inline]
+    pub fn acquire(&self, deadline: Deadline) -> Result<Acquired> {
+        match crate::this_thread::known_id() {
+            Some(me) if self.take_free(me) => Ok(Acquired::Released),
+            _ => {
+                let me = crate::this_thread::owner()?;
+                self.acquire_as(&me, &crate::runtime::Process, deadline)
+            }
+        }
+    }
+
+    /// Releases for the calling thread.
+    ///
+    /// # Errors
+    /// `NotOwner`: nothing was changed.
+    #[cfg(not(loom))]
+    #[inline]
+    pub fn release(&self) -> Result<()> {
+        match crate::this_thread::known_id() {
+            Some(me) => self.release_as(me),
+            None => Err(Status::NotOwner.error()),
+        }
+    }
+
+    #[cold]
+    fn acquire_slow(
+        &self,
+        me: &Owner,
+        world: &impl World,
+        deadline: Deadline,
+    ) -> Result<Acquired> {
+        let mine = me.id().get() << OWNER_SHIFT;
+        let key = self.key();
+        let mut spin = SpinWait::new();
+        let mut grace: Option<GraceSpan> = None;
+        loop {
+            // Read before the rules it stands for are asked, and compared before sleeping.
+            let epoch = world.epoch();
+            let word = self.word.load(Ordering::Relaxed);
+            let owner = match OwnerId::new(word >> OWNER_SHIFT) {
+                None => {
+                    if self.replace(word, mine) {
+                        return Ok(Acquired::Released);
+                    }
+                    continue;
+                }
+                Some(holder) if holder == me.id() => return Err(Status::Reentrant.error()),
+                Some(holder) => match world.find(holder) {
+                    Some(owner) if !Self::will_never_run(&owner) => owner,
+                    _ => {
+                        if self.replace(word, mine) {
+                            return Ok(Acquired::Recovered);
+                        }
+                        continue;
+                    }
+                },
+            };
+            if deadline.passed() {
+                return Err(Status::Timeout.error());
+            }
+            if grace.is_none() {
+                grace = world.grace(self.runtime.load(Ordering::Relaxed), me.id());
+            }
+            let patience = grace.as_ref().map_or(Deadline::NEVER, |span| span.deadline);
+            if patience.passed() {
+                return Err(Status::OwnerBlocked.because(format!("held by {}", owner.describe())));
+            }
+            if word & WAITERS == 0 {
+                if spin.spin() {
+                    continue;
+                }
+                let marked = self.word.compare_exchange(
+                    word,
+                    word | WAITERS,
+                    Ordering::Relaxed,
+                    Ordering::Relaxed,
+                );
+                if marked.is_err() {
+                    continue;
+                }
+            }
+            let note = me.waiting_at(key);
+            let still_held = || {
+                self.word.load(Ordering::Relaxed) == word | WAITERS
+                    && owner.fate() == Fate::Running
+                    && world.epoch() == epoch
+            };
+            let parked = park(key, still_held, deadline.min(patience));
+            drop(note);
+            if parked == Parked::Woken {
+                spin.reset();
+            }
+            if sabotaged(Sabotage::TimeoutWithoutLook) && deadline.passed() {
+                return Err(Status::Timeout.error());
+            }
+        }
+    }
+
+    fn will_never_run(owner: &Owner) -> bool {
+        sabotaged(Sabotage::TakeoverSkipsFate) || owner.fate() != Fate::Running
+    }
+
+    /// Puts `mine` in the place of whoever `word` names, and keeps its WAITERS.
+    fn replace(&self, word: u64, mine: u64) -> bool {
+        // Acquire: pairs with the Release that freed the word; what an owner that went away wrote
+        // is acquired by reading its fate.
+        self.word
+            .compare_exchange(word, mine | (word & WAITERS), Ordering::Acquire, Ordering::Relaxed)
+            .is_ok()
+    }
+
+    /// Releases the lock held by `me`.
+    ///
+    /// # Errors
+    /// `NotOwner`: nothing was changed.
+    #[inline]
+    pub fn release_as(&self, me: OwnerId) -> Result<()> {
+        let mine = me.get() << OWNER_SHIFT;
+        // Release: pairs with the Acquire that takes the word next.
+        match self.word.compare_exchange(mine, 0, Ordering::Release, Ordering::Relaxed) {
+            Ok(_) => Ok(()),
+            Err(word) => self.release_slow(word, mine),
+        }
+    }
+
+    #[cold]
+    fn release_slow(&self, word: u64, mine: u64) -> Result<()> {
+        if word & !WAITERS != mine {
+            return Err(Status::NotOwner.error());
+        }
+        if sabotaged(Sabotage::ReleaseForgetsWaiters) {
+            self.word.store(0, Ordering::Release);
+            return Ok(());
+        }
+        wake_one(self.key(), |more_sleep| {
+            // Release: as above. Nothing of the lock is touched from here on.
+            self.word.store(if more_sleep { WAITERS } else { 0 }, Ordering::Release);
+        });
+        Ok(())
+    }
+
+    /// Whether `me` holds the lock.
+    #[inline]
+    pub fn is_held_by(&self, me: OwnerId) -> bool {
+        // Relaxed: only this thread can make it true or false of itself.
+        self.word.load(Ordering::Relaxed) >> OWNER_SHIFT == me.get()
+    }
+
+    /// The id of whoever holds the lock just now.
+    pub fn holder(&self) -> Option<OwnerId> {
+        OwnerId::new(self.word.load(Ordering::Relaxed) >> OWNER_SHIFT)
+    }
+
+    /// The holder says, before it can be parked, how many bytes of its raw write the kernel took.
+    pub fn publish_progress(&self, bytes: u32) {
+        // Relaxed: whoever takes over acquires it through the owner's fate.
+        self.progress.store(bytes, Ordering::Relaxed);
+    }
+
+    /// What was published and not yet accounted for; the holder takes it, once.
+    pub fn take_progress(&self) -> u32 {
+        self.progress.swap(0, Ordering::Relaxed)
+    }
+
+    fn key(&self) -> usize {
+        std::ptr::from_ref(self).addr()
+    }
+}
+
+impl Default for BufferedLock {
+    fn default() -> BufferedLock {
+        BufferedLock::new()
+    }
+}

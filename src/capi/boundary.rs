@@ -1,0 +1,153 @@
+//! What every exported function passes: panics stop here, errors become numbers and a text.
+
+use crate::host_call;
+use crate::status::{Error, Result, Status};
+use crate::this_thread;
+use libc::{c_char, c_void};
+use std::ffi::CStr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use super::rt_status;
+
+/// Runs the body of an exported function.
+///
+/// Afterwards it ends the thread if a callback asked for that: the frames from here to the host own
+/// nothing then, so the system may unwind them.
+pub fn boundary(body: impl FnOnce() -> Result<Status>) -> rt_status {
+    let status = contain(body);
+    host_call::settle();
+    status as rt_status
+}
+
+fn contain(body: impl FnOnce() -> Result<Status>) -> Status {
+    match catch_unwind(AssertUnwindSafe(body)) {
+        Ok(Ok(status)) => status,
+        Ok(Err(error)) => {
+            remember(&error);
+            error.status()
+        }
+        Err(panic) => {
+            let what = panic
+                .downcast_ref::<String>()
+                .map(String::as_str)
+                .or_else(|| panic.downcast_ref::<&str>().copied())
+                .unwrap_or("a panic without a text");
+            let error = Status::Internal.because(what.to_owned());
+            // The panic's own payload may panic when dropped; it is not worth the risk.
+            std::mem::forget(panic);
+            remember(&error);
+            Status::Internal
+        }
+    }
+}
+
+fn remember(error: &Error) {
+    this_thread::remember_error(format_args!("{error}"));
+}
+
+/// A pointer the call cannot do without.
+pub fn required<'a, T>(pointer: *const T) -> Result<&'a T> {
+    // SAFETY: the header says the pointer is NULL or valid for the length of the call.
+    unsafe { pointer.as_ref() }.ok_or_else(|| Status::Null.error())
+}
+
+/// Writes a result through a pointer the call cannot do without.
+pub fn give<T>(out: *mut T, value: T) -> Result<()> {
+    if out.is_null() {
+        return Err(Status::Null.error());
+    }
+    // SAFETY: not null, and the header says it is writable then. It may be uninitialised.
+    unsafe { out.write(value) };
+    Ok(())
+}
+
+/// A name: `NULL` is none.
+pub fn text<'a>(name: *const c_char) -> Result<Option<&'a str>> {
+    if name.is_null() {
+        return Ok(None);
+    }
+    // SAFETY: not null, and the header says it is a C string then.
+    let name = unsafe { CStr::from_ptr(name) };
+    name.to_str().map(Some).map_err(|_| Status::Utf8.error())
+}
+
+/// The bytes of a buffer; `NULL` is the empty one if its length is zero.
+pub fn bytes<'a>(data: *const c_void, len: usize) -> Result<&'a [u8]> {
+    if len == 0 {
+        return Ok(&[]);
+    }
+    if data.is_null() {
+        return Err(Status::Null.error());
+    }
+    if isize::try_from(len).is_err() {
+        return Err(Status::Size.because(format!("{len} bytes")));
+    }
+    // SAFETY: not null, no longer than an object can be, and the header says it is readable.
+    Ok(unsafe { std::slice::from_raw_parts(data.cast(), len) })
+}
+
+/// A versioned struct from C: all zeroes where the host's version is older than ours.
+///
+/// # Errors
+/// `Null`; `StructSize` if the size is smaller than its first version, absurd, or that of a newer
+/// version with something set we do not know.
+///
+/// # Safety
+/// `T` starts with `size_t struct_size` and is valid when all zeroes; `pointer` is NULL or points to
+/// as many readable bytes as its first field says.
+pub unsafe fn versioned<T: Copy>(pointer: *const T, first_version: usize) -> Result<T> {
+    let size = stated_size(pointer, first_version)?;
+    let ours = size_of::<T>();
+    if size > ours {
+        // SAFETY: by the caller, `size` bytes are readable.
+        let rest = unsafe {
+            std::slice::from_raw_parts(pointer.cast::<u8>().add(ours), size - ours)
+        };
+        if rest.iter().any(|&byte| byte != 0) {
+            return Err(Status::StructSize.because("a newer version of the struct, with new fields set"));
+        }
+    }
+    let mut value = std::mem::MaybeUninit::<T>::zeroed();
+    // SAFETY: both are valid for the smaller of the two sizes; all zeroes is valid, by the caller.
+    Ok(unsafe {
+        pointer.cast::<u8>().copy_to_nonoverlapping(value.as_mut_ptr().cast(), size.min(ours));
+        value.assume_init()
+    })
+}
+
+/// Fills a versioned struct of the host's as far as its version goes; what a newer version has more
+/// is zeroed.
+///
+/// # Errors
+/// As [`versioned`].
+///
+/// # Safety
+/// As [`versioned`], and writable.
+pub unsafe fn give_versioned<T: Copy>(out: *mut T, mut value: T, first_version: usize) -> Result<()> {
+    let size = stated_size(out, first_version)?;
+    let ours = size_of::<T>();
+    // SAFETY: by the caller, `size` bytes are writable, and `T` starts with its size.
+    unsafe {
+        std::ptr::from_mut(&mut value).cast::<usize>().write(size);
+        let value = std::ptr::from_ref(&value).cast::<u8>();
+        out.cast::<u8>().copy_from_nonoverlapping(value, size.min(ours));
+        if size > ours {
+            out.cast::<u8>().add(ours).write_bytes(0, size - ours);
+        }
+    }
+    Ok(())
+}
+
+fn stated_size<T>(pointer: *const T, first_version: usize) -> Result<usize> {
+    if pointer.is_null() {
+        return Err(Status::Null.error());
+    }
+    // SAFETY: not null; the first field of every versioned struct is its size.
+    let size = unsafe { pointer.cast::<usize>().read() };
+    // No version will be this large; a garbage size must not be followed.
+    const ABSURD: usize = 4096;
+    if size < first_version || size > ABSURD {
+        return Err(Status::StructSize.because(format!("struct_size is {size}")));
+    }
+    Ok(size)
+}

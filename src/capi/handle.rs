@@ -1,0 +1,198 @@
+//! Handles: what C holds instead of a pointer to an object.
+//!
+//! A handle is a number dressed as an opaque pointer; nobody ever follows it. It names a slot and the
+//! generation of that slot's use, so a stale handle, a second free and a number made up are all told
+//! from a live one, for certain, and without touching freed memory. Slots are never given back to the
+//! system, which is what makes that check safe.
+//!
+//! ```text
+//!   handle:  generation (30) | slot (32) | 1          (on 32-bit: 15 | 16 | 1)
+//!   slot:    generation (30) | closed (1) | open (1) | pins (32)
+//!
+//!   free ──insert──▶ open ──close──▶ closed ──last unpin──▶ free, generation + 1
+//! ```
+//!
+//! Every call pins its slot for its length. Whoever takes the pins of a closed slot to zero takes the
+//! object out and frees the slot. That step is one compare-and-swap from exactly (generation,
+//! closed, 0 pins), so it is made once, although stale handles may pin and unpin a slot in any
+//! state, any number of times.
+
+use crate::status::{Result, Status};
+use crate::sync::{Arc, AtomicPtr, AtomicU64, Mutex, Ordering};
+use std::cell::UnsafeCell;
+use std::ops::Deref;
+
+const OPEN: u64 = 1 << 32;
+const CLOSED: u64 = 1 << 33;
+const PINS: u64 = OPEN - 1;
+const GENERATION_SHIFT: u32 = 34;
+
+const SLOT_BITS: u32 = if usize::BITS == 64 { 32 } else { 16 };
+const GENERATION_MASK: u64 = (1 << (if usize::BITS == 64 { 30 } else { 15 })) - 1;
+
+/// Chunk `n` holds `64 << n` slots, so a few chunks hold as many as there can be.
+const CHUNKS: usize = 20;
+const FIRST_CHUNK: usize = 64;
+
+struct Slot<T> {
+    state: AtomicU64,
+    value: UnsafeCell<Option<Arc<T>>>,
+}
+
+/// The live objects of one type.
+pub struct Table<T: 'static> {
+    chunks: [AtomicPtr<Slot<T>>; CHUNKS],
+    slots: Mutex<Slots>,
+}
+
+struct Slots {
+    free: Vec<u32>,
+    used: u32,
+}
+
+// SAFETY: a slot's value is written only by the one thread that allocates or frees it, and read only
+// under a pin, which those exclude.
+unsafe impl<T: Send + Sync> Sync for Table<T> {}
+
+/// A pinned object: alive until this is dropped, even if it is closed meanwhile.
+pub struct Pinned<T: Send + Sync + 'static> {
+    table: &'static Table<T>,
+    slot: &'static Slot<T>,
+    index: u32,
+}
+
+impl<T: Send + Sync + 'static> Table<T> {
+    /// No objects.
+    pub const fn new() -> Table<T> {
+        Table {
+            chunks: [const { AtomicPtr::new(std::ptr::null_mut()) }; CHUNKS],
+            slots: Mutex::new(Slots { free: Vec::new(), used: 0 }),
+        }
+    }
+
+    fn place(index: u32) -> (usize, usize) {
+        let position = index as usize / FIRST_CHUNK + 1;
+        let chunk = position.ilog2() as usize;
+        (chunk, index as usize - FIRST_CHUNK * ((1 << chunk) - 1))
+    }
+
+    fn slot(&'static self, index: u32) -> Option<&'static Slot<T>> {
+        let (chunk, offset) = Self::place(index);
+        // Acquire: pairs with the Release in `allocate`.
+        let start = self.chunks.get(chunk)?.load(Ordering::Acquire);
+        // SAFETY: a chunk holds `FIRST_CHUNK << chunk` slots, `offset` is below that, and chunks are
+        // never freed.
+        (!start.is_null()).then(|| unsafe { &*start.add(offset) })
+    }
+
+    /// Gives `object` a handle.
+    ///
+    /// # Errors
+    /// `NoMemory`.
+    pub fn insert(&'static self, object: Arc<T>) -> Result<usize> {
+        let index = self.allocate()?;
+        let Some(slot) = self.slot(index) else { return Err(Status::NoMemory.error()) };
+        // SAFETY: the slot is free and was just taken off the free list by this thread; no pin on it
+        // succeeds while it is not open.
+        unsafe { *slot.value.get() = Some(object) };
+        // Release: who pins the open slot sees the object. Stray pins of stale handles stay counted.
+        let state = slot.state.fetch_or(OPEN, Ordering::Release);
+        let generation = (state >> GENERATION_SHIFT) & GENERATION_MASK;
+        Ok((((generation << SLOT_BITS) | u64::from(index)) << 1 | 1) as usize)
+    }
+
+    fn allocate(&self) -> Result<u32> {
+        let no_memory = || Status::NoMemory.because("no room for another handle");
+        let mut slots = self.slots.lock();
+        if let Some(index) = slots.free.pop() {
+            return Ok(index);
+        }
+        let index = slots.used;
+        let (chunk, offset) = Self::place(index);
+        if chunk >= CHUNKS {
+            return Err(no_memory());
+        }
+        if offset == 0 {
+            let mut fresh: Vec<Slot<T>> = Vec::new();
+            let len = FIRST_CHUNK << chunk;
+            fresh.try_reserve_exact(len).map_err(|_| no_memory())?;
+            fresh.resize_with(len, || Slot {
+                state: AtomicU64::new(0),
+                value: UnsafeCell::new(None),
+            });
+            // Freeing never allocates: there is room on the free list for every slot.
+            let room = index as usize + len;
+            let more = room - slots.free.len();
+            slots.free.try_reserve(more).map_err(|_| no_memory())?;
+            let start = Box::leak(fresh.into_boxed_slice()).as_mut_ptr();
+            // Release: the slots are initialised before anyone finds them.
+            self.chunks[chunk].store(start, Ordering::Release);
+        }
+        slots.used += 1;
+        Ok(index)
+    }
+
+    /// Pins the object of `handle`.
+    ///
+    /// # Errors
+    /// `Null`, `Handle`.
+    pub fn pin(&'static self, handle: usize) -> Result<Pinned<T>> {
+        if handle == 0 {
+            return Err(Status::Null.error());
+        }
+        let bits = handle as u64 >> 1;
+        let index = (bits & ((1 << SLOT_BITS) - 1)) as u32;
+        let generation = bits >> SLOT_BITS;
+        let stale = || Status::Handle.error();
+        let slot = self.slot(index).filter(|_| handle & 1 == 1).ok_or_else(stale)?;
+        // Acquire: pairs with the Release that opened the slot.
+        let state = slot.state.fetch_add(1, Ordering::Acquire);
+        let pinned = Pinned { table: self, slot, index };
+        let current = (state >> GENERATION_SHIFT) & GENERATION_MASK;
+        if state & OPEN == 0 || current != generation {
+            drop(pinned);
+            return Err(stale());
+        }
+        Ok(pinned)
+    }
+}
+
+impl<T: Send + Sync> Pinned<T> {
+    /// Closes the handle; the object goes with the last pin. False if it was closed already.
+    pub fn close(pinned: &Self) -> bool {
+        // Exactly one closer moves the slot from open to closed. AcqRel: what it did before is
+        // whole when the object goes.
+        let close = |state: u64| (state & OPEN != 0).then_some(state & !OPEN | CLOSED);
+        pinned.slot.state.fetch_update(Ordering::AcqRel, Ordering::Relaxed, close).is_ok()
+    }
+
+}
+
+impl<T: Send + Sync> Deref for Pinned<T> {
+    type Target = T;
+    fn deref(&self) -> &T {
+        // SAFETY: under the pin of an open slot the value is there, and nobody writes it.
+        let value = unsafe { &*self.slot.value.get() };
+        value.as_ref().expect("a pinned slot holds an object")
+    }
+}
+
+impl<T: Send + Sync> Drop for Pinned<T> {
+    fn drop(&mut self) {
+        // AcqRel: what was done under any pin is whole before the object goes.
+        let state = self.slot.state.fetch_sub(1, Ordering::AcqRel) - 1;
+        if state & (CLOSED | PINS) != CLOSED {
+            return;
+        }
+        let next = ((state >> GENERATION_SHIFT) + 1) << GENERATION_SHIFT;
+        if self.slot.state.compare_exchange(state, next, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+        {
+            // SAFETY: this thread alone made that step, and the slot is filled again only after it
+            // is on the free list.
+            let object = unsafe { (*self.slot.value.get()).take() };
+            self.table.slots.lock().free.push(self.index);
+            // Dropped last, with nothing locked: its destructor may call the host.
+            drop(object);
+        }
+    }
+}

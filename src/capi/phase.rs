@@ -1,0 +1,102 @@
+//! Phases and the handlers on them.
+
+use super::boundary::{boundary, give, text};
+use super::callback::call_of;
+use super::runtime::{rt_runtime, runtime_of};
+use super::{rt_callback, rt_status};
+use crate::phase::Phase;
+use crate::status::Status;
+use libc::{c_char, c_void};
+
+/// Wait for open guards. Repeats.
+pub const RT_PHASE_GUARDS: u32 = 1;
+/// Wait for non-daemon threads to detach. Repeats.
+pub const RT_PHASE_THREADS: u32 = 2;
+/// Drain pending calls. Repeats.
+pub const RT_PHASE_PENDING: u32 = 3;
+/// Run at-exit callbacks, last in first out. Repeats.
+pub const RT_PHASE_ATEXIT: u32 = 4;
+/// Finalize child runtimes.
+pub const RT_PHASE_CHILDREN: u32 = 5;
+/// Flush writers while everything still works.
+pub const RT_PHASE_FLUSH_EARLY: u32 = 6;
+/// The point of no return: stop the other threads.
+pub const RT_PHASE_FREEZE: u32 = 7;
+/// Flush again, now that nobody can add a byte, with lock recovery.
+pub const RT_PHASE_FLUSH_FROZEN: u32 = 8;
+/// The host clears its state: modules, the collector.
+pub const RT_PHASE_FINALIZE: u32 = 9;
+/// Flush what the finalizers wrote.
+pub const RT_PHASE_FLUSH_LATE: u32 = 10;
+/// Deallocate: C data only.
+pub const RT_PHASE_DEALLOC: u32 = 11;
+/// Cancel in-flight operations, or leak them.
+pub const RT_PHASE_OVERLAPPED: u32 = 12;
+/// Reclaim the states of threads that have exited or can never run.
+pub const RT_PHASE_RECLAIM: u32 = 13;
+/// Low-level exit functions, last in first out.
+pub const RT_PHASE_EXIT_FUNCTIONS: u32 = 14;
+
+/// The name of a phase, as reports use it. Static; NULL if there is no such phase.
+///
+/// Thread: any. Stage: any.
+///
+/// CPython: none.
+#[unsafe(no_mangle)]
+pub extern "C-unwind" fn rt_phase_name(phase: u32) -> *const c_char {
+    Phase::from_number(phase)
+        .map_or(std::ptr::null(), |phase| phase.name_with_nul().as_ptr().cast())
+}
+
+/// Hangs a handler on a phase of a runtime's finalization.
+///
+/// Handlers with a negative `order` run before the phase's own work, the others after it; smaller
+/// orders first, equal ones in the order of registration. In a phase that repeats, a handler runs in
+/// every pass; it returns `RT_AGAIN` if it did something, so that another pass looks. `name` (may be
+/// NULL) is copied, for the report. `arg` stays the host's. `*id` (`id` may be NULL) is for
+/// `rt_unregister`.
+///
+/// Thread: any. Stage: until the phase can no longer run; from inside a handler too.
+///
+/// Returns `RT_OK`; `RT_ERR_NULL` (no callback), `RT_ERR_INVALID` (no such phase), `RT_ERR_HANDLE`,
+/// `RT_ERR_UTF8`, `RT_ERR_NO_MEMORY`, `RT_ERR_FINALIZING`.
+///
+/// CPython: the body of `Py_FinalizeEx`, taken apart.
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn rt_phase_add_handler(
+    runtime: *mut rt_runtime,
+    phase: u32,
+    order: i32,
+    name: *const c_char,
+    callback: rt_callback,
+    arg: *mut c_void,
+    id: *mut u64,
+) -> rt_status {
+    boundary(|| {
+        let phase = Phase::from_number(phase)
+            .ok_or_else(|| Status::Invalid.because(format!("there is no phase {phase}")))?;
+        let call = call_of(callback, arg)?;
+        let name = text(name)?.unwrap_or("unnamed handler");
+        let registered = runtime_of(runtime)?.add_handler(phase, order, name, call)?;
+        if !id.is_null() {
+            give(id, registered)?;
+        }
+        Ok(Status::Ok)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_phase_has_its_constant() {
+        let constants = [
+            RT_PHASE_GUARDS, RT_PHASE_THREADS, RT_PHASE_PENDING, RT_PHASE_ATEXIT,
+            RT_PHASE_CHILDREN, RT_PHASE_FLUSH_EARLY, RT_PHASE_FREEZE, RT_PHASE_FLUSH_FROZEN,
+            RT_PHASE_FINALIZE, RT_PHASE_FLUSH_LATE, RT_PHASE_DEALLOC, RT_PHASE_OVERLAPPED,
+            RT_PHASE_RECLAIM, RT_PHASE_EXIT_FUNCTIONS,
+        ];
+        assert_eq!(constants, Phase::ALL.map(|phase| phase as u32));
+    }
+}

@@ -1,0 +1,366 @@
+//! Reports, as C reads them.
+
+use super::boundary::{boundary, give, give_versioned};
+use super::handle::{Pinned, Table};
+use super::rt_status;
+use crate::report::{Form, Report, TextStyle, write_to};
+use crate::status::{Result, Status};
+use crate::sync::Arc;
+use libc::{c_char, c_int};
+use std::ffi::CString;
+
+/// The account of one finalization.
+pub enum rt_report {}
+
+/// A report with its names as C strings, which live as long as its handle.
+pub(super) struct ReportObject {
+    report: Arc<Report>,
+    destinations: Vec<(CString, CString)>,
+    leaks: Vec<(CString, CString)>,
+}
+
+pub(super) static REPORTS: Table<ReportObject> = Table::new();
+
+impl ReportObject {
+    pub(super) fn new(report: Arc<Report>) -> ReportObject {
+        let pair = |a: &str, b: &str| (c_string(a), c_string(b));
+        ReportObject {
+            destinations: report.destinations.iter().map(|d| pair(&d.name, &d.reason)).collect(),
+            leaks: report.leaks.iter().map(|l| pair(&l.name, &l.reason)).collect(),
+            report,
+        }
+    }
+}
+
+/// A name cannot hold a NUL when it came from C; one from Rust is cut there.
+fn c_string(text: &str) -> CString {
+    let whole = text.split('\0').next().unwrap_or_default();
+    CString::new(whole).unwrap_or_default()
+}
+
+fn report_of(report: *const rt_report) -> Result<Pinned<ReportObject>> {
+    REPORTS.pin(report.addr())
+}
+
+/// For a person: a table with a bar per phase, then what needs attention.
+pub const RT_REPORT_TEXT: u32 = 1;
+/// For a program: one JSON object.
+pub const RT_REPORT_JSON: u32 = 2;
+/// A Chrome trace, for Perfetto or speedscope.
+pub const RT_REPORT_TRACE: u32 = 3;
+
+/// The numbers of a report.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct rt_report_summary {
+    /// `sizeof(rt_report_summary)`.
+    pub struct_size: usize,
+    /// `RT_OK` or `RT_ERR_INCOMPLETE`.
+    pub status: rt_status,
+    /// How often the passes before `children` went round.
+    pub passes: u32,
+    /// How long it took, in microseconds.
+    pub total_us: u64,
+    /// Bytes that certainly did not arrive, over all destinations.
+    pub unwritten: u64,
+    /// Bytes in raw writes that have not returned: they may or may not arrive.
+    pub in_flight: u64,
+    /// Bytes taken over from owners that will never run again.
+    pub recovered: u64,
+    /// How many destinations `rt_report_get_destination` knows.
+    pub destinations: u64,
+    /// How many deliberate leaks `rt_report_get_leak` knows.
+    pub leaks: u64,
+    /// How many callbacks and handlers failed.
+    pub failures: u64,
+    /// How many threads still ran inside after the freeze.
+    pub runaways: u64,
+    /// How many threads ended without detaching.
+    pub undetached: u64,
+    /// How many calls were refused for coming too late.
+    pub late_calls: u64,
+    /// 1 if the runtime can be initialised again without risk, else 0.
+    pub restartable: u32,
+    /// 0.
+    pub reserved: u32,
+}
+
+const SUMMARY_FIRST_VERSION: usize = size_of::<rt_report_summary>();
+
+/// What became of one writer's bytes. `accepted == written + unwritten + in_flight`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct rt_report_destination {
+    /// `sizeof(rt_report_destination)`.
+    pub struct_size: usize,
+    /// The writer's name; lives as long as the report.
+    pub name: *const c_char,
+    /// Why bytes were not written, or empty; lives as long as the report.
+    pub reason: *const c_char,
+    /// Bytes accepted over the writer's life.
+    pub accepted: u64,
+    /// Bytes the destination took over the writer's life.
+    pub written: u64,
+    /// Of these, bytes written by finalization.
+    pub flushed: u64,
+    /// Bytes taken over from an owner that will never run again.
+    pub recovered: u64,
+    /// Bytes that certainly did not arrive.
+    pub unwritten: u64,
+    /// Bytes in a raw write that has not returned.
+    pub in_flight: u64,
+}
+
+const DESTINATION_FIRST_VERSION: usize = size_of::<rt_report_destination>();
+
+/// An in-flight operation with its buffers.
+pub const RT_LEAK_OVERLAPPED: u32 = 1;
+/// A writer's buffer.
+pub const RT_LEAK_WRITER: u32 = 2;
+/// A thread's host state.
+pub const RT_LEAK_THREAD_STATE: u32 = 3;
+
+/// One deliberate leak.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct rt_report_leak {
+    /// `sizeof(rt_report_leak)`.
+    pub struct_size: usize,
+    /// One of `RT_LEAK_*`.
+    pub kind: u32,
+    /// 0.
+    pub reserved: u32,
+    /// Whose it is; lives as long as the report.
+    pub name: *const c_char,
+    /// Why it was kept; lives as long as the report.
+    pub reason: *const c_char,
+    /// How much memory of the library's it keeps; 0 where only the host knows.
+    pub bytes: u64,
+}
+
+const LEAK_FIRST_VERSION: usize = size_of::<rt_report_leak>();
+
+/// Fills `*summary`. Set `summary->struct_size` before the call.
+///
+/// Thread: any. Stage: any.
+///
+/// Returns `RT_OK`; `RT_ERR_HANDLE`, `RT_ERR_NULL`, `RT_ERR_STRUCT_SIZE`.
+///
+/// CPython: none.
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn rt_report_get_summary(
+    report: *const rt_report,
+    summary: *mut rt_report_summary,
+) -> rt_status {
+    boundary(|| {
+        let object = report_of(report)?;
+        let report = &object.report;
+        let sum = |field: fn(&crate::report::Destination) -> u64| {
+            report.destinations.iter().map(field).fold(0, u64::saturating_add)
+        };
+        let value = rt_report_summary {
+            struct_size: 0,
+            status: report.status as rt_status,
+            passes: report.passes,
+            total_us: report.total_us,
+            unwritten: sum(|d| d.unwritten),
+            in_flight: sum(|d| d.in_flight),
+            recovered: sum(|d| d.recovered),
+            destinations: report.destinations.len() as u64,
+            leaks: report.leaks.len() as u64,
+            failures: report.failures.len() as u64,
+            runaways: report.runaways.len() as u64,
+            undetached: report.undetached.len() as u64,
+            late_calls: report.late_calls,
+            restartable: report.not_restartable.is_empty().into(),
+            reserved: 0,
+        };
+        // SAFETY: by the header.
+        unsafe { give_versioned(summary, value, SUMMARY_FIRST_VERSION)? };
+        Ok(Status::Ok)
+    })
+}
+
+/// How long a phase took in all its passes, in microseconds; -1 if it did not run, or a negative status
+/// below that.
+///
+/// Thread: any. Stage: any.
+///
+/// Returns a time, or -1; `RT_ERR_HANDLE`, `RT_ERR_NULL`.
+///
+/// CPython: none.
+#[unsafe(no_mangle)]
+pub extern "C-unwind" fn rt_report_phase_us(report: *const rt_report, phase: u32) -> i64 {
+    let mut us = -1;
+    let status = boundary(|| {
+        let object = report_of(report)?;
+        let record = object.report.phases.iter().find(|record| record.phase as u32 == phase);
+        us = record.map_or(-1, |record| i64::try_from(record.us()).unwrap_or(i64::MAX));
+        Ok(Status::Ok)
+    });
+    if status < 0 { status.into() } else { us }
+}
+
+/// Fills `*destination` with the account of destination number `index`, from 0. Set
+/// `destination->struct_size` before the call.
+///
+/// Thread: any. Stage: any.
+///
+/// Returns `RT_OK`; `RT_ERR_NOT_FOUND` past the last; `RT_ERR_HANDLE`, `RT_ERR_NULL`,
+/// `RT_ERR_STRUCT_SIZE`.
+///
+/// CPython: none.
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn rt_report_get_destination(
+    report: *const rt_report,
+    index: usize,
+    destination: *mut rt_report_destination,
+) -> rt_status {
+    boundary(|| {
+        let object = report_of(report)?;
+        let numbers = object.report.destinations.get(index);
+        let numbers = numbers.ok_or_else(|| Status::NotFound.because("no such destination"))?;
+        let (name, reason) = &object.destinations[index];
+        let value = rt_report_destination {
+            struct_size: 0,
+            name: name.as_ptr(),
+            reason: reason.as_ptr(),
+            accepted: numbers.accepted,
+            written: numbers.written,
+            flushed: numbers.flushed,
+            recovered: numbers.recovered,
+            unwritten: numbers.unwritten,
+            in_flight: numbers.in_flight,
+        };
+        // SAFETY: by the header.
+        unsafe { give_versioned(destination, value, DESTINATION_FIRST_VERSION)? };
+        Ok(Status::Ok)
+    })
+}
+
+/// Fills `*leak` with entry number `index` of the ledger, from 0. Set `leak->struct_size` before the
+/// call.
+///
+/// Thread: any. Stage: any.
+///
+/// Returns `RT_OK`; `RT_ERR_NOT_FOUND` past the last; `RT_ERR_HANDLE`, `RT_ERR_NULL`,
+/// `RT_ERR_STRUCT_SIZE`.
+///
+/// CPython: none.
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn rt_report_get_leak(
+    report: *const rt_report,
+    index: usize,
+    leak: *mut rt_report_leak,
+) -> rt_status {
+    boundary(|| {
+        let object = report_of(report)?;
+        let entry = object.report.leaks.get(index);
+        let entry = entry.ok_or_else(|| Status::NotFound.because("no such leak"))?;
+        let (name, reason) = &object.leaks[index];
+        let value = rt_report_leak {
+            struct_size: 0,
+            kind: entry.kind as u32,
+            reserved: 0,
+            name: name.as_ptr(),
+            reason: reason.as_ptr(),
+            bytes: entry.bytes,
+        };
+        // SAFETY: by the header.
+        unsafe { give_versioned(leak, value, LEAK_FIRST_VERSION)? };
+        Ok(Status::Ok)
+    })
+}
+
+/// Renders a report into a buffer of `size` bytes, as a C string.
+///
+/// `form` is one of `RT_REPORT_*`. `*needed` (may be NULL) gets the size of the whole, its NUL included:
+/// call with `buffer` NULL and `size` 0 to learn it. What does not fit is cut, and the buffer is a C
+/// string all the same.
+///
+/// Thread: any. Stage: any.
+///
+/// Returns `RT_OK`; `RT_ERR_SIZE` if it was cut; `RT_ERR_INVALID` (no such form), `RT_ERR_HANDLE`,
+/// `RT_ERR_NULL`.
+///
+/// CPython: none.
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn rt_report_format(
+    report: *const rt_report,
+    form: u32,
+    buffer: *mut c_char,
+    size: usize,
+    needed: *mut usize,
+) -> rt_status {
+    boundary(|| {
+        let object = report_of(report)?;
+        let text = form_of(form)?.render(&object.report, TextStyle::plain());
+        if !needed.is_null() {
+            give(needed, text.len() + 1)?;
+        }
+        if size == 0 {
+            return Ok(Status::Ok);
+        }
+        if buffer.is_null() {
+            return Err(Status::Null.error());
+        }
+        let fits = text.floor_char_boundary(size - 1);
+        // SAFETY: by the header, `size` bytes are writable; `fits` is less.
+        unsafe {
+            buffer.cast::<u8>().copy_from_nonoverlapping(text.as_ptr(), fits);
+            buffer.add(fits).write(0);
+        }
+        if fits == text.len() { Ok(Status::Ok) } else { Err(Status::Size.because("the buffer")) }
+    })
+}
+
+/// Writes a report to a descriptor, waiting as long as that takes; text with bars and colours if it is a
+/// terminal.
+///
+/// `form` is one of `RT_REPORT_*`.
+///
+/// Thread: any. Stage: any.
+///
+/// Returns `RT_OK`; `RT_ERR_IO`; `RT_ERR_INVALID` (no such form), `RT_ERR_HANDLE`, `RT_ERR_NULL`.
+///
+/// CPython: none.
+#[unsafe(no_mangle)]
+pub extern "C-unwind" fn rt_report_write(
+    report: *const rt_report,
+    form: u32,
+    fd: c_int,
+) -> rt_status {
+    boundary(|| {
+        let object = report_of(report)?;
+        let form = form_of(form)?;
+        let _shield = crate::cancel::Shield::up();
+        write_to(&object.report, form, fd).map_err(|error| match error.raw_os_error() {
+            Some(libc::EBADF) => Status::BadDescriptor.because(format!("descriptor {fd}")),
+            _ => Status::Io.because(error.to_string()),
+        })?;
+        Ok(Status::Ok)
+    })
+}
+
+fn form_of(form: u32) -> Result<Form> {
+    Form::from_number(form)
+        .ok_or_else(|| Status::Invalid.because(format!("there is no report form {form}")))
+}
+
+/// Frees a report, its handle and the names it gave out. NULL does nothing.
+///
+/// Thread: any. Stage: any.
+///
+/// Returns `RT_OK`; `RT_ERR_HANDLE`.
+///
+/// CPython: none.
+#[unsafe(no_mangle)]
+pub extern "C-unwind" fn rt_report_free(report: *mut rt_report) -> rt_status {
+    boundary(|| {
+        if report.is_null() {
+            return Ok(Status::Ok);
+        }
+        Pinned::close(&report_of(report)?);
+        Ok(Status::Ok)
+    })
+}

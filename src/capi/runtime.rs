@@ -1,0 +1,321 @@
+//! Runtimes and their finalization.
+
+use super::boundary::{boundary, give, text, versioned};
+use super::handle::{Pinned, Table};
+use super::report::{REPORTS, ReportObject, rt_report};
+use super::{rt_finalizing_flag, rt_status};
+use crate::finalize::{Finalized, finalize};
+use crate::freeze::State;
+use crate::phase::Phase;
+use crate::runtime::Runtime;
+use crate::status::{Result, Status};
+use crate::sync::{Arc, Mutex, Ordering};
+use libc::{c_char, c_int};
+
+/// A runtime. NULL stands for the process's default runtime wherever one is taken.
+pub enum rt_runtime {}
+
+/// The place of a runtime: its present life is in it.
+pub(super) struct RuntimeObject {
+    life: Mutex<Arc<Runtime>>,
+}
+
+static RUNTIMES: Table<RuntimeObject> = Table::new();
+
+/// The runtime of a handle, in its present life.
+pub(super) fn runtime_of(handle: *mut rt_runtime) -> Result<Arc<Runtime>> {
+    if handle.is_null() {
+        return Ok(Runtime::main());
+    }
+    let object = RUNTIMES.pin(handle.addr())?;
+    let life = object.life.lock().clone();
+    Ok(life)
+}
+
+/// The runtime runs: everything is allowed.
+pub const RT_STATE_RUNNING: i32 = 0;
+/// Finalization has begun; threads still run, attach and register.
+pub const RT_STATE_PRE_FINALIZING: i32 = 1;
+/// The point of no return is passed: only the finalizing thread gets in.
+pub const RT_STATE_FINALIZING: i32 = 2;
+/// Finalized.
+pub const RT_STATE_FINALIZED: i32 = 3;
+
+/// Settings for one finalization. Zero in a field takes the default; so `{ .struct_size = sizeof options }`
+/// is a good start.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct rt_finalize_options {
+    /// `sizeof(rt_finalize_options)`.
+    pub struct_size: usize,
+    /// The time all phases together may take, in microseconds. Negative, and the default: for ever,
+    /// which holds for the phases before the freeze only. The library's own waits end by then; a
+    /// host's callback is never interrupted.
+    pub deadline_us: i64,
+    /// The time the finalizing thread gives, in all, to owners of held locks and to destinations
+    /// without room, in microseconds. Default 1 s. Must not be negative.
+    pub grace_us: i64,
+    /// How long a wait without a deadline stays silent before a line on stderr names what it waits
+    /// for, in microseconds. Default 5 s; negative: for ever.
+    pub notice_us: i64,
+    /// How long a second thread that calls finalize waits for the first, in microseconds. Default
+    /// 10 s. Must not be negative.
+    pub join_us: i64,
+    /// How often the passes before `children` may go round. Default 1000.
+    pub max_passes: u32,
+    /// Must be 0.
+    pub reserved: u32,
+}
+
+const OPTIONS_FIRST_VERSION: usize = 48;
+
+/// Makes a runtime that runs, beside the default one, and stores its handle in `*runtime`.
+///
+/// `name` is copied; NULL is a name of its own. The handle is the host's: finalize the runtime, then
+/// free it with `rt_runtime_free`.
+///
+/// Thread: any. Stage: any; whether other runtimes finalize does not matter.
+///
+/// Returns `RT_OK`; `RT_ERR_NULL`, `RT_ERR_UTF8`, `RT_ERR_NO_MEMORY`.
+///
+/// CPython: `Py_NewInterpreterFromConfig`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn rt_runtime_new(
+    name: *const c_char,
+    runtime: *mut *mut rt_runtime,
+) -> rt_status {
+    boundary(|| {
+        if runtime.is_null() {
+            return Err(Status::Null.error());
+        }
+        let life = Runtime::new(text(name)?.unwrap_or("unnamed"));
+        let handle = RUNTIMES.insert(Arc::new(RuntimeObject { life: Mutex::new(life) }))?;
+        give(runtime, std::ptr::without_provenance_mut(handle))?;
+        Ok(Status::Ok)
+    })
+}
+
+/// Frees a runtime that was finalized, and its handle. Nothing may use the handle any more.
+///
+/// Thread: any. Stage: after `rt_finalize` of it. Threads parked by it stay parked.
+///
+/// Returns `RT_OK`; `RT_ERR_HANDLE`, `RT_ERR_STATE` if it is not finalized, `RT_ERR_INVALID` for NULL
+/// (the default runtime cannot be freed).
+///
+/// CPython: the rest of `Py_EndInterpreter`.
+#[unsafe(no_mangle)]
+pub extern "C-unwind" fn rt_runtime_free(runtime: *mut rt_runtime) -> rt_status {
+    boundary(|| {
+        if runtime.is_null() {
+            return Err(Status::Invalid.because("the default runtime cannot be freed"));
+        }
+        let object = RUNTIMES.pin(runtime.addr())?;
+        let life = object.life.lock().clone();
+        life.discard()?;
+        Pinned::close(&object);
+        Ok(Status::Ok)
+    })
+}
+
+/// Starts a runtime again after it was finalized: a new life, in which nothing of the former one is
+/// registered and no thread attached. Threads and writers of the former life find it finalized.
+///
+/// The default runtime needs no first start: it runs as soon as it is used.
+///
+/// Thread: any. Stage: finalized.
+///
+/// Returns `RT_OK`; `RT_ERR_HANDLE`; `RT_ERR_STATE` if the runtime is not finalized.
+///
+/// CPython: `Py_Initialize` after `Py_FinalizeEx`.
+#[unsafe(no_mangle)]
+pub extern "C-unwind" fn rt_initialize(runtime: *mut rt_runtime) -> rt_status {
+    boundary(|| {
+        if runtime.is_null() {
+            Runtime::main().initialise_again()?;
+            return Ok(Status::Ok);
+        }
+        let object = RUNTIMES.pin(runtime.addr())?;
+        let life = object.life.lock().clone();
+        let fresh = life.initialise_again()?;
+        *object.life.lock() = fresh;
+        Ok(Status::Ok)
+    })
+}
+
+/// How far a runtime's life has come: one of `RT_STATE_*`, or a negative status.
+///
+/// Thread: any. Stage: any.
+///
+/// Returns a state; `RT_ERR_HANDLE`.
+///
+/// CPython: `Py_IsInitialized` and `Py_IsFinalizing` in one.
+#[unsafe(no_mangle)]
+pub extern "C-unwind" fn rt_runtime_state(runtime: *mut rt_runtime) -> i32 {
+    let mut state = RT_STATE_RUNNING;
+    let status = boundary(|| {
+        state = match runtime_of(runtime)?.state() {
+            State::Running => RT_STATE_RUNNING,
+            State::PreFinalizing => RT_STATE_PRE_FINALIZING,
+            State::Finalizing => RT_STATE_FINALIZING,
+            State::Finalized => RT_STATE_FINALIZED,
+        };
+        Ok(Status::Ok)
+    });
+    if status < 0 { status } else { state }
+}
+
+/// The number a runtime is known by to locks (`rt_buffered_lock_init_for`): 0 for the default one,
+/// the same in every life. A negative status if there is none.
+///
+/// Thread: any. Stage: any.
+///
+/// Returns a number; `RT_ERR_HANDLE`.
+///
+/// CPython: `PyInterpreterState_GetID`.
+#[unsafe(no_mangle)]
+pub extern "C-unwind" fn rt_runtime_id(runtime: *mut rt_runtime) -> i64 {
+    let mut id = 0;
+    let status = boundary(|| {
+        id = runtime_of(runtime)?.id();
+        Ok(Status::Ok)
+    });
+    if status < 0 { status.into() } else { id.into() }
+}
+
+/// Sets how long the library's own waits in one phase may last, in microseconds, for this life of
+/// the runtime. Negative is for ever before the freeze; from the early flush on it is the default.
+///
+/// Thread: any. Stage: before finalization of the runtime begins; later it has no effect.
+///
+/// Returns `RT_OK`; `RT_ERR_HANDLE`; `RT_ERR_INVALID` if there is no such phase.
+///
+/// CPython: none.
+#[unsafe(no_mangle)]
+pub extern "C-unwind" fn rt_runtime_set_budget(
+    runtime: *mut rt_runtime,
+    phase: u32,
+    budget_us: i64,
+) -> rt_status {
+    boundary(|| {
+        let phase = Phase::from_number(phase)
+            .ok_or_else(|| Status::Invalid.because(format!("there is no phase {phase}")))?;
+        let runtime = runtime_of(runtime)?;
+        runtime.configure(|options| options.budgets_us[phase.index()] = budget_us);
+        Ok(Status::Ok)
+    })
+}
+
+/// 1 from the moment the default runtime starts to finalize until it is initialised again, else 0.
+///
+/// One load; never waits. `rt_is_finalizing_inline` is the same without a call.
+///
+/// Thread: any. Stage: any, also in signal handlers.
+///
+/// CPython: `Py_IsFinalizing`.
+#[unsafe(no_mangle)]
+pub extern "C-unwind" fn rt_is_finalizing() -> c_int {
+    // Relaxed: the answer is a hint that may be old when it arrives; nothing is published by it.
+    rt_finalizing_flag.load(Ordering::Relaxed)
+}
+
+/// Finalizes the default runtime, from the calling thread: runs all phases in their order.
+///
+/// Waits for non-daemon threads as long as they take (`rt_finalize` sets a deadline); from the
+/// freeze on every wait is bounded. A second thread that calls it meanwhile waits for the first, at
+/// most 10 s, and gets its result. With `RTFINALIZE_REPORT=text|json|trace[:PATH]` in the environment
+/// the report is written to stderr or PATH.
+///
+/// Thread: any, attached or not; not from inside a callback. Stage: any.
+///
+/// Returns 0; again, 0 with nothing done; -1 if data could not be flushed, a phase failed, a deadline
+/// passed or the call was refused: `rt_last_error` says which.
+///
+/// CPython: `Py_FinalizeEx`.
+#[unsafe(no_mangle)]
+pub extern "C-unwind" fn rt_finalize_ex() -> c_int {
+    let status = boundary(|| match finalize(&Runtime::main())? {
+        Finalized::Before(_) => Ok(Status::Ok),
+        done => verdict(&done),
+    });
+    if status < 0 { -1 } else { 0 }
+}
+
+/// Finalizes a runtime, from the calling thread, with options and a report.
+///
+/// `options` may be NULL: the defaults. `report` may be NULL; else `*report` is set to the account of
+/// the finalization whenever there is one, also with `RT_ERR_INCOMPLETE`, and to NULL otherwise. The
+/// report is the host's: free it with `rt_report_free`.
+///
+/// Thread: any, attached or not; not from inside a callback. Stage: any. A second thread waits for
+/// the first and gets its result; after finalization the call does nothing and gives the report
+/// again.
+///
+/// Returns `RT_OK`; `RT_ERR_INCOMPLETE` if data could not be flushed, a phase failed or a deadline
+/// passed: finalized all the same, and the report says what; `RT_ERR_IN_CALLBACK`; `RT_ERR_TIMEOUT`
+/// if the other thread did not end in time; `RT_ERR_HANDLE`, `RT_ERR_STRUCT_SIZE`, `RT_ERR_INVALID`
+/// (an option), `RT_ERR_NO_MEMORY` (for the report's handle), `RT_ERR_THREAD_EXITING`.
+///
+/// CPython: `Py_FinalizeEx`, `Py_EndInterpreter`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn rt_finalize(
+    runtime: *mut rt_runtime,
+    options: *const rt_finalize_options,
+    report: *mut *mut rt_report,
+) -> rt_status {
+    boundary(|| {
+        if !report.is_null() {
+            give(report, std::ptr::null_mut())?;
+        }
+        let runtime = runtime_of(runtime)?;
+        if !options.is_null() {
+            // SAFETY: by the header; every field is an integer.
+            let options = unsafe { versioned(options, OPTIONS_FIRST_VERSION)? };
+            apply(&runtime, &options)?;
+        }
+        let done = finalize(&runtime)?;
+        if !report.is_null() {
+            let handle = REPORTS.insert(Arc::new(ReportObject::new(done.report().clone())))?;
+            give(report, std::ptr::without_provenance_mut(handle))?;
+        }
+        match done {
+            Finalized::Before(_) => Ok(Status::Ok),
+            done => verdict(&done),
+        }
+    })
+}
+
+fn verdict(done: &Finalized) -> Result<Status> {
+    let report = done.report();
+    match report.status {
+        Status::Ok => Ok(Status::Ok),
+        status => Err(status.because(report.headline())),
+    }
+}
+
+fn apply(runtime: &Runtime, given: &rt_finalize_options) -> Result<()> {
+    let invalid = |what: &'static str| Err(Status::Invalid.because(what));
+    if given.grace_us < 0 {
+        return invalid("grace_us is negative; the grace must be bounded");
+    }
+    if given.join_us < 0 {
+        return invalid("join_us is negative; the wait must be bounded");
+    }
+    if given.reserved != 0 {
+        return invalid("reserved is not 0");
+    }
+    runtime.configure(|options| {
+        let set = |field: &mut i64, value: i64| {
+            if value != 0 {
+                *field = value;
+            }
+        };
+        set(&mut options.deadline_us, given.deadline_us);
+        set(&mut options.grace_us, given.grace_us);
+        set(&mut options.notice_us, given.notice_us);
+        set(&mut options.join_us, given.join_us);
+        if given.max_passes != 0 {
+            options.max_passes = given.max_passes;
+        }
+    });
+    Ok(())
+}

@@ -1,0 +1,169 @@
+//! Threads and their attachments.
+
+use super::boundary::{boundary, give, text, versioned};
+use super::callback::call_of;
+use super::runtime::{rt_runtime, runtime_of};
+use super::{rt_callback, rt_status};
+use crate::status::{Result, Status};
+use crate::sync::Arc;
+use crate::thread::{Attachment, Policy, ThreadOptions};
+use libc::{c_char, c_void};
+
+/// A thread's attachment to a runtime. It belongs to the thread that attached: only that thread may
+/// use it.
+pub enum rt_thread {}
+
+/// A thread that comes too late is parked for good; its stack stays, nothing is unwound. The default.
+pub const RT_POLICY_HANG: u32 = 1;
+/// A thread that comes too late gets `RT_ERR_FINALIZING`. Best for native code.
+pub const RT_POLICY_ERROR: u32 = 2;
+/// A thread that comes too late ends: the calls return `RT_ERR_EXIT_THREAD`, and their inline forms
+/// (`rt_thread_enter_or_exit`, `rt_thread_checkpoint_or_exit`) call `pthread_exit` in the host's frame.
+pub const RT_POLICY_EXIT: u32 = 3;
+
+/// How a thread attaches. Zero in a field is the default.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct rt_thread_options {
+    /// `sizeof(rt_thread_options)`.
+    pub struct_size: usize,
+    /// The name reports use, copied; NULL for none.
+    pub name: *const c_char,
+    /// Not 0: a daemon, which finalization does not wait for.
+    pub daemon: u32,
+    /// One of `RT_POLICY_*`; 0 is `RT_POLICY_HANG`.
+    pub policy: u32,
+    /// Frees the host's own state for the thread; may be NULL. Called once with `state`: by
+    /// `rt_thread_detach`, or by the finalizing thread in the `reclaim` phase if the thread has
+    /// detached late, exited, or can never run again. Otherwise never: the state is leaked on purpose
+    /// and stands in the report.
+    pub delete_state: rt_callback,
+    /// Passed to `delete_state`.
+    pub state: *mut c_void,
+}
+
+const OPTIONS_FIRST_VERSION: usize = size_of::<rt_thread_options>();
+
+/// Attaches the calling thread to a runtime and stores its handle in `*thread`. The thread is outside
+/// then: it must enter before it touches the runtime.
+///
+/// `options` may be NULL. The handle is gone after `rt_thread_detach`, or with the thread; a thread that
+/// exits attached is noticed and named in the report.
+///
+/// Thread: any that is not attached to this runtime yet. Stage: until the runtime freezes.
+///
+/// Returns `RT_OK`; `RT_ERR_NULL`, `RT_ERR_HANDLE`, `RT_ERR_STRUCT_SIZE`, `RT_ERR_UTF8`,
+/// `RT_ERR_INVALID` (no such policy), `RT_ERR_ALREADY_ATTACHED`, `RT_ERR_FINALIZING`,
+/// `RT_ERR_NO_MEMORY`, `RT_ERR_THREAD_EXITING`. After an error `delete_state` is not called.
+///
+/// CPython: `PyThreadState_New`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn rt_thread_attach(
+    runtime: *mut rt_runtime,
+    options: *const rt_thread_options,
+    thread: *mut *mut rt_thread,
+) -> rt_status {
+    boundary(|| {
+        if thread.is_null() {
+            return Err(Status::Null.error());
+        }
+        let options = if options.is_null() {
+            ThreadOptions::default()
+        } else {
+            // SAFETY: by the header; integers, pointers and an optional function are zeroable.
+            convert(&unsafe { versioned(options, OPTIONS_FIRST_VERSION)? })?
+        };
+        let attachment = Attachment::attach(&runtime_of(runtime)?, options)?;
+        let handle = usize::try_from(attachment.id()).unwrap_or(usize::MAX);
+        give(thread, std::ptr::without_provenance_mut(handle))?;
+        Ok(Status::Ok)
+    })
+}
+
+fn convert(given: &rt_thread_options) -> Result<ThreadOptions> {
+    let policy = match given.policy {
+        0 => Policy::default(),
+        number => Policy::from_number(number)
+            .ok_or_else(|| Status::Invalid.because(format!("there is no policy {number}")))?,
+    };
+    let delete_state = match given.delete_state {
+        None => None,
+        callback => Some(call_of(callback, given.state)?),
+    };
+    let name = text(given.name)?.map(Box::from);
+    Ok(ThreadOptions { name, daemon: given.daemon != 0, policy, delete_state })
+}
+
+/// The attachment of a handle. Only the thread's own are looked at, so a handle from another thread
+/// is as wrong as one that was detached; the error says which when it can.
+fn thread_of(thread: *mut rt_thread) -> Result<Arc<Attachment>> {
+    if thread.is_null() {
+        return Err(Status::Null.error());
+    }
+    let id = thread.addr() as u64;
+    Attachment::of_this_thread_by_id(id).ok_or_else(|| {
+        if crate::runtime::knows_thread(id) {
+            Status::WrongThread.error()
+        } else {
+            Status::Handle.error()
+        }
+    })
+}
+
+/// Detaches the calling thread. The handle is gone; the host state is deleted.
+///
+/// Late, once the runtime is frozen, the host state is left to the finalizing thread.
+///
+/// Thread: the one that attached. Stage: any.
+///
+/// Returns `RT_OK`; `RT_ERR_NULL`, `RT_ERR_HANDLE`, `RT_ERR_WRONG_THREAD`.
+///
+/// CPython: `PyThreadState_Clear` and `PyThreadState_DeleteCurrent`.
+#[unsafe(no_mangle)]
+pub extern "C-unwind" fn rt_thread_detach(thread: *mut rt_thread) -> rt_status {
+    boundary(|| thread_of(thread)?.detach().map(|()| Status::Ok))
+}
+
+/// Goes inside the runtime: from here to `rt_thread_leave` the thread may touch it, and the freeze
+/// waits for it.
+///
+/// Once the runtime finalizes, only the finalizing thread gets in; another one meets its policy. With
+/// `RT_POLICY_HANG` the call does not return then: the thread is parked for good, and locks it owns are
+/// taken over from it.
+///
+/// Thread: the one that attached, outside. Stage: any.
+///
+/// Returns `RT_OK`; by policy `RT_ERR_FINALIZING` or `RT_ERR_EXIT_THREAD`, and the thread is outside;
+/// `RT_ERR_STATE` if it is inside already; `RT_ERR_NULL`, `RT_ERR_HANDLE`, `RT_ERR_WRONG_THREAD`.
+///
+/// CPython: `PyEval_RestoreThread`, `Py_END_ALLOW_THREADS`.
+#[unsafe(no_mangle)]
+pub extern "C-unwind" fn rt_thread_enter(thread: *mut rt_thread) -> rt_status {
+    boundary(|| thread_of(thread)?.enter().map(|()| Status::Ok))
+}
+
+/// Goes outside the runtime, to block or to compute without it. Never waits.
+///
+/// Thread: the one that attached, inside. Stage: any.
+///
+/// Returns `RT_OK`; `RT_ERR_STATE` if it is not inside; `RT_ERR_NULL`, `RT_ERR_HANDLE`,
+/// `RT_ERR_WRONG_THREAD`.
+///
+/// CPython: `PyEval_SaveThread`, `Py_BEGIN_ALLOW_THREADS`.
+#[unsafe(no_mangle)]
+pub extern "C-unwind" fn rt_thread_leave(thread: *mut rt_thread) -> rt_status {
+    boundary(|| thread_of(thread)?.leave().map(|()| Status::Ok))
+}
+
+/// To be passed often by a thread that runs inside: here it can be stopped.
+///
+/// Thread: the one that attached. Stage: any.
+///
+/// Returns `RT_OK`; by policy as `rt_thread_enter`, and the thread is outside; `RT_ERR_NULL`,
+/// `RT_ERR_HANDLE`, `RT_ERR_WRONG_THREAD`.
+///
+/// CPython: the eval breaker, `Py_MakePendingCalls`' check for finalization.
+#[unsafe(no_mangle)]
+pub extern "C-unwind" fn rt_thread_checkpoint(thread: *mut rt_thread) -> rt_status {
+    boundary(|| thread_of(thread)?.checkpoint().map(|()| Status::Ok))
+}

@@ -1,0 +1,21 @@
+//! The types every file of the C ABI shares.
+
+use crate::sync::AtomicI32;
+use libc::{c_int, c_void};
+
+/// The answer of a call: 0 is success, positive a success worth knowing, negative an error.
+pub type rt_status = i32;
+
+/// What a host registers to be called: `arg` is what it registered with it. A negative answer counts
+/// as a failure, which is reported; any other is success.
+///
+/// It is called with no lock of the library held. It may call any function of the library except
+/// one that finalizes its own runtime. It may end its thread: the library finishes its work and then
+/// the thread ends. It must not throw a C++ exception (the process ends with a message) nor
+/// `longjmp` out.
+pub type rt_callback = Option<unsafe extern "C-unwind" fn(arg: *mut c_void) -> c_int>;
+
+/// What `rt_is_finalizing` reads; the header's inline form reads it without a call. Written by the
+/// library only.
+#[unsafe(no_mangle)]
+pub static rt_finalizing_flag: AtomicI32 = AtomicI32::new(0);

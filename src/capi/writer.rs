@@ -1,0 +1,381 @@
+//! Buffered writers.
+
+use super::boundary::{boundary, bytes, give, give_versioned, text, required, versioned};
+use super::handle::{Pinned, Table};
+use super::rt_status;
+use super::runtime::{rt_runtime, runtime_of};
+use crate::sink::{Callbacks, Descriptor, Sink};
+use crate::status::{Result, Status};
+use crate::sync::Deadline;
+use crate::writer::{Writer, WriterOptions};
+use libc::{c_char, c_int, c_void};
+
+/// A buffered writer over a descriptor or callbacks.
+pub enum rt_writer {}
+
+static WRITERS: Table<Writer> = Table::new();
+
+/// Flush after each record that contains a newline.
+pub const RT_WRITER_LINE_BUFFERED: u32 = 1;
+/// Close the descriptor with the writer.
+pub const RT_WRITER_OWNS_FD: u32 = 2;
+
+/// How a writer is made. Zero in a field is the default.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct rt_writer_options {
+    /// `sizeof(rt_writer_options)`.
+    pub struct_size: usize,
+    /// The name reports use, copied; NULL for `writer`.
+    pub name: *const c_char,
+    /// The size of the buffer in bytes; 0 is 128 KiB.
+    pub capacity: usize,
+    /// `RT_WRITER_*`, or-ed.
+    pub flags: u32,
+    /// Must be 0.
+    pub reserved: u32,
+}
+
+const OPTIONS_FIRST_VERSION: usize = size_of::<rt_writer_options>();
+
+/// Takes up to `len` bytes at `data`, which stay the library's: returns how many it took, or a negative
+/// `errno` if none; `-EAGAIN` and 0 mean that there is no room now.
+///
+/// Called with the writer's lock held. A callback in which the thread can be parked (it leaves and
+/// enters the runtime) calls `rt_writer_publish_progress` with what was taken before it enters.
+pub type rt_write_callback =
+    Option<unsafe extern "C-unwind" fn(arg: *mut c_void, data: *const c_void, len: usize) -> i64>;
+
+/// Waits up to `timeout_us` microseconds (negative: for ever) until there may be room: returns 0 then,
+/// 1 after the time-out, negative if it failed. Called without the writer's lock.
+pub type rt_wait_callback =
+    Option<unsafe extern "C-unwind" fn(arg: *mut c_void, timeout_us: i64) -> c_int>;
+
+/// A host's own destination.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct rt_writer_callbacks {
+    /// `sizeof(rt_writer_callbacks)`.
+    pub struct_size: usize,
+    /// Takes bytes. Must be given.
+    pub write: rt_write_callback,
+    /// Waits for room. Without it a full destination makes `rt_writer_write` return
+    /// `RT_ERR_WOULD_BLOCK`.
+    pub wait: rt_wait_callback,
+    /// Called once when the writer is closed or abandoned; may be NULL. Negative is an `errno`.
+    pub close: super::rt_callback,
+    /// Passed to all of them; stays the host's.
+    pub arg: *mut c_void,
+}
+
+const CALLBACKS_FIRST_VERSION: usize = size_of::<rt_writer_callbacks>();
+
+/// What became of a writer's bytes. `accepted == written + unwritten + in_flight`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct rt_writer_account {
+    /// `sizeof(rt_writer_account)`.
+    pub struct_size: usize,
+    /// Bytes of the records whose write succeeded.
+    pub accepted: u64,
+    /// Bytes the destination took.
+    pub written: u64,
+    /// Bytes still in the buffer.
+    pub unwritten: u64,
+    /// Bytes in a raw write that has not returned: they may or may not arrive.
+    pub in_flight: u64,
+    /// Bytes found in the buffer when the lock was taken over from an owner that will never run.
+    pub recovered: u64,
+}
+
+const ACCOUNT_FIRST_VERSION: usize = size_of::<rt_writer_account>();
+
+fn writer_of(writer: *mut rt_writer) -> Result<Pinned<Writer>> {
+    WRITERS.pin(writer.addr())
+}
+
+fn open(
+    runtime: *mut rt_runtime,
+    sink: Sink,
+    options: *const rt_writer_options,
+    writer: *mut *mut rt_writer,
+) -> Result<Status> {
+    let mut converted = WriterOptions { name: "writer".into(), ..WriterOptions::default() };
+    if !options.is_null() {
+        // SAFETY: by the header; integers and pointers are zeroable.
+        let given = unsafe { versioned(options, OPTIONS_FIRST_VERSION)? };
+        if given.flags & !(RT_WRITER_LINE_BUFFERED | RT_WRITER_OWNS_FD) != 0 || given.reserved != 0 {
+            return Err(Status::Invalid.because("an unknown flag is set"));
+        }
+        if let Some(name) = text(given.name)? {
+            converted.name = name.into();
+        }
+        converted.capacity = given.capacity;
+        converted.line_buffered = given.flags & RT_WRITER_LINE_BUFFERED != 0;
+        converted.owns_descriptor = given.flags & RT_WRITER_OWNS_FD != 0;
+    }
+    if writer.is_null() {
+        return Err(Status::Null.error());
+    }
+    let made = Writer::new(&runtime_of(runtime)?, sink, converted)?;
+    match WRITERS.insert(made.clone()) {
+        Ok(handle) => give(writer, std::ptr::without_provenance_mut(handle)).map(|()| Status::Ok),
+        Err(error) => {
+            made.disown();
+            Err(error)
+        }
+    }
+}
+
+/// Makes a buffered writer over a descriptor, registers it for the runtime's flush phases, and stores
+/// its handle in `*writer`.
+///
+/// The descriptor stays the host's unless `RT_WRITER_OWNS_FD` is given; it must stay open as long as
+/// the writer. The handle is the host's: end it with `rt_writer_close` or `rt_writer_abandon`.
+///
+/// Thread: any. Stage: until the runtime freezes.
+///
+/// Returns `RT_OK`; `RT_ERR_BAD_DESCRIPTOR` (closed, or read-only), `RT_ERR_NULL`, `RT_ERR_HANDLE`,
+/// `RT_ERR_STRUCT_SIZE`, `RT_ERR_UTF8`, `RT_ERR_INVALID` (a flag), `RT_ERR_SIZE` and `RT_ERR_NO_MEMORY`
+/// (the capacity), `RT_ERR_FINALIZING`.
+///
+/// CPython: `BufferedWriter(FileIO(fd))`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn rt_writer_open_fd(
+    runtime: *mut rt_runtime,
+    fd: c_int,
+    options: *const rt_writer_options,
+    writer: *mut *mut rt_writer,
+) -> rt_status {
+    boundary(|| open(runtime, Sink::Descriptor(Descriptor::new(fd)?), options, writer))
+}
+
+/// Makes a buffered writer over callbacks, which are copied. Otherwise as `rt_writer_open_fd`.
+///
+/// Thread: any. Stage: until the runtime freezes.
+///
+/// Returns what `rt_writer_open_fd` does; `RT_ERR_NULL` also if there is no `write`.
+///
+/// CPython: `BufferedWriter` over a raw stream of Python's.
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn rt_writer_open_callbacks(
+    runtime: *mut rt_runtime,
+    callbacks: *const rt_writer_callbacks,
+    options: *const rt_writer_options,
+    writer: *mut *mut rt_writer,
+) -> rt_status {
+    boundary(|| {
+        required(callbacks)?;
+        // SAFETY: by the header; pointers and optional functions are zeroable.
+        let given = unsafe { versioned(callbacks, CALLBACKS_FIRST_VERSION)? };
+        let write = given.write.ok_or_else(|| Status::Null.because("no write callback"))?;
+        let host = Callbacks { write, wait: given.wait, close: given.close, arg: given.arg };
+        open(runtime, Sink::Callbacks(host), options, writer)
+    })
+}
+
+/// Accepts a record of `len` bytes, whole or not at all, waiting for room as long as it takes.
+///
+/// What is accepted is written exactly once, or counted in the report. Records of several threads do
+/// not mix. A record larger than the buffer is accepted when the buffer is empty. A wait for room holds
+/// no lock, and an attached thread is outside the runtime meanwhile (and may be parked when it comes
+/// back). `data` may be NULL if `len` is 0.
+///
+/// A thread in this call cannot be cancelled.
+///
+/// Thread: any, attached or not; in a signal handler not. Stage: until the runtime freezes; the
+/// finalizing thread until the end.
+///
+/// Returns `RT_OK`. With any error nothing was accepted: `RT_ERR_FINALIZING`; `RT_ERR_EXIT_THREAD` by
+/// policy; `RT_ERR_IO` and `RT_ERR_BAD_DESCRIPTOR` if there is no room and the destination fails;
+/// `RT_ERR_WOULD_BLOCK` if callbacks cannot wait; `RT_ERR_REENTRANT` from inside a callback of the same
+/// writer; `RT_ERR_OWNER_BLOCKED` as for the lock; `RT_ERR_STATE` if it is closed; `RT_ERR_NULL`,
+/// `RT_ERR_HANDLE`, `RT_ERR_SIZE`, `RT_ERR_NO_MEMORY`.
+///
+/// CPython: `BufferedWriter.write`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn rt_writer_write(
+    writer: *mut rt_writer,
+    data: *const c_void,
+    len: usize,
+) -> rt_status {
+    // SAFETY: by the header.
+    unsafe { rt_writer_write_timed(writer, data, len, -1) }
+}
+
+/// As `rt_writer_write`, waiting at most `timeout_us` microseconds: negative is for ever, 0 does not
+/// wait.
+///
+/// Thread: as there. Stage: as there.
+///
+/// Returns what `rt_writer_write` does, and `RT_ERR_TIMEOUT`.
+///
+/// CPython: none.
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn rt_writer_write_timed(
+    writer: *mut rt_writer,
+    data: *const c_void,
+    len: usize,
+    timeout_us: i64,
+) -> rt_status {
+    boundary(|| {
+        let record = bytes(data, len)?;
+        writer_of(writer)?.write(record, Deadline::after_us(timeout_us))?;
+        Ok(Status::Ok)
+    })
+}
+
+/// Writes everything accepted before the call, waiting at most `timeout_us` microseconds: negative is
+/// for ever, 0 does not wait.
+///
+/// Thread: as `rt_writer_write`. Stage: as there.
+///
+/// Returns `RT_OK`. With any error the rest stays in the buffer: `RT_ERR_TIMEOUT`, `RT_ERR_IO`,
+/// `RT_ERR_BAD_DESCRIPTOR`, `RT_ERR_WOULD_BLOCK`, `RT_ERR_FINALIZING`, `RT_ERR_EXIT_THREAD`,
+/// `RT_ERR_REENTRANT`, `RT_ERR_OWNER_BLOCKED`, `RT_ERR_HANDLE`, `RT_ERR_NULL`.
+///
+/// CPython: `BufferedWriter.flush`.
+#[unsafe(no_mangle)]
+pub extern "C-unwind" fn rt_writer_flush(writer: *mut rt_writer, timeout_us: i64) -> rt_status {
+    boundary(|| {
+        writer_of(writer)?.flush(Deadline::after_us(timeout_us))?;
+        Ok(Status::Ok)
+    })
+}
+
+/// Takes the writer's lock, so that this thread's records up to `rt_writer_unlock` stay together.
+///
+/// Should the thread be parked or exit meanwhile, the lock is taken over from it and what it wrote is
+/// flushed. A wait for room inside keeps the lock.
+///
+/// Thread: as `rt_writer_write`. Stage: as there.
+///
+/// Returns `RT_OK`; `RT_ERR_REENTRANT` if it is locked by this thread already; `RT_ERR_FINALIZING`,
+/// `RT_ERR_OWNER_BLOCKED`, `RT_ERR_STATE`, `RT_ERR_HANDLE`, `RT_ERR_NULL`.
+///
+/// CPython: none.
+#[unsafe(no_mangle)]
+pub extern "C-unwind" fn rt_writer_lock(writer: *mut rt_writer) -> rt_status {
+    boundary(|| {
+        writer_of(writer)?.lock(Deadline::NEVER)?;
+        Ok(Status::Ok)
+    })
+}
+
+/// Gives back what `rt_writer_lock` took.
+///
+/// Thread: the one that locked. Stage: any.
+///
+/// Returns `RT_OK`; `RT_ERR_NOT_OWNER`, `RT_ERR_STATE` from inside a callback of the writer,
+/// `RT_ERR_HANDLE`, `RT_ERR_NULL`.
+///
+/// CPython: none.
+#[unsafe(no_mangle)]
+pub extern "C-unwind" fn rt_writer_unlock(writer: *mut rt_writer) -> rt_status {
+    boundary(|| {
+        writer_of(writer)?.unlock()?;
+        Ok(Status::Ok)
+    })
+}
+
+/// A `write` callback says how many bytes its destination has taken, before its thread enters the
+/// runtime again and may be parked there.
+///
+/// Thread: the one in the callback. Stage: any.
+///
+/// Returns `RT_OK`; `RT_ERR_NOT_OWNER` outside the callback; `RT_ERR_SIZE` for more than was offered;
+/// `RT_ERR_HANDLE`, `RT_ERR_NULL`.
+///
+/// CPython: none; see `rt_buffered_lock_publish_progress`.
+#[unsafe(no_mangle)]
+pub extern "C-unwind" fn rt_writer_publish_progress(
+    writer: *mut rt_writer,
+    bytes: usize,
+) -> rt_status {
+    boundary(|| {
+        writer_of(writer)?.publish_progress(bytes)?;
+        Ok(Status::Ok)
+    })
+}
+
+/// Says what became of the writer's bytes so far. Set `account->struct_size` before the call.
+///
+/// Thread: any. Stage: any while the handle lives; after finalization the numbers are final.
+///
+/// Returns `RT_OK`; `RT_ERR_HANDLE`, `RT_ERR_NULL`, `RT_ERR_STRUCT_SIZE`.
+///
+/// CPython: none.
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn rt_writer_get_account(
+    writer: *mut rt_writer,
+    account: *mut rt_writer_account,
+) -> rt_status {
+    boundary(|| {
+        let now = writer_of(writer)?.account();
+        let value = rt_writer_account {
+            struct_size: 0,
+            accepted: now.accepted,
+            written: now.written,
+            unwritten: now.unwritten,
+            in_flight: now.in_flight,
+            recovered: now.recovered,
+        };
+        // SAFETY: by the header.
+        unsafe { give_versioned(account, value, ACCOUNT_FIRST_VERSION)? };
+        Ok(Status::Ok)
+    })
+}
+
+/// Flushes, waiting at most `timeout_us` microseconds for room, and ends the writer: the handle is gone.
+///
+/// After an error in flushing nothing has changed: close again, or `rt_writer_abandon`. Only if the
+/// descriptor's own `close` (or the callback) fails, the handle is gone and `RT_ERR_IO` tells of it; the
+/// bytes were written.
+///
+/// Thread: any. Stage: any; after finalization it only ends the handle.
+///
+/// Returns `RT_OK`; `RT_ERR_TIMEOUT`, `RT_ERR_IO`, `RT_ERR_BAD_DESCRIPTOR`, `RT_ERR_WOULD_BLOCK`,
+/// `RT_ERR_FINALIZING`, `RT_ERR_EXIT_THREAD`, `RT_ERR_REENTRANT`, `RT_ERR_OWNER_BLOCKED`, `RT_ERR_STATE`,
+/// `RT_ERR_CALLBACK`, `RT_ERR_HANDLE`, `RT_ERR_NULL`.
+///
+/// CPython: `BufferedWriter.close`.
+#[unsafe(no_mangle)]
+pub extern "C-unwind" fn rt_writer_close(writer: *mut rt_writer, timeout_us: i64) -> rt_status {
+    boundary(|| {
+        let writer = writer_of(writer)?;
+        let closed = writer.close(Deadline::after_us(timeout_us));
+        if writer.is_closed() {
+            Pinned::close(&writer);
+        }
+        closed.map(|()| Status::Ok)
+    })
+}
+
+/// Ends the writer whatever is left in it, and stores how many bytes were not written in `*lost` (may be
+/// NULL). The handle is gone. If bytes were lost, the runtime's report names them.
+///
+/// Thread: any. Stage: any.
+///
+/// Returns `RT_OK`; `RT_ERR_OWNER_BLOCKED` or `RT_ERR_TIMEOUT` while another thread is at work in it,
+/// waited for at most one second, and the handle stays; `RT_ERR_REENTRANT`, `RT_ERR_IO` or
+/// `RT_ERR_CALLBACK` if closing the destination failed, `RT_ERR_HANDLE`, `RT_ERR_NULL`.
+///
+/// CPython: none.
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn rt_writer_abandon(
+    writer: *mut rt_writer,
+    lost: *mut u64,
+) -> rt_status {
+    boundary(|| {
+        let writer = writer_of(writer)?;
+        let abandoned = writer.abandon(Deadline::after_us(1_000_000));
+        if writer.is_closed() {
+            Pinned::close(&writer);
+        }
+        let count = abandoned?;
+        if !lost.is_null() {
+            give(lost, count)?;
+        }
+        Ok(Status::Ok)
+    })
+}

@@ -1,0 +1,275 @@
+//! The finalization itself: the phases in their order, each with its budget, its handlers and its
+//! place in the report.
+//!
+//! CPython's counterpart is `Py_FinalizeEx`. The order is the same where the two overlap; what is
+//! new is that bytes are flushed before anything is torn down, that no step waits without a bound
+//! once the runtime is frozen, and that nothing a live thread may touch is freed.
+
+use crate::freeze::{Position, State};
+use crate::ledger::{Leak, LeakKind};
+use crate::options::Options;
+use crate::overlapped::Settled;
+use crate::owner::{Fate, Owner};
+use crate::phase::{Phase, Side};
+use crate::report::{Recorder, Report};
+use crate::runtime::Runtime;
+use crate::status::{Result, Status};
+use crate::sync::{Arc, Deadline, now};
+use crate::this_thread;
+use crate::thread::Attachment;
+
+/// What a call to finalize came to.
+pub enum Finalized {
+    /// This call did it.
+    Now(Arc<Report>),
+    /// Another thread did, while this one waited.
+    ByAnother(Arc<Report>),
+    /// It had been done before; nothing was done now.
+    Before(Arc<Report>),
+}
+
+impl Finalized {
+    /// The account of it, whoever did it.
+    pub fn report(&self) -> &Arc<Report> {
+        match self {
+            Finalized::Now(report) | Finalized::ByAnother(report) | Finalized::Before(report) => report,
+        }
+    }
+}
+
+/// Finalizes `runtime` from the calling thread, by the options the runtime has.
+///
+/// # Errors
+/// `InCallback` from inside a callback, `Timeout` if another thread finalizes and does not end in
+/// time. Trouble during finalization is no error of this call: the report has it.
+pub fn finalize(runtime: &Arc<Runtime>) -> Result<Finalized> {
+    if this_thread::calls().get() > 0 {
+        return Err(Status::InCallback.error());
+    }
+    let me = this_thread::owner()?;
+    if let Some(report) = runtime.outcome() {
+        return Ok(Finalized::Before(report));
+    }
+    let options = runtime.options.lock().clone();
+    if !runtime.begin(me.id()) {
+        return join(runtime, &options);
+    }
+    let _shield = crate::cancel::Shield::up();
+    runtime.grace().refill(options.grace_us.max(0));
+    let deadline_us = u64::try_from(options.deadline_us).ok();
+    let report = Finalization {
+        runtime,
+        me,
+        deadline: Deadline::after_us(options.deadline_us),
+        phase_deadline: Deadline::NEVER,
+        options,
+        notes: Recorder::begin(runtime.name(), deadline_us),
+        busy: false,
+    }
+    .run();
+    Ok(Finalized::Now(report))
+}
+
+/// Waits for the thread that finalizes already.
+fn join(runtime: &Arc<Runtime>, options: &Options) -> Result<Finalized> {
+    let attachment = Attachment::of_this_thread(runtime);
+    if let Some(attachment) = &attachment
+        && attachment.position() == Position::Inside
+    {
+        // The freezer must not wait for a thread that waits for the freezer.
+        attachment.leave()?;
+    }
+    let wait = || {
+        let deadline = Deadline::after_us(options.join_us.max(0));
+        runtime.gate().wait_until(deadline, || runtime.state() == State::Finalized)
+    };
+    let ended = match &attachment {
+        Some(attachment) => attachment.while_awaiting_finalizer(wait),
+        None => wait(),
+    };
+    match runtime.outcome() {
+        Some(report) if ended => Ok(Finalized::ByAnother(report)),
+        _ => Err(Status::Timeout.because("another thread is finalizing and has not ended")),
+    }
+}
+
+/// A finalization under way, on its thread.
+pub(crate) struct Finalization<'a> {
+    pub(crate) runtime: &'a Arc<Runtime>,
+    pub(crate) me: Arc<Owner>,
+    pub(crate) deadline: Deadline,
+    phase_deadline: Deadline,
+    pub(crate) options: Options,
+    pub(crate) notes: Recorder,
+    /// The present pass did something, so another must look.
+    pub(crate) busy: bool,
+}
+
+impl Finalization<'_> {
+    fn run(mut self) -> Arc<Report> {
+        loop {
+            self.passes();
+            self.phase(Phase::Children, |_| {});
+            // Half of the grace at most: the flush with lock recovery needs the rest.
+            self.phase(Phase::FlushEarly, |this| this.flush_writers(0.5));
+            if self.close_admission() {
+                break;
+            }
+        }
+        self.phase(Phase::Freeze, Self::freeze);
+        self.phase(Phase::FlushFrozen, |this| this.flush_writers(1.0));
+        self.phase(Phase::Finalize, |_| {});
+        self.phase(Phase::FlushLate, |this| this.flush_writers(1.0));
+        self.phase(Phase::Dealloc, |_| {});
+        self.phase(Phase::Overlapped, Self::settle_operations);
+        self.phase(Phase::Reclaim, Self::reclaim);
+        self.phase(Phase::ExitFunctions, Self::exit_functions);
+        self.seal_writers();
+        self.conclude()
+    }
+
+    /// When the present phase's own waits must end.
+    pub(crate) fn phase_deadline(&self) -> Deadline {
+        self.phase_deadline
+    }
+
+    pub(crate) fn phase(&mut self, phase: Phase, work: impl FnOnce(&mut Self)) {
+        let mut budget_us = self.options.budget_us(phase);
+        if budget_us < 0 && phase >= Phase::FlushEarly {
+            budget_us = phase.default_budget_us();
+        }
+        self.phase_deadline = Deadline::after_us(budget_us).min(self.deadline);
+        self.notes.enter(phase, u64::try_from(budget_us).ok());
+        self.run_handlers(phase, Side::BeforeWork);
+        work(self);
+        self.run_handlers(phase, Side::AfterWork);
+        self.notes.report.failures.extend(self.runtime.take_failures(phase));
+        self.notes.leave();
+    }
+
+    /// Runs the host's handlers. One that returns `Again` makes the passes go round again.
+    fn run_handlers(&mut self, phase: Phase, side: Side) {
+        let mut last = None;
+        loop {
+            let next = self.runtime.books.lock().handlers.next(phase, side, last);
+            let Some(handler) = next else { break };
+            last = Some((handler.order, handler.id));
+            let since = now();
+            let outcome = handler.call.call();
+            self.notes.handler(&handler.name, since);
+            if outcome.failed() {
+                self.notes.failed(&handler.name, outcome.text());
+            }
+            if outcome == crate::host_call::Outcome::Returned(Status::Again as i32) {
+                self.busy = true;
+            }
+        }
+    }
+
+    /// Stops the other threads. What is still inside afterwards is a runaway.
+    fn freeze(&mut self) {
+        let since = now();
+        let threads = self.runtime.books.lock().threads.clone();
+        let me = self.me.id();
+        let inside = |a: &&Arc<Attachment>| {
+            a.owner().id() != me && a.position() == Position::Inside
+        };
+        let stopped = self
+            .runtime
+            .gate()
+            .wait_until(self.phase_deadline, || !threads.iter().any(|a| inside(&a)));
+        self.notes.work(threads.iter().filter(|a| a.position() == Position::Parked).count() as u64);
+        if !stopped {
+            for runaway in threads.iter().filter(inside) {
+                let name = runaway.describe();
+                self.notes.blocked(name.clone(), since, "left running as a runaway");
+                self.notes.report.runaways.push(name);
+            }
+            self.notes.cut_short();
+        }
+    }
+
+    /// In-flight operations: a bounded cancel each, out of one budget, else a deliberate leak.
+    fn settle_operations(&mut self) {
+        let operations = std::mem::take(&mut self.runtime.books.lock().operations);
+        for operation in &operations {
+            operation.cancel_for_finalization();
+        }
+        for operation in operations {
+            self.notes.work(1);
+            match operation.settle_for_finalization(self.phase_deadline) {
+                Settled::Freed => {}
+                Settled::Leaked(leak) => self.runtime.enter_leak(leak),
+            }
+        }
+    }
+
+    /// Deletes the host states of threads that have exited or can never run again, and of this
+    /// thread last; the others' go into the ledger (law 1: their threads may still look at them).
+    fn reclaim(&mut self) {
+        let mut threads = std::mem::take(&mut self.runtime.books.lock().threads);
+        threads.sort_by_key(|a| a.owner().id() == self.me.id());
+        for thread in threads {
+            if thread.ended_undetached() {
+                self.notes.report.undetached.push(thread.describe());
+            }
+            let mine = thread.owner().id() == self.me.id();
+            let never_again = thread.owner().fate() != Fate::Running
+                || matches!(thread.position(), Position::Gone | Position::Parked);
+            if mine || never_again {
+                self.notes.work(1);
+                if let Some(outcome) = thread.delete_state()
+                    && outcome.failed()
+                {
+                    self.notes.failed(&thread.describe(), outcome.text());
+                }
+            } else if thread.has_state() {
+                self.runtime.enter_leak(Leak {
+                    kind: LeakKind::ThreadState,
+                    name: thread.describe(),
+                    bytes: 0,
+                    reason: match thread.position() {
+                        Position::Inside => "the thread still runs inside".to_owned(),
+                        _ => "the thread is outside and may still look at it".to_owned(),
+                    },
+                });
+            }
+        }
+    }
+
+    /// The low-level exit functions, last in first out; one may register another.
+    fn exit_functions(&mut self) {
+        loop {
+            let entry = self.runtime.books.lock().exit_functions.pop();
+            let Some(entry) = entry else { break };
+            self.notes.work(1);
+            let outcome = entry.call.call();
+            if outcome.failed() {
+                self.notes.failed(&entry.name, outcome.text());
+            }
+        }
+    }
+
+    /// Closes the report, and with it the runtime's life.
+    fn conclude(mut self) -> Arc<Report> {
+        let runtime = self.runtime;
+        {
+            let mut books = runtime.books.lock();
+            self.notes.report.leaks = std::mem::take(&mut books.leaks);
+        }
+        let report = &mut self.notes.report;
+        report.late_calls = runtime.late_calls().load(crate::sync::Ordering::Relaxed);
+        if self.deadline.passed() {
+            report.status = Status::Incomplete;
+        }
+        let because = &mut report.not_restartable;
+        because.extend(report.runaways.iter().map(|who| format!("{who} still runs inside")));
+        because.extend(report.leaks.iter().map(|leak| {
+            format!("{} '{}' was leaked: {}", leak.kind.name(), leak.name, leak.reason)
+        }));
+        let report = Arc::new(self.notes.finish());
+        runtime.end(report.clone());
+        crate::report::publish(&report);
+        report
+    }
+}

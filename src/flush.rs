@@ -1,0 +1,167 @@
+//! The flush phases: every registered writer, with one grace for all of them.
+//!
+//! First each is flushed as far as goes without waiting, so that a stuck one costs the others
+//! nothing. Only then the grace is spent, on all stuck ones together.
+
+use crate::finalize::Finalization;
+use crate::ledger::{Leak, LeakKind};
+use crate::status::{Error, Status};
+use crate::sync::{Arc, Deadline, now};
+use crate::writer::{Drained, Writer};
+use std::time::Duration;
+
+/// While both a lock and a pipe are waited for, neither wait may last longer: one cannot sleep on
+/// both at once.
+const TURN: Duration = Duration::from_millis(10);
+
+/// Why a writer is not done yet.
+enum Stuck {
+    /// Its destination has no room.
+    Full(Arc<Writer>),
+    /// Somebody else holds its lock.
+    Locked(Arc<Writer>, Error),
+}
+
+impl Stuck {
+    fn writer(&self) -> &Arc<Writer> {
+        match self {
+            Stuck::Full(writer) | Stuck::Locked(writer, _) => writer,
+        }
+    }
+
+    fn describe(&self) -> String {
+        match self {
+            Stuck::Full(writer) => format!("room at the destination of writer '{}'", writer.name()),
+            Stuck::Locked(writer, _) => {
+                let holder = writer.lock_holder().map(|owner| owner.describe());
+                let holder = holder.unwrap_or_else(|| "nobody any more".to_owned());
+                format!("lock of writer '{}', held by {holder}", writer.name())
+            }
+        }
+    }
+}
+
+impl Finalization<'_> {
+    /// Flushes all writers, spending at most `share` of what is left of the grace.
+    pub(crate) fn flush_writers(&mut self, share: f64) {
+        let grace = self.runtime.grace().clone();
+        let span = grace.shared(share);
+        let deadline = span.deadline.min(self.phase_deadline());
+        let since = now();
+        let mut todo = self.runtime.books.lock().writers.clone();
+        let mut stuck: Vec<Stuck> = Vec::new();
+        let mut first = true;
+        loop {
+            for writer in todo.drain(..) {
+                let wait = if first { Deadline::after_us(0) } else { self.turn(deadline, &stuck) };
+                if let Some(reason) = self.flush_one(&writer, wait) {
+                    stuck.push(reason);
+                }
+            }
+            if stuck.is_empty() || deadline.passed() {
+                break;
+            }
+            self.wait_for_room(&stuck, deadline, first);
+            first = false;
+            todo.extend(stuck.drain(..).map(|stuck| stuck.writer().clone()));
+        }
+        for stuck in stuck {
+            let outcome = match &stuck {
+                Stuck::Full(_) => "still full".to_owned(),
+                Stuck::Locked(_, error) => error.to_string(),
+            };
+            stuck.writer().note_trouble(match &stuck {
+                Stuck::Full(_) => "no room at the destination within the grace".to_owned(),
+                Stuck::Locked(..) => format!("the lock was not to be had: {outcome}"),
+            });
+            self.notes.blocked(stuck.describe(), since, &outcome);
+        }
+    }
+
+    /// How long a lock may be waited for in this round.
+    fn turn(&self, deadline: Deadline, stuck: &[Stuck]) -> Deadline {
+        let pipes = stuck.iter().any(|s| matches!(s, Stuck::Full(_)));
+        if pipes { deadline.min(Deadline::after(TURN)) } else { deadline }
+    }
+
+    /// Sleeps until a full destination may have room. Locks are slept on by acquiring them.
+    fn wait_for_room(&self, stuck: &[Stuck], deadline: Deadline, first: bool) {
+        let locks = stuck.iter().any(|s| matches!(s, Stuck::Locked(..)));
+        let full = stuck.iter().filter_map(|s| match s {
+            Stuck::Full(writer) => Some(writer),
+            Stuck::Locked(..) => None,
+        });
+        let fds: Vec<_> = full.clone().filter_map(|writer| writer.sink().descriptor()).collect();
+        let callbacks = full.clone().count() > fds.len();
+        let until = match (locks && first, locks || (callbacks && !fds.is_empty())) {
+            // The locks have not been waited for at all yet.
+            (true, _) => return,
+            (_, true) => deadline.min(Deadline::after(TURN)),
+            _ => deadline,
+        };
+        if fds.is_empty() {
+            for writer in full {
+                if writer.sink().wait(until).is_err() {
+                    // A destination that cannot be waited for is asked again until the grace ends.
+                    crate::sync::sleep(TURN.min(until.left().unwrap_or(TURN)));
+                }
+            }
+        } else {
+            let _ = crate::sink::wait_for_room(&fds, until);
+        }
+    }
+
+    /// Flushes one writer without waiting for room. `Some`: it must be tried again.
+    fn flush_one(&mut self, writer: &Arc<Writer>, lock_wait: Deadline) -> Option<Stuck> {
+        let before = writer.account().written;
+        let drained = writer.drain_for_finalization(lock_wait);
+        self.notes.work(writer.account().written.saturating_sub(before));
+        match drained {
+            Ok(Drained::Empty) => None,
+            Ok(Drained::Full) => Some(Stuck::Full(writer.clone())),
+            // The destination refused; its error is in the account. Asking again changes nothing
+            // now, and a later flush phase does ask again.
+            Ok(Drained::Failed(_)) => None,
+            Err(error) if matches!(error.status(), Status::Timeout | Status::OwnerBlocked) => {
+                Some(Stuck::Locked(writer.clone(), error))
+            }
+            // A lock this thread holds itself: the host finalizes from inside a group of writes.
+            Err(error) => {
+                writer.note_trouble(error.to_string());
+                None
+            }
+        }
+    }
+
+    /// The last word on every writer: what is left is tried once more, then it is sealed.
+    pub(crate) fn seal_writers(&mut self) {
+        let mut writers = self.runtime.books.lock().writers.clone();
+        for writer in &writers {
+            if writer.account().unwritten > 0 {
+                let _ = self.flush_one(writer, Deadline::after_us(0));
+            }
+        }
+        self.runtime.books.lock().writers.clear();
+        let abandoned = std::mem::take(&mut self.runtime.books.lock().abandoned);
+        self.notes.report.destinations.extend(abandoned);
+        for writer in writers.drain(..) {
+            let account = writer.seal();
+            if account.unwritten + account.in_flight > 0 {
+                self.notes.incomplete();
+            }
+            if let Some(holder) = writer.lock_holder()
+                && holder.id() != self.me.id()
+            {
+                self.runtime.enter_leak(Leak {
+                    kind: LeakKind::Writer,
+                    name: account.name.clone(),
+                    bytes: account.unwritten + account.in_flight,
+                    reason: format!("its lock is held by {}", holder.describe()),
+                });
+                // The holder comes back to this memory; a reference that is never given up keeps it.
+                std::mem::forget(writer);
+            }
+            self.notes.report.destinations.push(account);
+        }
+    }
+}

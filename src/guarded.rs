@@ -1,0 +1,130 @@
+//! A buffered lock with what it protects.
+//!
+//! One rule beyond the lock's: what it protects is used by one operation at a time. A holder may
+//! keep the lock over several operations ([`Guarded::keep`]), but an operation inside another, from
+//! a callback or a signal handler, is refused.
+
+use crate::buffered_lock::{Acquired, BufferedLock};
+use crate::status::{Result, Status};
+use crate::sync::{AtomicBool, Deadline, Ordering};
+use crate::this_thread;
+use std::cell::UnsafeCell;
+use std::ops::{Deref, DerefMut};
+
+/// Data behind a [`BufferedLock`].
+pub struct Guarded<T> {
+    lock: BufferedLock,
+    /// The holder is in an operation. Written by the holder only.
+    in_use: AtomicBool,
+    /// The holder keeps the lock between operations. Written by the holder only.
+    kept: AtomicBool,
+    data: UnsafeCell<T>,
+}
+
+// SAFETY: the data is only reached through a `Hold`, of which one exists at a time: the lock admits
+// one thread, and `in_use` one operation of that thread.
+unsafe impl<T: Send> Sync for Guarded<T> {}
+
+/// Exclusive use of the data, for one operation.
+pub struct Hold<'a, T> {
+    guarded: &'a Guarded<T>,
+    /// Whether the lock was taken over from an owner that will never run again.
+    pub recovered: bool,
+    /// Whether dropping the hold leaves the lock held.
+    keep: bool,
+}
+
+impl<T> Guarded<T> {
+    /// Protects `data`; the lock follows the runtime of this id.
+    pub fn new(runtime: u32, data: T) -> Guarded<T> {
+        Guarded {
+            lock: BufferedLock::following(runtime),
+            in_use: AtomicBool::new(false),
+            kept: AtomicBool::new(false),
+            data: UnsafeCell::new(data),
+        }
+    }
+
+    /// The lock itself.
+    pub fn lock(&self) -> &BufferedLock {
+        &self.lock
+    }
+
+    /// Begins an operation.
+    ///
+    /// # Errors
+    /// As [`BufferedLock::acquire_as`]; `Reentrant` from inside another operation.
+    pub fn acquire(&self, deadline: Deadline) -> Result<Hold<'_, T>> {
+        let me = this_thread::id()?;
+        let (recovered, keep) = if self.lock.take_free(me) {
+            (false, false)
+        } else if self.lock.is_held_by(me) {
+            if self.in_use.load(Ordering::Relaxed) || !self.kept.load(Ordering::Relaxed) {
+                return Err(Status::Reentrant.error());
+            }
+            (false, true)
+        } else {
+            let recovered = self.lock.acquire(deadline)? == Acquired::Recovered;
+            if recovered {
+                self.kept.store(false, Ordering::Relaxed);
+            }
+            (recovered, false)
+        };
+        self.in_use.store(true, Ordering::Relaxed);
+        Ok(Hold { guarded: self, recovered, keep })
+    }
+
+    /// The calling thread, which holds the lock by [`Hold::keep`], gives it back.
+    ///
+    /// # Errors
+    /// `NotOwner`; `State` from inside an operation.
+    pub fn release_kept(&self) -> Result<()> {
+        let me = this_thread::id()?;
+        if !self.lock.is_held_by(me) {
+            return Err(Status::NotOwner.error());
+        }
+        if self.in_use.load(Ordering::Relaxed) {
+            return Err(Status::State.because("the lock is in use by an operation of this thread"));
+        }
+        self.kept.store(false, Ordering::Relaxed);
+        self.lock.release_as(me)
+    }
+}
+
+impl<T> Hold<'_, T> {
+    /// Ends the operation with the lock still held, for further ones of this thread.
+    pub fn keep(mut self) {
+        self.guarded.kept.store(true, Ordering::Relaxed);
+        self.keep = true;
+    }
+
+    /// Whether the lock stays held after the operation.
+    pub fn is_kept(&self) -> bool {
+        self.keep
+    }
+}
+
+impl<T> Deref for Hold<'_, T> {
+    type Target = T;
+    fn deref(&self) -> &T {
+        // SAFETY: see `Sync` above.
+        unsafe { &*self.guarded.data.get() }
+    }
+}
+
+impl<T> DerefMut for Hold<'_, T> {
+    fn deref_mut(&mut self) -> &mut T {
+        // SAFETY: see `Sync` above.
+        unsafe { &mut *self.guarded.data.get() }
+    }
+}
+
+impl<T> Drop for Hold<'_, T> {
+    fn drop(&mut self) {
+        self.guarded.in_use.store(false, Ordering::Relaxed);
+        if !self.keep && let Ok(me) = this_thread::id() {
+            // It cannot fail: this thread holds the lock.
+            let _ = self.guarded.lock.release_as(me);
+        }
+    }
+}

@@ -1,0 +1,137 @@
+/*
+ * The one frame between this library and host code.
+ *
+ * A callback may end its thread, by pthread_exit or by being cancelled. The system then unwinds the
+ * stack, and would take the middle of a finalization with it. This frame is where that unwinding
+ * stops: the library finishes what it was doing, and the outermost call resumes the thread's end
+ * just before it would return to the host (rtfinalize_resume_exit). The stop is glibc's own cleanup
+ * mechanism, the one that compiled pthread_cleanup_push blocks use; other systems get the portable
+ * macros and a jump.
+ *
+ * A C++ exception must not come this way: it would unwind the library's frames. It ends the process
+ * here, with a message that says what happened.
+ */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include <setjmp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#if defined(_WIN32)
+#define HIDDEN
+#else
+#include <pthread.h>
+#include <unistd.h>
+#define HIDDEN __attribute__((visibility("hidden")))
+#endif
+
+typedef int (*thunk)(void *context);
+
+#if defined(__GNUC__) && !defined(_WIN32)
+/* Runs when the frame below is left; `*whole` is 0 only if an exception does the leaving. */
+static void left(const volatile int *whole)
+{
+    static const char text[] =
+        "rtfinalize: a C++ exception left a callback; catch it inside the callback. Aborting.\n";
+    if (!*whole) {
+        ssize_t ignored = write(STDERR_FILENO, text, sizeof text - 1);
+        (void)ignored;
+        abort();
+    }
+}
+#define WATCH_EXCEPTIONS volatile int whole __attribute__((cleanup(left))) = 0
+#define FRAME_IS_WHOLE (whole = 1)
+#else
+#define WATCH_EXCEPTIONS
+#define FRAME_IS_WHOLE ((void)0)
+#endif
+
+#if defined(__GLIBC__)
+
+#if defined(__i386__)
+#define CLEANUP_ABI __attribute__((regparm(1)))
+#else
+#define CLEANUP_ABI
+#endif
+/* Part of glibc's ABI for ever (every C program with a pthread_cleanup_push block calls them), but
+   <pthread.h> hides them from code compiled with -fexceptions, as this file is. */
+extern void __pthread_register_cancel(__pthread_unwind_buf_t *buf) CLEANUP_ABI;
+extern void __pthread_unregister_cancel(__pthread_unwind_buf_t *buf) CLEANUP_ABI;
+extern void __pthread_unwind_next(__pthread_unwind_buf_t *buf) CLEANUP_ABI __attribute__((noreturn));
+/* The buffer has no room for a signal mask, and with `mask` 0 none is saved. */
+extern int set_jump(struct __cancel_jmp_buf_tag *env, int mask) __asm__("__sigsetjmp")
+    __attribute__((returns_twice));
+
+/* 1: the call returned. 0: it ended its thread, and `*rest` is where to resume that. */
+HIDDEN int rtfinalize_host_call(thunk call, void *context, void **rest)
+{
+    __pthread_unwind_buf_t buf;
+    WATCH_EXCEPTIONS;
+    if (set_jump(buf.__cancel_jmp_buf, 0) != 0) {
+        *rest = buf.__pad[0];
+        __pthread_unregister_cancel(&buf);
+        FRAME_IS_WHOLE;
+        return 0;
+    }
+    __pthread_register_cancel(&buf);
+    call(context);
+    __pthread_unregister_cancel(&buf);
+    FRAME_IS_WHOLE;
+    return 1;
+}
+
+/* Ends the thread as the callback asked, its exit value included. */
+HIDDEN void rtfinalize_resume_exit(void *rest)
+{
+    __pthread_unwind_buf_t buf;
+    memset(&buf, 0, sizeof buf);
+    buf.__pad[0] = rest;
+    __pthread_unwind_next(&buf);
+}
+
+#elif defined(_WIN32)
+
+HIDDEN int rtfinalize_host_call(thunk call, void *context, void **rest)
+{
+    (void)rest;
+    call(context); /* ExitThread unwinds nothing: the thread is gone, and its exit is noticed */
+    return 1;
+}
+
+HIDDEN void rtfinalize_resume_exit(void *rest)
+{
+    (void)rest;
+}
+
+#else
+
+static void jump(void *back)
+{
+    siglongjmp(*(sigjmp_buf *)back, 1);
+}
+
+HIDDEN int rtfinalize_host_call(thunk call, void *context, void **rest)
+{
+    sigjmp_buf back;
+    WATCH_EXCEPTIONS;
+    *rest = NULL;
+    if (sigsetjmp(back, 0) != 0) {
+        FRAME_IS_WHOLE;
+        return 0;
+    }
+    pthread_cleanup_push(jump, &back);
+    call(context);
+    pthread_cleanup_pop(0);
+    FRAME_IS_WHOLE;
+    return 1;
+}
+
+HIDDEN void rtfinalize_resume_exit(void *rest)
+{
+    (void)rest;
+    pthread_exit(NULL); /* the exit value is not to be had here */
+}
+
+#endif

@@ -1,0 +1,160 @@
+//! Every call into host code.
+//!
+//! Three rules meet here. No internal lock is held (law 5; checked in debug builds). A callback that
+//! ends its thread is stopped at our frame (`host_call.c`), so the library finishes its work first.
+//! A callback that calls finalize again is recognised, for the thread is marked as inside one.
+
+use crate::this_thread;
+use libc::{c_int, c_void};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// How a callback ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It returned this.
+    Returned(c_int),
+    /// It ended its thread. The thread lives on until the outermost call into this library is done.
+    EndedThread,
+    /// It is a Rust closure and panicked.
+    Panicked,
+}
+
+impl Outcome {
+    /// Whether it counts as a failure.
+    pub fn failed(self) -> bool {
+        !matches!(self, Outcome::Returned(code) if code >= 0)
+    }
+
+    /// What a report says of it.
+    pub fn text(self) -> String {
+        match self {
+            Outcome::Returned(code) => format!("returned {code}"),
+            Outcome::EndedThread => "ended its thread".to_owned(),
+            Outcome::Panicked => "panicked".to_owned(),
+        }
+    }
+}
+
+/// The C shape of a callback: negative is a failure.
+pub type Function = unsafe extern "C-unwind" fn(arg: *mut c_void) -> c_int;
+
+unsafe extern "C-unwind" {
+    fn rtfinalize_host_call(call: Function, context: *mut c_void, rest: *mut *mut c_void) -> c_int;
+    fn rtfinalize_resume_exit(rest: *mut c_void);
+}
+
+/// A callback and its argument, to be called once at most or many times.
+pub struct HostCall {
+    function: Function,
+    arg: *mut c_void,
+    drop: Option<unsafe fn(*mut c_void)>,
+}
+
+// SAFETY: the host promises, by registering a function, that it may be called from whichever thread
+// finalizes; closures are `Send + Sync` by `from_closure`'s bound.
+unsafe impl Send for HostCall {}
+// SAFETY: as above.
+unsafe impl Sync for HostCall {}
+
+impl HostCall {
+    /// The C function `function` with `arg`.
+    ///
+    /// # Safety
+    /// `function` must be callable with `arg`, from any thread, until the callback is unregistered
+    /// or its runtime finalized.
+    pub unsafe fn from_c(function: Function, arg: *mut c_void) -> HostCall {
+        HostCall { function, arg, drop: None }
+    }
+
+    /// A Rust closure; what it returns is what a C callback would.
+    pub fn from_closure<F: Fn() -> c_int + Send + Sync + 'static>(closure: F) -> HostCall {
+        unsafe extern "C-unwind" fn call<F: Fn() -> c_int>(arg: *mut c_void) -> c_int {
+            // SAFETY: `arg` is the box made below, alive as long as its `HostCall`.
+            let closure = unsafe { &*arg.cast::<F>() };
+            catch_unwind(AssertUnwindSafe(closure)).unwrap_or(PANICKED)
+        }
+        unsafe fn free<F>(arg: *mut c_void) {
+            // SAFETY: `arg` is the box made below, dropped once.
+            drop(unsafe { Box::from_raw(arg.cast::<F>()) });
+        }
+        HostCall {
+            function: call::<F>,
+            arg: Box::into_raw(Box::new(closure)).cast(),
+            drop: Some(free::<F>),
+        }
+    }
+
+    /// Whether it is this C function, with this argument if one is given.
+    pub fn is(&self, function: Function, arg: Option<*mut c_void>) -> bool {
+        std::ptr::fn_addr_eq(self.function, function) && arg.is_none_or(|arg| arg == self.arg)
+    }
+
+    /// Calls it on this thread.
+    pub fn call(&self) -> Outcome {
+        let (function, arg) = (self.function, self.arg);
+        // SAFETY: by the contract of `from_c`.
+        match run(|| unsafe { function(arg) }) {
+            Some(PANICKED) if self.drop.is_some() => Outcome::Panicked,
+            Some(code) => Outcome::Returned(code),
+            None => Outcome::EndedThread,
+        }
+    }
+}
+
+const PANICKED: c_int = c_int::MIN;
+
+impl Drop for HostCall {
+    fn drop(&mut self) {
+        if let Some(drop) = self.drop {
+            // SAFETY: `drop` was made for `arg`, and is called once.
+            unsafe { drop(self.arg) };
+        }
+    }
+}
+
+/// Runs `call`, which calls into the host and does nothing else worth a destructor.
+///
+/// `None`: it ended its thread.
+pub fn run<R, F: FnOnce() -> R>(call: F) -> Option<R> {
+    struct Context<F, R> {
+        call: Option<F>,
+        result: Option<R>,
+    }
+    unsafe extern "C-unwind" fn thunk<R, F: FnOnce() -> R>(context: *mut c_void) -> c_int {
+        // SAFETY: `context` is the one below, borrowed for the length of the call.
+        let context = unsafe { &mut *context.cast::<Context<F, R>>() };
+        if let Some(call) = context.call.take() {
+            context.result = Some(call());
+        }
+        0
+    }
+    debug_assert_eq!(this_thread::sections().get(), 0, "host code called under an internal lock");
+    let mut context = Context { call: Some(call), result: None };
+    let mut rest = std::ptr::null_mut();
+    let calls = this_thread::calls();
+    let depth = calls.get();
+    calls.set(depth + 1);
+    let cancel = crate::cancel::lift();
+    // SAFETY: `thunk` takes what it is given; `context` outlives the call.
+    let returned = unsafe {
+        rtfinalize_host_call(thunk::<R, F>, std::ptr::from_mut(&mut context).cast(), &mut rest)
+    };
+    crate::cancel::restore(cancel);
+    calls.set(depth);
+    if returned == 0 {
+        this_thread::set_ended(rest);
+        return None;
+    }
+    context.result
+}
+
+/// Ends the thread now if a callback asked for it and this is the outermost call.
+///
+/// The caller's frames up to the host must own nothing: they are unwound by the system.
+#[inline]
+pub fn settle() {
+    if let Some(rest) = this_thread::take_ended() {
+        // SAFETY: `rest` was noted on this thread by a frame that the host's own frames enclose.
+        unsafe { rtfinalize_resume_exit(rest) };
+    }
+}

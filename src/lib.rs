@@ -1,0 +1,76 @@
+//! rtfinalize shuts a language runtime down inside a process that still has threads, locks, buffered
+//! output and in-flight I/O. It does the work of CPython's `Py_FinalizeEx`: bounded, exact about every
+//! byte, never a crash, and always able to say why.
+//!
+//! # The map
+//!
+//! | to find | read |
+//! |---|---|
+//! | what happens, in which order | [`finalize`], [`passes`], [`flush`], [`phase`] |
+//! | a runtime, its books and its registry | [`runtime`], [`options`] |
+//! | how threads are stopped | [`freeze`] (the gate), [`thread`] (policies) |
+//! | who owns a lock, and whether it ever lets go | [`owner`], [`this_thread`] |
+//! | the lock, its data, its patience | [`buffered_lock`], [`guarded`], [`grace`] |
+//! | the writer and where its bytes go | [`writer`], [`sink`] |
+//! | in-flight operations | [`overlapped`] |
+//! | callbacks: the stack they wait on, the call itself | [`at_exit`], [`host_call`], [`cancel`] |
+//! | what was kept, and the account of it all | [`ledger`], [`report`] |
+//! | what calls answer | [`status`] |
+//! | atomics, parking and time: the only door | [`sync`] |
+//! | the C side, a file an object | [`capi`] |
+//!
+//! # As a crate
+//!
+//! ```
+//! use rtfinalize::{finalize::finalize, host_call::HostCall, runtime::Runtime};
+//!
+//! let runtime = Runtime::new("example");
+//! runtime.at_exit("say goodbye", HostCall::from_closure(|| 0))?;
+//! let report = finalize(&runtime)?.report().clone();
+//! assert_eq!(report.status, rtfinalize::status::Status::Ok);
+//! # Ok::<(), rtfinalize::status::Error>(())
+//! ```
+
+pub mod buffered_lock;
+pub mod freeze;
+pub mod grace;
+pub mod owner;
+pub mod status;
+pub mod sync;
+
+#[cfg(not(loom))]
+pub mod at_exit;
+#[cfg(not(loom))]
+pub mod cancel;
+#[cfg(not(loom))]
+pub mod capi;
+#[cfg(not(loom))]
+pub mod finalize;
+#[cfg(not(loom))]
+pub mod flush;
+#[cfg(not(loom))]
+pub mod guarded;
+#[cfg(not(loom))]
+pub mod host_call;
+#[cfg(not(loom))]
+pub mod ledger;
+#[cfg(not(loom))]
+pub mod options;
+#[cfg(not(loom))]
+pub mod overlapped;
+#[cfg(not(loom))]
+pub mod passes;
+#[cfg(not(loom))]
+pub mod phase;
+#[cfg(not(loom))]
+pub mod report;
+#[cfg(not(loom))]
+pub mod runtime;
+#[cfg(not(loom))]
+pub mod sink;
+#[cfg(not(loom))]
+pub mod this_thread;
+#[cfg(not(loom))]
+pub mod thread;
+#[cfg(not(loom))]
+pub mod writer;

@@ -1,0 +1,43 @@
+//! What a host can set: for a runtime's life, and for one finalization.
+
+use crate::grace::DEFAULT_GRACE_US;
+use crate::phase::Phase;
+
+/// Settings of a finalization. Times are microseconds; negative is for ever.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// The time all phases together may take. The library's own waits end by then; a host's
+    /// callback cannot be interrupted, but nothing further waits after it.
+    pub deadline_us: i64,
+    /// The time the finalizing thread gives, in all, to owners of locks that might still let go.
+    pub grace_us: i64,
+    /// What the library's own waits in each phase may take.
+    pub budgets_us: [i64; Phase::ALL.len()],
+    /// How often the phases before `children` may go round.
+    pub max_passes: u32,
+    /// How long a wait without a deadline stays silent before a line on stderr names what it waits
+    /// for. Later lines come at growing intervals.
+    pub notice_us: i64,
+    /// How long a second thread that calls finalize waits for the first.
+    pub join_us: i64,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            deadline_us: -1,
+            grace_us: DEFAULT_GRACE_US,
+            budgets_us: Phase::ALL.map(Phase::default_budget_us),
+            max_passes: 1000,
+            notice_us: 5_000_000,
+            join_us: 10_000_000,
+        }
+    }
+}
+
+impl Options {
+    /// The budget of `phase`.
+    pub fn budget_us(&self, phase: Phase) -> i64 {
+        self.budgets_us[phase.index()]
+    }
+}

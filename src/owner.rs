@@ -1,0 +1,237 @@
+//! Who a thread is to the locks: an identity that is never used twice, and its fate.
+//!
+//! A lock stores the [`OwnerId`] of its holder and nothing else. Whether that holder can ever let
+//! go is asked here. CPython cannot ask: its buffered lock only knows a thread identifier that the
+//! system reuses, so at exit it waits a second and aborts (bpo-23309).
+//!
+//! # Fates
+//!
+//! ```text
+//!            park for good (this thread, at a checkpoint or on entering)
+//!   Running ──────────────────────────────────────────────▶ Parked
+//!      │
+//!      └──────────────── the thread ends ─────────────────▶ Exited (and leaves the table)
+//! ```
+//!
+//! Only the thread itself, its exit hook, or the child of a `fork` (for threads that were not
+//! copied) changes a fate, and only away from `Running`. An id that is not in the table belongs to a
+//! thread that has exited.
+//!
+//! # Who wakes a waiter whose owner went
+//!
+//! The departing thread does not know which locks it holds; that would cost every acquire a list.
+//! Instead a waiter says where it waits, and the departing thread looks there:
+//!
+//! ```text
+//!   waiter:     waiting_at = lock  (SeqCst)      owner:  fate = Parked        (SeqCst)
+//!               fate == Running?   (SeqCst)              every waiting_at     (SeqCst)
+//!               then sleep on lock                       wake those locks
+//! ```
+//!
+//! In the one order of these four either the waiter sees the fate and does not sleep, or the owner
+//! sees the waiter and wakes it (it queues under the parking lot's lock before it sleeps).
+
+use crate::sync::{
+    Arc, AtomicU32, AtomicU64, AtomicUsize, Mutex, Ordering, Sabotage, sabotaged, wake_all,
+};
+use std::collections::BTreeMap;
+use std::num::NonZeroU64;
+
+/// A thread's identity. Never zero, never reused while the process lives, and below 2⁶².
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct OwnerId(NonZeroU64);
+
+impl OwnerId {
+    /// The id of this number; `None` for zero.
+    #[inline]
+    pub fn new(id: u64) -> Option<OwnerId> {
+        NonZeroU64::new(id).map(OwnerId)
+    }
+
+    /// The number.
+    #[inline]
+    pub fn get(self) -> u64 {
+        self.0.get()
+    }
+}
+
+/// What may still be expected of a thread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It may run.
+    Running,
+    /// It was parked for good and will never run again.
+    Parked,
+    /// It has ended.
+    Exited,
+}
+
+const RUNNING: u32 = 0;
+const PARKED: u32 = 1;
+const EXITED: u32 = 2;
+
+/// What is known of one thread.
+pub struct Owner {
+    id: OwnerId,
+    fate: AtomicU32,
+    /// The address of the lock this thread waits for, or 0.
+    waiting_at: AtomicUsize,
+    tid: AtomicU32,
+    name: Mutex<Option<Box<str>>>,
+}
+
+impl Owner {
+    /// This thread's identity.
+    #[inline]
+    pub fn id(&self) -> OwnerId {
+        self.id
+    }
+
+    /// What may still be expected of it.
+    pub fn fate(&self) -> Fate {
+        // SeqCst: the waiter's half of the exchange above. It also acquires everything the thread
+        // wrote before it went, so that a taker-over sees the buffer the last owner left.
+        match self.fate.load(Ordering::SeqCst) {
+            RUNNING => Fate::Running,
+            PARKED => Fate::Parked,
+            _ => Fate::Exited,
+        }
+    }
+
+    /// The system's number for the thread, 0 where there is none.
+    pub fn tid(&self) -> u32 {
+        self.tid.load(Ordering::Relaxed)
+    }
+
+    /// Names the thread for reports.
+    pub fn set_name(&self, name: Option<&str>) {
+        *self.name.lock() = name.map(Box::from);
+    }
+
+    /// Whom a report names: `'worker' (thread 4711)`, or `thread 4711`.
+    pub fn describe(&self) -> String {
+        let tid = self.tid();
+        match self.name.lock().as_deref() {
+            Some(name) => format!("'{name}' (thread {tid})"),
+            None => format!("thread {tid}"),
+        }
+    }
+
+    /// Says that this thread waits at `lock` for as long as the answer lives.
+    ///
+    /// A signal handler may wait for one lock over a wait for another; the outer wait's note comes
+    /// back afterwards, and that wait looks again when it is woken.
+    pub fn waiting_at(&self, lock: usize) -> WaitNote<'_> {
+        // SeqCst: the waiter's half of the exchange in the module's head.
+        WaitNote { owner: self, before: self.waiting_at.swap(lock, Ordering::SeqCst) }
+    }
+}
+
+/// While it lives, its thread is listed as waiting.
+pub struct WaitNote<'a> {
+    owner: &'a Owner,
+    before: usize,
+}
+
+impl Drop for WaitNote<'_> {
+    fn drop(&mut self) {
+        // Relaxed: a stale note costs one needless wake-up.
+        self.owner.waiting_at.store(self.before, Ordering::Relaxed);
+    }
+}
+
+/// All threads that can own a lock and have not exited.
+pub struct Owners {
+    next: AtomicU64,
+    table: Mutex<BTreeMap<OwnerId, Arc<Owner>>>,
+}
+
+impl Owners {
+    /// An empty table.
+    #[cfg(not(loom))]
+    pub const fn new() -> Owners {
+        Owners { next: AtomicU64::new(1), table: Mutex::new(BTreeMap::new()) }
+    }
+
+    /// An empty table.
+    #[cfg(loom)]
+    pub fn new() -> Owners {
+        Owners { next: AtomicU64::new(1), table: Mutex::new(BTreeMap::new()) }
+    }
+
+    /// Enters a new thread, whose system number is `tid`.
+    pub fn introduce(&self, tid: u32) -> Arc<Owner> {
+        // Relaxed: only uniqueness matters. 2⁶² threads do not come to pass.
+        let id = self.next.fetch_add(1, Ordering::Relaxed);
+        let id = OwnerId::new(id).expect("ids start at 1");
+        let owner = Arc::new(Owner {
+            id,
+            fate: AtomicU32::new(RUNNING),
+            waiting_at: AtomicUsize::new(0),
+            tid: AtomicU32::new(tid),
+            name: Mutex::new(None),
+        });
+        self.table.lock().insert(id, owner.clone());
+        owner
+    }
+
+    /// The thread of this id; `None` when it has exited.
+    pub fn find(&self, id: OwnerId) -> Option<Arc<Owner>> {
+        self.table.lock().get(&id).cloned()
+    }
+
+    /// The calling thread, which is `owner`, will never run again. It keeps its place in the
+    /// table: it still exists, and reports name it.
+    pub fn park_for_good(&self, owner: &Owner) {
+        self.depart(owner, PARKED);
+    }
+
+    /// `owner`'s thread has ended.
+    pub fn retire(&self, owner: &Owner) {
+        self.table.lock().remove(&owner.id);
+        self.depart(owner, EXITED);
+    }
+
+    fn depart(&self, owner: &Owner, fate: u32) {
+        // SeqCst: the owner's half of the exchange in the module's head; it also releases what
+        // this thread wrote under its locks.
+        owner.fate.store(fate, Ordering::SeqCst);
+        if !sabotaged(Sabotage::GoneWakesNobody) {
+            self.wake_waiters();
+        }
+    }
+
+    /// Wakes every thread that waits for a lock, to look at the rules and the owner again.
+    pub fn wake_waiters(&self) {
+        let waited_at: Vec<usize> = self
+            .table
+            .lock()
+            .values()
+            // SeqCst: the second half of the departing thread's exchange.
+            .map(|owner| owner.waiting_at.load(Ordering::SeqCst))
+            .filter(|&lock| lock != 0)
+            .collect();
+        for lock in waited_at {
+            wake_all(lock);
+        }
+    }
+
+    /// In the child of a `fork` only `survivor` (if it is known at all) still exists.
+    pub fn forked(&self, survivor: Option<&Owner>, tid: u32) {
+        self.table.lock().retain(|id, owner| {
+            let survives = survivor.is_some_and(|s| s.id == *id);
+            if survives {
+                owner.tid.store(tid, Ordering::Relaxed);
+            } else {
+                owner.fate.store(EXITED, Ordering::SeqCst);
+            }
+            survives
+        });
+    }
+}
+
+impl Default for Owners {
+    fn default() -> Owners {
+        Owners::new()
+    }
+}

@@ -1,0 +1,178 @@
+//! The passes before the point of no return: guards, threads, pending calls, at-exit callbacks, round
+//! and round until one finds nothing to do; and the step that closes admission.
+//!
+//! Threads still run here, and what they do can make work for a phase that is already past. That is
+//! why CPython lost callbacks registered by late threads, and why the passes repeat.
+
+use crate::finalize::Finalization;
+use crate::freeze::State;
+use crate::phase::Phase;
+use crate::sync::{Deadline, now};
+use crate::thread::Attachment;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How many at-exit callbacks may follow one another in a drain, each registered by the one before.
+const CHAIN_BOUND: u64 = 1_000_000;
+
+impl Finalization<'_> {
+    /// Goes round until a pass finds nothing to do, the bound is reached or the deadline passes.
+    pub(crate) fn passes(&mut self) {
+        loop {
+            self.notes.report.passes += 1;
+            self.busy = false;
+            self.phase(Phase::Guards, |_| {});
+            self.phase(Phase::Threads, Self::wait_for_threads);
+            self.phase(Phase::Pending, Self::drain_pending);
+            self.phase(Phase::AtExit, Self::drain_at_exit);
+            if !self.busy || self.is_out_of_passes() {
+                return;
+            }
+        }
+    }
+
+    fn is_out_of_passes(&self) -> bool {
+        self.deadline.passed() || self.notes.report.passes >= self.options.max_passes
+    }
+
+    /// The step to `freeze`, in one section of the books: if nothing came in meanwhile, nothing can
+    /// any more. False: go round again.
+    pub(crate) fn close_admission(&mut self) -> bool {
+        let give_up = self.is_out_of_passes();
+        let left = {
+            let mut books = self.runtime.books.lock();
+            if !books.is_idle(&self.me) && !give_up {
+                return false;
+            }
+            books.closed = true;
+            self.runtime.gate().advance(State::Finalizing);
+            books.at_exit.len() + books.pending.len()
+        };
+        // Again, with nothing locked, for those who wait by rules that just changed.
+        self.runtime.advance(State::Finalizing);
+        if left > 0 {
+            self.notes.failed("", format!("{left} callbacks were not run: out of passes or time"));
+        }
+        true
+    }
+
+    /// Waits for the non-daemon threads to detach. A thread may need a pending call made first.
+    fn wait_for_threads(&mut self) {
+        let since = now();
+        let limit = self.phase_deadline();
+        let mut notice = Notice::new(self.options.notice_us, since);
+        let mut seen = 0;
+        loop {
+            let waited_for = self.threads_waited_for();
+            seen = seen.max(waited_for.len());
+            if waited_for.is_empty() {
+                break;
+            }
+            self.busy = true;
+            if limit.passed() {
+                for thread in &waited_for {
+                    self.notes.blocked(thread.describe(), since, "not waited for any longer");
+                }
+                self.notes.cut_short();
+                break;
+            }
+            let books = &self.runtime.books;
+            self.runtime.gate().wait_until(limit.min(notice.next()), || {
+                !waited_for.iter().any(|a| a.holds_up_finalization())
+                    || !books.lock().pending.is_empty()
+            });
+            let made = self.make_pending_calls();
+            if made == 0 && notice.is_due() {
+                let names: Vec<_> =
+                    self.threads_waited_for().iter().map(|a| a.describe()).collect();
+                notice.say(self.runtime.name(), "to detach", &names);
+            }
+        }
+        self.notes.work(seen as u64);
+    }
+
+    fn threads_waited_for(&self) -> Vec<Arc<Attachment>> {
+        let books = self.runtime.books.lock();
+        let others = books.threads.iter().filter(|a| a.owner().id() != self.me.id());
+        others.filter(|a| a.holds_up_finalization()).cloned().collect()
+    }
+
+    fn drain_pending(&mut self) {
+        let made = self.make_pending_calls();
+        self.notes.work(made);
+    }
+
+    fn make_pending_calls(&mut self) -> u64 {
+        let notes = &mut self.notes;
+        let made = self.runtime.run_pending(|name, outcome| {
+            if outcome.failed() {
+                notes.failed(name, outcome.text());
+            }
+        });
+        self.busy |= made > 0;
+        made
+    }
+
+    /// Last in, first out, until none is left; those registered meanwhile included.
+    fn drain_at_exit(&mut self) {
+        let mut chain = 0;
+        let mut registered_before = self.runtime.books.lock().next_id;
+        loop {
+            let entry = {
+                let mut books = self.runtime.books.lock();
+                let entry = books.at_exit.pop();
+                if entry.as_ref().is_some_and(|entry| entry.id >= registered_before) {
+                    chain += 1;
+                    registered_before = books.next_id;
+                }
+                entry
+            };
+            let Some(entry) = entry else { return };
+            self.busy = true;
+            self.notes.work(1);
+            let outcome = entry.call.call();
+            if outcome.failed() {
+                self.notes.failed(&entry.name, outcome.text());
+            }
+            if chain >= CHAIN_BOUND {
+                let how = format!("{CHAIN_BOUND} callbacks registered one another; stopped there");
+                self.notes.failed(&entry.name, how);
+                return;
+            }
+        }
+    }
+}
+
+/// The line on stderr for a wait without a deadline, at growing intervals (law 2).
+struct Notice {
+    since: Instant,
+    next: Option<Instant>,
+    interval: Duration,
+}
+
+impl Notice {
+    fn new(first_us: i64, since: Instant) -> Notice {
+        let interval = u64::try_from(first_us).map_or(Duration::MAX, Duration::from_micros);
+        Notice { since, next: since.checked_add(interval), interval }
+    }
+
+    fn next(&self) -> Deadline {
+        self.next.map_or(Deadline::NEVER, Deadline::at)
+    }
+
+    fn is_due(&self) -> bool {
+        self.next().passed()
+    }
+
+    fn say(&mut self, runtime: &str, what: &str, names: &[String]) {
+        let shown = names.iter().take(8).cloned().collect::<Vec<_>>().join(", ");
+        let more = names.len().saturating_sub(8);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        eprintln!(
+            "rtfinalize: '{runtime}' has waited {} s for {shown}{more} {what}",
+            self.since.elapsed().as_secs()
+        );
+        self.interval = self.interval.saturating_mul(2);
+        self.next = now().checked_add(self.interval);
+    }
+}

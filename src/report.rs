@@ -1,0 +1,163 @@
+//! What a finalization has to say: where the time went, what blocked, what was kept, which bytes
+//! arrived. The three forms it is written in are next door: `text`, `json`, `trace`.
+
+mod json;
+mod publish;
+mod record;
+mod text;
+mod trace;
+
+pub use json::to_json;
+pub use publish::{Form, publish, write_to};
+pub use record::Recorder;
+pub use text::{TextStyle, to_text};
+pub use trace::to_trace;
+
+use crate::ledger::Leak;
+use crate::phase::Phase;
+use crate::status::Status;
+
+/// A stretch of time inside a finalization, in microseconds since it began.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Span {
+    /// When it began.
+    pub start_us: u64,
+    /// How long it lasted.
+    pub us: u64,
+}
+
+/// Something a phase waited for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Blocked {
+    /// Its phase.
+    pub phase: Phase,
+    /// What was waited for: `thread 'worker' (thread 4711)`, `lock of writer 'log'`.
+    pub what: String,
+    /// How long, in microseconds.
+    pub us: u64,
+    /// What came of it: `ended`, `left running as a runaway`, `skipped`.
+    pub outcome: String,
+}
+
+/// A callback or handler that failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// Its phase.
+    pub phase: Phase,
+    /// Its name, as registered; empty if it has none.
+    pub name: String,
+    /// How: `returned -1`, `ended its thread`.
+    pub how: String,
+}
+
+/// A handler's run, for the trace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HandlerRun {
+    /// Its name.
+    pub name: String,
+    /// When.
+    pub span: Span,
+}
+
+/// What one phase did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PhaseRecord {
+    /// Which phase.
+    pub phase: Phase,
+    /// When it ran; several times if the passes went round.
+    pub spans: Vec<Span>,
+    /// The work done, in [`Phase::unit`]s.
+    pub work: u64,
+    /// What its own waits could last, `None` for ever.
+    pub budget_us: Option<u64>,
+    /// Whether it took longer than its budget, or the total deadline passed in it.
+    pub overran: bool,
+    /// The host's handlers that ran.
+    pub handlers: Vec<HandlerRun>,
+}
+
+impl PhaseRecord {
+    /// How long the phase took in all, in microseconds.
+    pub fn us(&self) -> u64 {
+        self.spans.iter().fold(0, |sum, span| sum.saturating_add(span.us))
+    }
+}
+
+/// What became of the bytes a writer accepted. `accepted = written + unwritten + in_flight`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Destination {
+    /// The writer's name.
+    pub name: String,
+    /// Bytes its callers were told are accepted, over its life.
+    pub accepted: u64,
+    /// Bytes the destination took, over its life.
+    pub written: u64,
+    /// Of these, bytes written by finalization.
+    pub flushed: u64,
+    /// Of these, bytes taken over from an owner that will never run again.
+    pub recovered: u64,
+    /// Bytes that certainly did not arrive.
+    pub unwritten: u64,
+    /// Bytes in a call that has not returned: they may or may not arrive.
+    pub in_flight: u64,
+    /// Why bytes were not written; empty if all were.
+    pub reason: String,
+}
+
+/// The account of one finalization.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// The runtime's name.
+    pub runtime: String,
+    /// `Ok`, or `Incomplete` if data could not be flushed, a phase failed or a deadline passed.
+    pub status: Status,
+    /// How long it took, in microseconds.
+    pub total_us: u64,
+    /// The total deadline, `None` without one.
+    pub deadline_us: Option<u64>,
+    /// How often the phases before `children` went round.
+    pub passes: u32,
+    /// The phases that ran, in order.
+    pub phases: Vec<PhaseRecord>,
+    /// What was waited for.
+    pub blocked: Vec<Blocked>,
+    /// What failed.
+    pub failures: Vec<Failure>,
+    /// Threads still running inside after the freeze.
+    pub runaways: Vec<String>,
+    /// Threads that ended without detaching.
+    pub undetached: Vec<String>,
+    /// Bytes by destination.
+    pub destinations: Vec<Destination>,
+    /// Deliberate leaks.
+    pub leaks: Vec<Leak>,
+    /// Calls that were refused because they came too late.
+    pub late_calls: u64,
+    /// Why the runtime cannot be initialised again in this process without risk; empty if it can.
+    pub not_restartable: Vec<String>,
+}
+
+impl Report {
+    /// Bytes that did not or may not arrive, over all destinations.
+    pub fn missing_bytes(&self) -> u64 {
+        let missing = |d: &Destination| d.unwritten.saturating_add(d.in_flight);
+        self.destinations.iter().fold(0, |sum, d| sum.saturating_add(missing(d)))
+    }
+
+    /// One sentence for an error text.
+    pub fn headline(&self) -> String {
+        format!(
+            "'{}': {} bytes missing, {} failures, {} runaways, {} leaks",
+            self.runtime,
+            self.missing_bytes(),
+            self.failures.len(),
+            self.runaways.len(),
+            self.leaks.len()
+        )
+    }
+
+    /// The record of `phase`, if it ran.
+    pub fn phase(&self, phase: Phase) -> Option<&PhaseRecord> {
+        self.phases.iter().find(|record| record.phase == phase)
+    }
+}

@@ -1,0 +1,123 @@
+//! Writes a report down while the finalization runs.
+
+use super::{Blocked, Failure, HandlerRun, PhaseRecord, Report, Span};
+use crate::phase::Phase;
+use crate::status::Status;
+use crate::sync::now;
+use std::time::{Duration, Instant};
+
+/// Takes notes for a [`Report`]. The finalizing thread owns it.
+pub struct Recorder {
+    began: Instant,
+    current: (Phase, Instant),
+    /// The report so far.
+    pub report: Report,
+}
+
+impl Recorder {
+    /// Begins the account of `runtime`'s finalization.
+    pub fn begin(runtime: &str, deadline_us: Option<u64>) -> Recorder {
+        let began = now();
+        Recorder {
+            began,
+            current: (Phase::Guards, began),
+            report: Report {
+                runtime: runtime.to_owned(),
+                status: Status::Ok,
+                total_us: 0,
+                deadline_us,
+                passes: 0,
+                phases: Vec::new(),
+                blocked: Vec::new(),
+                failures: Vec::new(),
+                runaways: Vec::new(),
+                undetached: Vec::new(),
+                destinations: Vec::new(),
+                leaks: Vec::new(),
+                late_calls: 0,
+                not_restartable: Vec::new(),
+            },
+        }
+    }
+
+    /// The phase that runs now.
+    pub fn phase(&self) -> Phase {
+        self.current.0
+    }
+
+    /// A phase begins, or begins again in another pass.
+    pub fn enter(&mut self, phase: Phase, budget_us: Option<u64>) {
+        self.current = (phase, now());
+        if self.report.phase(phase).is_none() {
+            self.report.phases.push(PhaseRecord {
+                phase,
+                spans: Vec::new(),
+                work: 0,
+                budget_us,
+                overran: false,
+                handlers: Vec::new(),
+            });
+        }
+    }
+
+    /// The phase that runs now ends.
+    pub fn leave(&mut self) {
+        let span = self.span(self.current.1);
+        let record = self.record();
+        record.overran |= record.budget_us.is_some_and(|budget| span.us > budget);
+        record.spans.push(span);
+    }
+
+    fn record(&mut self) -> &mut PhaseRecord {
+        let phase = self.phase();
+        let at = self.report.phases.iter().position(|record| record.phase == phase);
+        &mut self.report.phases[at.expect("a phase is entered before notes are taken of it")]
+    }
+
+    /// Counts work done in the phase.
+    pub fn work(&mut self, amount: u64) {
+        self.record().work += amount;
+    }
+
+    /// The phase was cut short by its budget or the deadline.
+    pub fn cut_short(&mut self) {
+        self.record().overran = true;
+        self.incomplete();
+    }
+
+    /// A handler ran since `since`.
+    pub fn handler(&mut self, name: &str, since: Instant) {
+        let span = self.span(since);
+        self.record().handlers.push(HandlerRun { name: name.to_owned(), span });
+    }
+
+    /// Something was waited for since `since`.
+    pub fn blocked(&mut self, what: String, since: Instant, outcome: &str) {
+        let us = self.span(since).us;
+        let outcome = outcome.to_owned();
+        self.report.blocked.push(Blocked { phase: self.phase(), what, us, outcome });
+    }
+
+    /// A callback failed.
+    pub fn failed(&mut self, name: &str, how: String) {
+        let name = name.to_owned();
+        self.report.failures.push(Failure { phase: self.phase(), name, how });
+        self.incomplete();
+    }
+
+    /// Not everything could be done.
+    pub fn incomplete(&mut self) {
+        self.report.status = Status::Incomplete;
+    }
+
+    /// The account is complete.
+    pub fn finish(mut self) -> Report {
+        self.report.total_us = self.span(self.began).us;
+        self.report
+    }
+
+    fn span(&self, since: Instant) -> Span {
+        let us = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        Span { start_us: us(since.saturating_duration_since(self.began)), us: us(since.elapsed()) }
+    }
+}

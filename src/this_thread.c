@@ -1,0 +1,32 @@
+/*
+ * The calling thread's own cell, in C for one reason: Rust cannot ask for the initial-exec model,
+ * and the default model of a shared library costs every lock two more calls to find its caller.
+ * 40 bytes fit in the room that loaders keep for libraries opened late.
+ */
+#include <stdint.h>
+
+struct rtfinalize_cell {
+    uint64_t id;       /* this thread's owner id; 0 until it has one */
+    uint32_t sections; /* internal mutexes and queues this thread is inside of */
+    uint32_t calls;    /* host callbacks this thread is inside of */
+    void *block;       /* what else is known of it; owned by this_thread.rs */
+    uint32_t exiting;  /* how often the thread-exit hook has run */
+    uint32_t ended;    /* 1 while a callback's pthread_exit waits for the outermost call to end */
+    void *rest;        /* where to resume it */
+};
+
+#if defined(_MSC_VER)
+static __declspec(thread) struct rtfinalize_cell cell;
+#elif defined(__ELF__)
+static __thread struct rtfinalize_cell cell __attribute__((tls_model("initial-exec")));
+#else
+static __thread struct rtfinalize_cell cell;
+#endif
+
+#if defined(__ELF__)
+__attribute__((visibility("hidden")))
+#endif
+struct rtfinalize_cell *rtfinalize_this_cell(void)
+{
+    return &cell;
+}

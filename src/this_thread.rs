@@ -1,0 +1,243 @@
+//! The calling thread: its identity, its attachments, its last error, and the hook that notices
+//! its end.
+//!
+//! The cell with the hot fields is C (`this_thread.c`), for its thread-local model. The block
+//! behind it is made at the thread's first need and taken down by a POSIX thread-specific key,
+//! which also works for threads Rust never heard of, late in teardown and in static destructors.
+
+use crate::owner::{Owner, OwnerId, Owners};
+use crate::status::{Result, Status};
+use crate::thread::Attachment;
+use std::cell::{Cell, RefCell};
+use std::sync::{Arc, OnceLock};
+
+/// Every thread of the process that can own a lock.
+pub static OWNERS: Owners = Owners::new();
+
+#[repr(C)]
+struct HotCell {
+    id: Cell<u64>,
+    sections: Cell<u32>,
+    calls: Cell<u32>,
+    block: Cell<*mut Block>,
+    exiting: Cell<u32>,
+    ended: Cell<u32>,
+    rest: Cell<*mut libc::c_void>,
+}
+
+/// What is known of the calling thread beyond its hot cell.
+struct Block {
+    owner: Arc<Owner>,
+    attachments: RefCell<Vec<Arc<Attachment>>>,
+    /// A C string. Of fixed size, so that an error costs no allocation, even in a signal handler.
+    last_error: RefCell<[u8; LAST_ERROR_SIZE]>,
+}
+
+const LAST_ERROR_SIZE: usize = 512;
+
+/// The exit hook ran for the last time; nothing of the thread is left.
+const GONE: u32 = u32::MAX;
+
+unsafe extern "C" {
+    #[allow(improper_ctypes, reason = "C never follows the pointer to the block")]
+    fn rtfinalize_this_cell() -> *const HotCell;
+}
+
+#[inline]
+fn cell() -> &'static HotCell {
+    // SAFETY: the function returns this thread's own cell, which lives as long as the thread; the
+    // reference cannot leave it, for a `Cell` is not `Sync`. Both languages lay the struct out alike.
+    unsafe { &*rtfinalize_this_cell() }
+}
+
+/// How many internal sections this thread is inside of.
+#[inline]
+pub fn sections() -> &'static Cell<u32> {
+    &cell().sections
+}
+
+/// How many host callbacks this thread is inside of.
+#[inline]
+pub fn calls() -> &'static Cell<u32> {
+    &cell().calls
+}
+
+/// Notes that a callback ended this thread; the outermost call will resume that at `rest`.
+pub fn set_ended(rest: *mut libc::c_void) {
+    cell().rest.set(rest);
+    cell().ended.set(1);
+}
+
+/// Takes the note of [`set_ended`] back, once no callback is on the stack any more.
+#[inline]
+pub fn take_ended() -> Option<*mut libc::c_void> {
+    let cell = cell();
+    (cell.ended.get() != 0 && cell.calls.get() == 0).then(|| {
+        cell.ended.set(0);
+        cell.rest.get()
+    })
+}
+
+/// This thread's id, once it has one.
+#[inline]
+pub fn known_id() -> Option<OwnerId> {
+    OwnerId::new(cell().id.get())
+}
+
+/// This thread's id.
+#[inline]
+pub fn id() -> Result<OwnerId> {
+    match known_id() {
+        Some(id) => Ok(id),
+        None => introduce().map(|block| block.owner.id()),
+    }
+}
+
+/// This thread's record.
+pub fn owner() -> Result<Arc<Owner>> {
+    block().map(|block| block.owner.clone())
+}
+
+/// Looks at what this thread is attached to.
+pub fn attachments<R>(look: impl FnOnce(&mut Vec<Arc<Attachment>>) -> R) -> Result<R> {
+    block().map(|block| look(&mut block.attachments.borrow_mut()))
+}
+
+/// Keeps the text of this thread's last error, cut to what fits.
+pub fn remember_error(text: std::fmt::Arguments<'_>) {
+    let Ok(block) = block() else { return };
+    // A signal handler that fails while its thread writes an error here loses its text.
+    let Ok(mut buffer) = block.last_error.try_borrow_mut() else { return };
+    let mut cut = Cut { buffer: &mut buffer[..LAST_ERROR_SIZE - 1], len: 0 };
+    let _ = std::fmt::write(&mut cut, text);
+    let len = cut.len;
+    buffer[len] = 0;
+}
+
+/// This thread's last error, as a C string that lives as long as the thread.
+pub fn last_error() -> *const libc::c_char {
+    let block = cell().block.get();
+    if block.is_null() {
+        return c"".as_ptr();
+    }
+    // SAFETY: as in `block`; the buffer always ends in a NUL.
+    unsafe { (*block).last_error.as_ptr().cast() }
+}
+
+/// Writes what fits, cut between characters.
+struct Cut<'a> {
+    buffer: &'a mut [u8],
+    len: usize,
+}
+
+impl std::fmt::Write for Cut<'_> {
+    fn write_str(&mut self, text: &str) -> std::fmt::Result {
+        let room = self.buffer.len() - self.len;
+        let fits = text.floor_char_boundary(room);
+        self.buffer[self.len..self.len + fits].copy_from_slice(&text.as_bytes()[..fits]);
+        self.len += fits;
+        if fits == text.len() { Ok(()) } else { Err(std::fmt::Error) }
+    }
+}
+
+fn block() -> Result<&'static Block> {
+    let block = cell().block.get();
+    if block.is_null() {
+        return introduce();
+    }
+    // SAFETY: set by `introduce` to a leaked box, and unset by the exit hook before it is freed;
+    // both on this thread.
+    Ok(unsafe { &*block })
+}
+
+#[cold]
+fn introduce() -> Result<&'static Block> {
+    let cell = cell();
+    if cell.exiting.get() == GONE {
+        return Err(Status::ThreadExiting.error());
+    }
+    let owner = OWNERS.introduce(current_tid());
+    let id = owner.id();
+    let block = Box::into_raw(Box::new(Block {
+        owner,
+        attachments: RefCell::default(),
+        last_error: RefCell::new([0; LAST_ERROR_SIZE]),
+    }));
+    cell.block.set(block);
+    cell.id.set(id.get());
+    watch_exit(block);
+    // SAFETY: just leaked; freed only by this thread's exit hook.
+    Ok(unsafe { &*block })
+}
+
+/// The system's number for the calling thread.
+pub fn current_tid() -> u32 {
+    #[cfg(target_os = "linux")]
+    // SAFETY: no arguments, no effects.
+    return unsafe { libc::syscall(libc::SYS_gettid) as u32 };
+    #[cfg(not(target_os = "linux"))]
+    return std::process::id();
+}
+
+/// Asks to be told when this thread ends; also the one place that registers for `fork`.
+fn watch_exit(block: *mut Block) {
+    static KEY: OnceLock<Option<libc::pthread_key_t>> = OnceLock::new();
+    let key = KEY.get_or_init(|| {
+        let mut key = 0;
+        // SAFETY: `key` is written before it is read; the hooks are functions of this library,
+        // which is never unloaded while a key points into it (see `keep_loaded`).
+        unsafe {
+            libc::pthread_atfork(Some(fork_before), Some(fork_in_parent), Some(fork_in_child));
+            (libc::pthread_key_create(&mut key, Some(thread_exits)) == 0).then_some(key)
+        }
+    });
+    if let Some(key) = *key {
+        // SAFETY: the key exists; the value is what the hook expects.
+        unsafe { libc::pthread_setspecific(key, block.cast()) };
+        EXIT_KEY.store(key as usize + 1, std::sync::atomic::Ordering::Relaxed);
+    }
+}
+
+/// The key of [`watch_exit`] plus one; the hook re-arms with it.
+static EXIT_KEY: crate::sync::AtomicUsize = crate::sync::AtomicUsize::new(0);
+
+/// Runs as the thread ends.
+///
+/// Other libraries' exit hooks may still release locks and detach, and the order among hooks is
+/// not ours. So the first call only asks for another round; by then all of theirs have run once.
+unsafe extern "C" fn thread_exits(block: *mut libc::c_void) {
+    let cell = cell();
+    cell.exiting.set(cell.exiting.get() + 1);
+    let key = EXIT_KEY.load(std::sync::atomic::Ordering::Relaxed);
+    if cell.exiting.get() == 1 && key != 0 {
+        // SAFETY: as in `watch_exit`.
+        unsafe { libc::pthread_setspecific((key - 1) as libc::pthread_key_t, block) };
+        return;
+    }
+    // SAFETY: leaked by `introduce` on this thread, and taken back exactly here.
+    let block = unsafe { Box::from_raw(block.cast::<Block>()) };
+    for attachment in block.attachments.borrow_mut().drain(..) {
+        attachment.thread_exited();
+    }
+    OWNERS.retire(&block.owner);
+    cell.exiting.set(GONE);
+    cell.id.set(0);
+    cell.block.set(std::ptr::null_mut());
+}
+
+extern "C" fn fork_before() {
+    crate::sync::fork::before();
+}
+
+extern "C" fn fork_in_parent() {
+    crate::sync::fork::after_in_parent();
+}
+
+extern "C" fn fork_in_child() {
+    crate::sync::fork::after_in_child();
+    let block = cell().block.get();
+    // SAFETY: as in `block`.
+    let survivor = unsafe { block.as_ref() }.map(|block| &*block.owner);
+    OWNERS.forked(survivor, current_tid());
+    crate::runtime::forked();
+}

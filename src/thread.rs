@@ -1,0 +1,312 @@
+//! A thread's attachment to a runtime: entering, leaving, checkpoints, and what happens to a thread
+//! that comes when the runtime is shut.
+//!
+//! CPython's counterparts: attach is `PyThreadState_New`, enter and leave are
+//! `PyEval_RestoreThread` and `PyEval_SaveThread`, a checkpoint is the eval breaker.
+
+use crate::freeze::{Gate, Place, Position};
+use crate::host_call::{HostCall, Outcome};
+use crate::owner::{Owner, OwnerId};
+use crate::runtime::Runtime;
+use crate::status::{Result, Status};
+use crate::sync::{Arc, AtomicBool, AtomicU32, AtomicU64, Mutex, Ordering};
+use crate::this_thread;
+use std::sync::Weak;
+
+/// What becomes of a thread that comes to a checkpoint, or wants to enter, once its runtime
+/// finalizes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Policy {
+    /// It is parked for good (CPython ≥ 3.14). Its stack stays; nothing is unwound.
+    #[default]
+    Hang = 1,
+    /// It gets `Finalizing`. Best for native code that can give up by itself.
+    Error = 2,
+    /// It gets `ExitThread`, and its own C frame calls `pthread_exit` (CPython ≤ 3.13).
+    Exit = 3,
+}
+
+impl Policy {
+    /// The policy of this number.
+    pub fn from_number(number: u32) -> Option<Policy> {
+        [Policy::Hang, Policy::Error, Policy::Exit].into_iter().find(|p| *p as u32 == number)
+    }
+}
+
+/// How a thread attaches.
+#[derive(Default)]
+pub struct ThreadOptions {
+    /// The name reports use.
+    pub name: Option<Box<str>>,
+    /// Whether finalization does not wait for the thread to detach.
+    pub daemon: bool,
+    /// What becomes of it once the runtime finalizes.
+    pub policy: Policy,
+    /// Frees the host's own state for the thread. Called once: by `detach`, or by finalization
+    /// when the thread has exited or can never run again; else never, and the ledger says so.
+    pub delete_state: Option<HostCall>,
+}
+
+/// One thread's attachment to one runtime.
+pub struct Attachment {
+    id: u64,
+    place: Place,
+    gate: Arc<Gate>,
+    runtime: Weak<Runtime>,
+    owner: Arc<Owner>,
+    name: Option<Box<str>>,
+    daemon: bool,
+    policy: Policy,
+    delete_state: Mutex<Option<HostCall>>,
+    undetached: AtomicBool,
+    /// Set while the thread waits for another thread's finalization; it will not detach then.
+    awaits_finalizer: AtomicBool,
+    late_calls: Arc<AtomicU64>,
+}
+
+static NEXT_ID: AtomicU32 = AtomicU32::new(1);
+
+impl Attachment {
+    /// Attaches the calling thread to `runtime`; it is outside then.
+    ///
+    /// # Errors
+    /// `AlreadyAttached`; `Finalizing` once the runtime no longer admits threads.
+    pub fn attach(runtime: &Arc<Runtime>, options: ThreadOptions) -> Result<Arc<Attachment>> {
+        let owner = this_thread::owner()?;
+        if Attachment::of_this_thread(runtime).is_some() {
+            return Err(Status::AlreadyAttached.error());
+        }
+        if options.name.is_some() {
+            owner.set_name(options.name.as_deref());
+        }
+        let attachment = Arc::new(Attachment {
+            // An identity for handles: two live attachments of one thread never share it.
+            id: u64::from(NEXT_ID.fetch_add(1, Ordering::Relaxed)),
+            place: Place::new(),
+            gate: runtime.gate().clone(),
+            runtime: Arc::downgrade(runtime),
+            owner,
+            name: options.name,
+            daemon: options.daemon,
+            policy: options.policy,
+            delete_state: Mutex::new(options.delete_state),
+            undetached: AtomicBool::new(false),
+            awaits_finalizer: AtomicBool::new(false),
+            late_calls: runtime.late_calls().clone(),
+        });
+        runtime.admit_thread(&attachment)?;
+        this_thread::attachments(|list| list.push(attachment.clone()))?;
+        Ok(attachment)
+    }
+
+    /// The calling thread's attachment to `runtime`.
+    pub fn of_this_thread(runtime: &Runtime) -> Option<Arc<Attachment>> {
+        this_thread::known_id()?;
+        this_thread::attachments(|list| {
+            list.iter().find(|a| std::ptr::eq(&*a.gate, &**runtime.gate())).cloned()
+        })
+        .ok()?
+    }
+
+    /// The calling thread's attachment with this handle.
+    pub fn of_this_thread_by_id(id: u64) -> Option<Arc<Attachment>> {
+        this_thread::known_id()?;
+        this_thread::attachments(|list| list.iter().find(|a| a.id == id).cloned()).ok()?
+    }
+
+    /// Its identity among all attachments.
+    pub fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// The thread.
+    pub fn owner(&self) -> &Arc<Owner> {
+        &self.owner
+    }
+
+    /// Whether finalization does not wait for it.
+    pub fn is_daemon(&self) -> bool {
+        self.daemon
+    }
+
+    /// Where it stands.
+    pub fn position(&self) -> Position {
+        self.place.position()
+    }
+
+    /// Whether its thread ended without detaching.
+    pub fn ended_undetached(&self) -> bool {
+        self.undetached.load(Ordering::Relaxed)
+    }
+
+    /// Whether finalization must wait for it to detach.
+    pub fn holds_up_finalization(&self) -> bool {
+        !self.daemon
+            && !self.awaits_finalizer.load(Ordering::Relaxed)
+            && matches!(self.position(), Position::Outside | Position::Inside)
+    }
+
+    /// Whom a report names.
+    pub fn describe(&self) -> String {
+        let kind = if self.daemon { "daemon thread" } else { "thread" };
+        match &self.name {
+            Some(name) => format!("{kind} '{name}' (thread {})", self.owner.tid()),
+            None => format!("{kind} {}", self.owner.tid()),
+        }
+    }
+
+    fn me(&self) -> Result<OwnerId> {
+        let me = this_thread::id()?;
+        if me == self.owner.id() { Ok(me) } else { Err(Status::WrongThread.error()) }
+    }
+
+    /// The calling thread goes inside.
+    ///
+    /// # Errors
+    /// `State` if it is inside already; by policy `Finalizing` or `ExitThread`. With the policy
+    /// `Hang` a thread that comes too late does not return.
+    pub fn enter(&self) -> Result<()> {
+        let me = self.me()?;
+        match self.position() {
+            Position::Outside => {}
+            Position::Inside => return Err(Status::State.because("the thread is inside already")),
+            Position::Parked | Position::Gone => return Err(Status::NotAttached.error()),
+        }
+        if self.gate.enter(&self.place, me) { Ok(()) } else { self.stop() }
+    }
+
+    /// The calling thread goes outside. Never fails for being late.
+    ///
+    /// # Errors
+    /// `State` if it is not inside.
+    pub fn leave(&self) -> Result<()> {
+        self.me()?;
+        if self.position() != Position::Inside {
+            return Err(Status::State.because("the thread is not inside"));
+        }
+        self.gate.depart(&self.place, Position::Outside);
+        Ok(())
+    }
+
+    /// Called often by a thread that runs inside; costs one load while nothing is up.
+    ///
+    /// # Errors
+    /// As [`enter`](Attachment::enter); after an error the thread is outside.
+    #[inline]
+    pub fn checkpoint(&self) -> Result<()> {
+        if !self.gate.is_shut() { Ok(()) } else { self.checkpoint_shut() }
+    }
+
+    #[cold]
+    fn checkpoint_shut(&self) -> Result<()> {
+        let me = self.me()?;
+        if self.gate.is_finalizer(me) {
+            return Ok(());
+        }
+        if self.position() == Position::Inside && self.policy != Policy::Hang {
+            self.gate.depart(&self.place, Position::Outside);
+        }
+        self.stop()
+    }
+
+    /// The calling thread has come too late.
+    fn stop(&self) -> Result<()> {
+        self.late_calls.fetch_add(1, Ordering::Relaxed);
+        match self.policy {
+            Policy::Error => Err(Status::Finalizing.error()),
+            Policy::Exit => Err(Status::ExitThread.error()),
+            Policy::Hang => self.park_for_good(),
+        }
+    }
+
+    /// Never returns. Order matters: first nothing may run on this thread any more, then the locks
+    /// it holds may be taken from it, then the freezer may count it as stopped.
+    fn park_for_good(&self) -> ! {
+        never_again::seal_thread();
+        this_thread::OWNERS.park_for_good(&self.owner);
+        self.gate.depart(&self.place, Position::Parked);
+        never_again::sleep()
+    }
+
+    /// The calling thread detaches. While the runtime lives its host state is deleted here; once it
+    /// finalizes, by the `reclaim` phase.
+    ///
+    /// # Errors
+    /// `NotAttached` if it detached already.
+    pub fn detach(self: &Arc<Attachment>) -> Result<()> {
+        let me = self.me()?;
+        if matches!(self.position(), Position::Gone | Position::Parked) {
+            return Err(Status::NotAttached.error());
+        }
+        this_thread::attachments(|list| list.retain(|a| a.id != self.id))?;
+        // The deleter may use the runtime, so it runs inside, where the freezer waits for it. When
+        // the gate is shut the state is left to the reclaim phase.
+        let inside = self.position() == Position::Inside || self.gate.enter(&self.place, me);
+        if inside
+            && !self.gate.is_shut()
+            && let Some(outcome) = self.delete_state()
+            && outcome.failed()
+            && let Some(runtime) = self.runtime.upgrade()
+        {
+            runtime.note_failure(&self.describe(), format!("its state's deleter {}", outcome.text()));
+        }
+        self.gate.depart(&self.place, Position::Gone);
+        if let Some(runtime) = self.runtime.upgrade() {
+            runtime.forget_thread(self);
+        }
+        Ok(())
+    }
+
+    /// Deletes the host state, if that was not done yet.
+    pub fn delete_state(&self) -> Option<Outcome> {
+        let call = self.delete_state.lock().take();
+        call.map(|call| call.call())
+    }
+
+    /// Whether a host state is still to be deleted.
+    pub fn has_state(&self) -> bool {
+        self.delete_state.lock().is_some()
+    }
+
+    /// Its thread ended while attached.
+    pub(crate) fn thread_exited(&self) {
+        self.undetached.store(true, Ordering::Relaxed);
+        self.gate.depart(&self.place, Position::Gone);
+    }
+
+    /// Notes for the length of `wait` that the thread waits for another's finalization.
+    pub(crate) fn while_awaiting_finalizer<R>(&self, wait: impl FnOnce() -> R) -> R {
+        self.awaits_finalizer.store(true, Ordering::Relaxed);
+        self.gate.announce();
+        let result = wait();
+        self.awaits_finalizer.store(false, Ordering::Relaxed);
+        result
+    }
+}
+
+mod never_again {
+    //! How a thread stops for good without being unwound: its frames may be C++ with destructors
+    //! that must not run (gh-87135), or hold what others still use.
+
+    /// From here on no signal handler and no cancellation runs on this thread.
+    #[cfg(unix)]
+    pub fn seal_thread() {
+        std::mem::forget(crate::cancel::Shield::up());
+        // SAFETY: `all` is filled before it is read.
+        unsafe {
+            let mut all = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
+            libc::sigfillset(all.as_mut_ptr());
+            libc::pthread_sigmask(libc::SIG_BLOCK, all.as_ptr(), std::ptr::null_mut());
+        }
+    }
+
+    #[cfg(not(unix))]
+    pub fn seal_thread() {}
+
+    pub fn sleep() -> ! {
+        loop {
+            std::thread::park();
+        }
+    }
+}

@@ -1,0 +1,528 @@
+//! The report's three forms, on reports built by hand: what a reader or a script relies on.
+
+use rtfinalize::ledger::{Leak, LeakKind};
+use rtfinalize::phase::Phase;
+use rtfinalize::report::{
+    Blocked, Destination, Failure, HandlerRun, PhaseRecord, Report, Span, TextStyle, to_json,
+    to_text, to_trace,
+};
+use rtfinalize::status::Status;
+use serde_json::{Value, json};
+
+fn span(start_us: u64, us: u64) -> Span {
+    Span { start_us, us }
+}
+
+fn record(phase: Phase, spans: &[Span], work: u64) -> PhaseRecord {
+    let spans = spans.to_vec();
+    PhaseRecord { phase, spans, work, budget_us: None, overran: false, handlers: Vec::new() }
+}
+
+fn leak(kind: LeakKind, name: &str, bytes: u64, reason: &str) -> Leak {
+    Leak { kind, name: name.into(), bytes, reason: reason.into() }
+}
+
+fn quiet() -> Report {
+    Report {
+        runtime: "main".into(),
+        status: Status::Ok,
+        total_us: 1_250,
+        deadline_us: None,
+        passes: 1,
+        phases: vec![
+            record(Phase::Guards, &[span(0, 3)], 0),
+            record(Phase::AtExit, &[span(4, 812)], 2),
+            record(Phase::FlushEarly, &[span(820, 400)], 4096),
+        ],
+        blocked: vec![],
+        failures: vec![],
+        runaways: vec![],
+        undetached: vec![],
+        destinations: vec![Destination {
+            name: "stdout".into(),
+            accepted: 9000,
+            written: 9000,
+            flushed: 4096,
+            ..Destination::default()
+        }],
+        leaks: vec![],
+        late_calls: 0,
+        not_restartable: vec![],
+    }
+}
+
+fn rich() -> Report {
+    let mut freeze = record(Phase::Freeze, &[span(1_300_000, 502_000)], 3);
+    (freeze.budget_us, freeze.overran) = (Some(500_000), true);
+    let mut finalize = record(Phase::Finalize, &[span(1_900_000, 30_000)], 1);
+    let run = |name: &str, span| HandlerRun { name: name.into(), span };
+    // The second seems to outlast its phase by a microsecond, as rounding makes it.
+    finalize.handlers = vec![
+        run("clear modules", span(1_900_000, 20_000)),
+        run("collect", span(1_920_000, 10_001)),
+    ];
+    let blocked = |phase, what: &str, us, outcome: &str| Blocked {
+        phase,
+        what: what.into(),
+        us,
+        outcome: outcome.into(),
+    };
+    Report {
+        runtime: "main".into(),
+        status: Status::Incomplete,
+        total_us: 2_100_000,
+        deadline_us: Some(5_000_000),
+        passes: 2,
+        phases: vec![
+            record(Phase::Guards, &[span(0, 1_200_000), span(1_250_000, 12)], 1),
+            record(Phase::AtExit, &[span(1_200_000, 40_000), span(1_250_020, 9_000)], 12),
+            freeze,
+            record(Phase::FlushFrozen, &[span(1_802_000, 98_000)], 70_000),
+            finalize,
+            record(Phase::Overlapped, &[span(1_930_000, 160_000)], 2),
+            record(Phase::Reclaim, &[span(2_090_000, 700)], 2),
+        ],
+        blocked: vec![
+            blocked(Phase::Guards, "guard 'grpc-poller' of thread 4711", 1_199_000, "dropped"),
+            blocked(Phase::Freeze, "thread 'worker' (thread 4712)", 500_000, "left a runaway"),
+        ],
+        failures: vec![Failure {
+            phase: Phase::AtExit,
+            name: "save_history".into(),
+            how: "returned -1".into(),
+        }],
+        runaways: vec!["worker (thread 4712)".into()],
+        undetached: vec!["pool-3 (thread 4713)".into()],
+        destinations: vec![
+            Destination {
+                name: "app.log".into(),
+                accepted: 90_000,
+                written: 85_392,
+                flushed: 70_000,
+                recovered: 120,
+                unwritten: 4_096,
+                in_flight: 512,
+                reason: "no space left on device (ENOSPC)".into(),
+            },
+            Destination { name: "stdout".into(), recovered: 1, ..Destination::default() },
+        ],
+        leaks: vec![
+            leak(LeakKind::Overlapped, "pipe-read", 65_536, "the kernel still writes to it"),
+            leak(LeakKind::ThreadState, "worker", 0, "its thread is still running"),
+        ],
+        late_calls: 17,
+        not_restartable: vec!["a runaway may still use the runtime".into()],
+    }
+}
+
+fn text(report: &Report) -> String {
+    to_text(report, TextStyle::plain())
+}
+
+fn parsed(json: String) -> Value {
+    serde_json::from_str(&json).expect("valid JSON")
+}
+
+/// Names nobody should choose, and somebody will.
+fn hostile_names() -> Vec<String> {
+    vec![
+        "say \"hi\" \\ 'there'".into(),
+        "x\nrestartable: yes\r\n\tneeds attention".into(),
+        "\u{1b}[2J\u{1b}[31m\u{9b}0m\u{7f}\0".into(),
+        "\u{202e}desrever\u{2066}\u{2028}\u{feff}".into(),
+        "👩‍💻 naïve 日本語 \u{10ffff}\u{e000}\u{d7ff}".into(),
+        "n".repeat(500),
+        "a b ".repeat(125),
+        "日本語".repeat(60),
+        " \u{3000} ".into(),
+        String::new(),
+    ]
+}
+
+fn named(name: &str) -> Report {
+    let mut report = rich();
+    let name = name.to_owned();
+    report.runtime = name.clone();
+    report.phases[4].handlers[0].name = name.clone();
+    report.blocked[0].what = name.clone();
+    report.blocked[0].outcome = name.clone();
+    report.failures[0] = Failure { phase: Phase::AtExit, name: name.clone(), how: name.clone() };
+    report.runaways[0] = name.clone();
+    report.undetached[0] = name.clone();
+    report.destinations[0].name = name.clone();
+    report.destinations[0].reason = name.clone();
+    report.leaks[0].name = name.clone();
+    report.leaks[0].reason = name.clone();
+    report.not_restartable[0] = name;
+    report
+}
+
+#[test]
+fn text_of_a_clean_finalization_is_headline_table_and_restartable() {
+    let expected = "\
+main: finalized in 1.25 ms
+
+  guards         3 us
+  atexit       812 us  ################     2 callbacks
+  flush-early  400 us  ########          4096 bytes
+
+restartable: yes
+";
+    assert_eq!(text(&quiet()), expected);
+}
+
+#[test]
+fn text_names_everything_that_needs_attention() {
+    let expected = "\
+main: finalized, incomplete, in 2.10 s (2 passes, deadline 5.00 s)
+
+  guards         1.20 s  ######      1 guard
+  atexit        49.0 ms             12 callbacks
+  freeze         502 ms  ##          3 threads                 over budget
+  flush-frozen  98.0 ms          70000 bytes
+  finalize      30.0 ms              1 object      2 handlers
+  overlapped     160 ms  #           2 operations
+  reclaim        700 us              2 threads
+
+needs attention
+  bytes missing: 4608 (512 of them in flight: they may still arrive)
+    app.log  4096 unwritten  512 in flight  no space left on device (ENOSPC)
+  over budget
+    freeze  502 ms  budget 500 ms
+  waited for
+    guards  1.19 s  guard 'grpc-poller' of thread 4711: dropped
+    freeze  500 ms  thread 'worker' (thread 4712): left a runaway
+  failed
+    atexit  save_history  returned -1
+  threads still running inside (nothing they may touch was freed)
+    worker (thread 4712)
+  threads that ended without detaching
+    pool-3 (thread 4713)
+  leaked on purpose: 2 leaks, at least 65536 bytes
+    overlapped operation  pipe-read   65536 bytes  the kernel still writes to it
+    thread state          worker     size unknown  its thread is still running
+  late calls refused: 17
+
+restartable: no, because a runaway may still use the runtime
+recovered:  120 bytes  of app.log
+recovered:     1 byte  of stdout
+";
+    assert_eq!(text(&rich()), expected);
+}
+
+#[test]
+fn text_tells_a_passed_deadline_from_a_passed_budget() {
+    let mut report = quiet();
+    (report.status, report.deadline_us) = (Status::Incomplete, Some(1_200));
+    report.phases[1].overran = true;
+    let text = text(&report);
+    assert!(
+        text.starts_with("main: finalized, incomplete, in 1.25 ms (deadline 1.20 ms passed)\n")
+    );
+    assert!(text.contains("\n    atexit  812 us  when the deadline passed\n"), "{text}");
+}
+
+#[test]
+fn text_shows_a_section_only_for_what_happened() {
+    let mut report = quiet();
+    report.late_calls = 3;
+    let text = text(&report);
+    assert!(text.contains("\n\nneeds attention\n  late calls refused: 3\n\nrestartable: yes\n"));
+}
+
+#[test]
+fn text_never_leaves_a_line_too_wide_or_with_trailing_spaces_or_control_characters() {
+    for name in hostile_names() {
+        for width in [0, 60, 80, 133] {
+            let text = to_text(&named(&name), TextStyle { width, ..TextStyle::plain() });
+            assert!(text.ends_with('\n'));
+            for line in text.lines() {
+                assert!(line.chars().count() <= width.max(60), "{name:?} at {width}: {line:?}");
+                assert_eq!(line, line.trim_end(), "{name:?} at {width}");
+                assert!(!line.contains(char::is_control), "{name:?} at {width}: {line:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn text_lets_no_name_fake_a_line() {
+    for name in hostile_names() {
+        let text = text(&named(&name));
+        let starting = |with| text.lines().filter(|line| line.starts_with(with)).count();
+        assert_eq!(starting("restartable"), 1, "{text}");
+        assert_eq!(starting("restartable: yes"), 0, "{text}");
+        assert_eq!(starting("needs attention"), 1, "{text}");
+    }
+}
+
+#[test]
+fn text_keeps_missing_byte_counts_whole_beside_any_name() {
+    for name in hostile_names() {
+        let text = text(&named(&name));
+        assert!(text.contains("bytes missing: 4608 (512 of them in flight"), "{text}");
+        assert!(text.contains("  4096 unwritten  512 in flight"), "{text}");
+    }
+}
+
+#[test]
+fn text_cuts_long_lists_but_names_every_destination_that_lost_bytes() {
+    let mut report = quiet();
+    report.leaks = (0..1000).map(|_| leak(LeakKind::Object, "o", 8, "in use")).collect();
+    report.runaways = (0..21).map(|n| format!("thread {n}")).collect();
+    report.not_restartable = (0..30).map(|n| format!("reason {n}")).collect();
+    let lost = |n| Destination { name: format!("file{n}"), unwritten: n, ..Destination::default() };
+    report.destinations = (1..=100).map(lost).collect();
+    let text = text(&report);
+    assert!(text.contains("leaked on purpose: 1000 leaks, 8000 bytes\n"), "{text}");
+    assert!(text.contains("\n    ... and 980 more\n"), "{text}");
+    assert!(text.contains("\n    ... and 1 more\n"), "{text}");
+    let unwrapped = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(unwrapped.ends_with("; reason 19; ... and 10 more"), "{text}");
+    assert!(text.contains("bytes missing: 5050\n"), "{text}");
+    for n in 1..=100 {
+        let row = |line: &str| {
+            line.split_whitespace().eq([&*format!("file{n}"), &n.to_string(), "unwritten"])
+        };
+        assert!(text.lines().any(row), "file{n} in {text}");
+    }
+}
+
+#[test]
+fn text_never_cuts_a_number_even_if_the_line_gets_too_wide() {
+    let mut report = quiet();
+    report.total_us = u64::MAX;
+    report.phases[0] = record(Phase::Guards, &[span(0, u64::MAX)], u64::MAX);
+    report.destinations[0].unwritten = u64::MAX;
+    let text = text(&report);
+    assert!(text.contains("18446744073709551615 guards"), "{text}");
+    assert!(text.contains("18446744073709551615 unwritten"), "{text}");
+    assert!(text.starts_with("main: finalized in 307445734561 min 49 s\n"), "{text}");
+}
+
+#[test]
+fn text_is_ascii_when_plain_and_coloured_unicode_on_a_terminal() {
+    assert!(text(&rich()).is_ascii());
+    let coloured = to_text(&rich(), TextStyle::terminal(80));
+    assert!(coloured.contains('█') && coloured.contains("700 µs"), "{coloured}");
+    assert!(coloured.starts_with("\x1b[1;31mmain: finalized, incomplete"), "{coloured}");
+    for line in coloured.lines() {
+        // Every line ends its own colours: one cut out by grep leaves the terminal as it was.
+        let starts = line.matches("\x1b[").count();
+        assert_eq!(starts, 2 * line.matches("\x1b[0m").count(), "{line:?}");
+    }
+}
+
+#[test]
+fn text_of_an_empty_report_is_two_lines() {
+    let report = Report { phases: vec![], destinations: vec![], runtime: String::new(), ..quiet() };
+    assert_eq!(text(&report), "(not given): finalized in 1.25 ms\n\nrestartable: yes\n");
+}
+
+#[test]
+fn json_has_every_field_of_the_model() {
+    let phase = |name: &str, spans: Value, us: u64, work: u64, unit: &str| {
+        json!({ "name": name, "spans": spans, "us": us, "work": work, "unit": unit,
+                "budget_us": null, "overran": false, "handlers": [] })
+    };
+    let run = |start_us: u64, us: u64| json!({ "start_us": start_us, "us": us });
+    let twice_guards = json!([run(0, 1_200_000), run(1_250_000, 12)]);
+    let twice_atexit = json!([run(1_200_000, 40_000), run(1_250_020, 9_000)]);
+    let mut phases = vec![
+        phase("guards", twice_guards, 1_200_012, 1, "guards"),
+        phase("atexit", twice_atexit, 49_000, 12, "callbacks"),
+        phase("freeze", json!([run(1_300_000, 502_000)]), 502_000, 3, "threads"),
+        phase("flush-frozen", json!([run(1_802_000, 98_000)]), 98_000, 70_000, "bytes"),
+        phase("finalize", json!([run(1_900_000, 30_000)]), 30_000, 1, "objects"),
+        phase("overlapped", json!([run(1_930_000, 160_000)]), 160_000, 2, "operations"),
+        phase("reclaim", json!([run(2_090_000, 700)]), 700, 2, "threads"),
+    ];
+    phases[2]["budget_us"] = json!(500_000);
+    phases[2]["overran"] = json!(true);
+    phases[4]["handlers"] = json!([
+        { "name": "clear modules", "start_us": 1_900_000, "us": 20_000 },
+        { "name": "collect", "start_us": 1_920_000, "us": 10_001 },
+    ]);
+    let expected = json!({
+        "rtfinalize_report": 1,
+        "runtime": "main",
+        "status": { "code": -61, "name": "Incomplete",
+            "text": "finalized, but not everything could be done; the report says what" },
+        "total_us": 2_100_000,
+        "deadline_us": 5_000_000,
+        "passes": 2,
+        "phases": phases,
+        "blocked": [
+            { "phase": "guards", "what": "guard 'grpc-poller' of thread 4711", "us": 1_199_000,
+              "outcome": "dropped" },
+            { "phase": "freeze", "what": "thread 'worker' (thread 4712)", "us": 500_000,
+              "outcome": "left a runaway" },
+        ],
+        "failures": [{ "phase": "atexit", "name": "save_history", "how": "returned -1" }],
+        "runaways": ["worker (thread 4712)"],
+        "undetached": ["pool-3 (thread 4713)"],
+        "destinations": [
+            { "name": "app.log", "accepted": 90_000, "written": 85_392, "flushed": 70_000,
+              "recovered": 120, "unwritten": 4_096, "in_flight": 512,
+              "reason": "no space left on device (ENOSPC)" },
+            { "name": "stdout", "accepted": 0, "written": 0, "flushed": 0, "recovered": 1,
+              "unwritten": 0, "in_flight": 0, "reason": "" },
+        ],
+        "missing_bytes": 4_608,
+        "leaks": [
+            { "kind": "overlapped operation", "name": "pipe-read", "bytes": 65_536,
+              "reason": "the kernel still writes to it" },
+            { "kind": "thread state", "name": "worker", "bytes": 0,
+              "reason": "its thread is still running" },
+        ],
+        "late_calls": 17,
+        "restartable": false,
+        "not_restartable": ["a runaway may still use the runtime"],
+    });
+    assert_eq!(parsed(to_json(&rich())), expected);
+}
+
+#[test]
+fn json_of_a_clean_finalization_has_nulls_and_empty_arrays() {
+    let json = parsed(to_json(&quiet()));
+    assert_eq!(json["deadline_us"], Value::Null);
+    assert_eq!(json["leaks"], json!([]));
+    assert_eq!(json["restartable"], json!(true));
+    assert_eq!(json["status"], json!({ "code": 0, "name": "Ok", "text": "done" }));
+}
+
+#[test]
+fn json_keeps_numbers_exact_up_to_the_largest() {
+    let mut report = quiet();
+    report.late_calls = u64::MAX;
+    assert_eq!(parsed(to_json(&report))["late_calls"].as_u64(), Some(u64::MAX));
+}
+
+#[test]
+fn json_and_trace_give_every_name_back_whole_on_one_harmless_line() {
+    let acts = |c: char| c.is_control() || matches!(c, '\u{2028}'..='\u{202e}');
+    for name in hostile_names() {
+        let (json, trace) = (to_json(&named(&name)), to_trace(&named(&name)));
+        assert!(!json.contains(acts) && !trace.contains(acts), "{name:?}");
+        let (json, trace) = (parsed(json), parsed(trace));
+        for at in [
+            "/runtime",
+            "/phases/4/handlers/0/name",
+            "/blocked/0/what",
+            "/blocked/0/outcome",
+            "/failures/0/name",
+            "/failures/0/how",
+            "/runaways/0",
+            "/undetached/0",
+            "/destinations/0/name",
+            "/destinations/0/reason",
+            "/leaks/0/name",
+            "/leaks/0/reason",
+            "/not_restartable/0",
+        ] {
+            assert_eq!(json.pointer(at), Some(&json!(name)), "{at}");
+        }
+        assert_eq!(trace["traceEvents"][0]["args"]["name"], json!(name));
+        let leaks = events(&trace, "leak");
+        assert_eq!(leaks[0]["args"]["name"], json!(name));
+    }
+}
+
+fn events(trace: &Value, category: &str) -> Vec<Value> {
+    let all = trace["traceEvents"].as_array().expect("an array of events");
+    all.iter().filter(|event| event["cat"] == category).cloned().collect()
+}
+
+#[test]
+fn trace_names_its_track_and_spans_the_whole_finalization() {
+    let trace = parsed(to_trace(&rich()));
+    assert_eq!(trace["displayTimeUnit"], "ms");
+    let name = |what: &str, name: &str| {
+        let args = json!({ "name": name });
+        json!({ "name": what, "ph": "M", "pid": 1, "tid": 1, "args": args })
+    };
+    assert_eq!(trace["traceEvents"][0], name("process_name", "main"));
+    assert_eq!(trace["traceEvents"][1], name("thread_name", "finalization"));
+    let expected = json!([{
+        "name": "finalize main", "ph": "X", "pid": 1, "tid": 1, "cat": "finalization",
+        "ts": 0, "dur": 2_100_000,
+        "args": {
+            "status": { "code": -61, "name": "Incomplete",
+                "text": "finalized, but not everything could be done; the report says what" },
+            "passes": 2, "deadline_us": 5_000_000, "missing_bytes": 4_608, "late_calls": 17,
+            "undetached": ["pool-3 (thread 4713)"],
+            "not_restartable": ["a runaway may still use the runtime"],
+        },
+    }]);
+    assert_eq!(json!(events(&trace, "finalization")), expected);
+}
+
+#[test]
+fn trace_has_an_event_for_each_run_of_a_phase_and_counts_its_work_once() {
+    let phases = events(&parsed(to_trace(&rich())), "phase");
+    assert_eq!(phases.len(), 9);
+    let event = |name: &str, ts: u64, dur: u64, args: Value| {
+        json!({ "name": name, "ph": "X", "pid": 1, "tid": 1, "cat": "phase", "ts": ts, "dur": dur,
+                "args": args })
+    };
+    let blocked = json!([{ "phase": "guards", "what": "guard 'grpc-poller' of thread 4711",
+        "us": 1_199_000, "outcome": "dropped" }]);
+    let args = json!({ "pass": 1, "work": 1, "unit": "guards", "budget_us": null, "overran": false,
+        "blocked": blocked });
+    assert_eq!(phases[0], event("guards", 0, 1_200_000, args));
+    assert_eq!(phases[1], event("guards", 1_250_000, 12, json!({ "pass": 2 })));
+    assert_eq!(phases[2]["args"]["failures"][0]["name"], "save_history");
+    assert_eq!(phases[4]["args"]["budget_us"], 500_000);
+    assert_eq!(phases[4]["args"]["overran"], true);
+    let args = json!({ "work": 70_000, "unit": "bytes", "budget_us": null, "overran": false });
+    assert_eq!(phases[5], event("flush-frozen", 1_802_000, 98_000, args));
+}
+
+#[test]
+fn trace_nests_every_handler_in_its_phase_and_every_phase_in_the_whole() {
+    let mut report = rich();
+    report.total_us = 1; // Less than its phases took: what a viewer gets must nest even so.
+    let trace = parsed(to_trace(&report));
+    let range = |event: &Value| {
+        let ts = event["ts"].as_u64().expect("a time");
+        ts..=ts + event["dur"].as_u64().expect("a duration")
+    };
+    let within = |inner: &Value, outer: &Value| {
+        range(outer).contains(range(inner).start()) && range(outer).contains(range(inner).end())
+    };
+    let (whole, phases) = (&events(&trace, "finalization")[0], events(&trace, "phase"));
+    let handlers = events(&trace, "handler");
+    assert!(phases.iter().all(|phase| within(phase, whole)));
+    assert!(handlers.iter().all(|handler| within(handler, &phases[6])));
+    assert_eq!(handlers[0]["name"], "clear modules");
+    assert_eq!(handlers[0]["dur"], 20_000);
+    assert_eq!(handlers[1]["dur"], 10_000);
+}
+
+#[test]
+fn trace_marks_runaways_and_leaks_where_they_were_found() {
+    let trace = parsed(to_trace(&rich()));
+    let instant = |cat: &str, name: &str, ts: u64, args: Value| {
+        json!({ "name": name, "ph": "i", "pid": 1, "tid": 1, "cat": cat, "s": "t", "ts": ts,
+                "args": args })
+    };
+    let name = "worker (thread 4712)";
+    let expected =
+        instant("runaway", &format!("runaway: {name}"), 1_802_000, json!({ "name": name }));
+    assert_eq!(events(&trace, "runaway"), [expected]);
+    let leaks = events(&trace, "leak");
+    let args = json!({ "kind": "overlapped operation", "name": "pipe-read", "bytes": 65_536,
+        "reason": "the kernel still writes to it" });
+    assert_eq!(leaks[0], instant("leak", "leak: pipe-read", 2_090_000, args));
+    assert_eq!(leaks[1]["ts"], 2_090_700);
+    assert_eq!(leaks[1]["args"]["bytes"], 0);
+}
+
+#[test]
+fn trace_keeps_what_belongs_to_a_phase_that_has_no_record() {
+    let mut report = rich();
+    report.phases.clear();
+    let whole = &events(&parsed(to_trace(&report)), "finalization")[0];
+    assert_eq!(whole["args"]["blocked"].as_array().map(Vec::len), Some(2));
+    assert_eq!(whole["args"]["failures"].as_array().map(Vec::len), Some(1));
+}
