@@ -110,8 +110,9 @@ impl Finalization<'_> {
         loop {
             self.passes();
             self.phase(Phase::Children, |_| {});
-            // Half of the grace at most: the flush with lock recovery needs the rest.
-            self.phase(Phase::FlushEarly, |this| this.flush_writers(0.5));
+            // A tenth of the grace at most: what is stuck now is tried again when the locks of
+            // stopped threads can be taken over, and needs the rest then.
+            self.phase(Phase::FlushEarly, |this| this.flush_writers(0.1));
             if self.close_admission() {
                 break;
             }

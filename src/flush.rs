@@ -5,6 +5,7 @@
 
 use crate::finalize::Finalization;
 use crate::ledger::{Leak, LeakKind};
+use crate::phase::Phase;
 use crate::status::{Error, Status};
 use crate::sync::{Arc, Deadline, now};
 use crate::writer::{Drained, Writer};
@@ -64,6 +65,9 @@ impl Finalization<'_> {
             self.wait_for_room(&stuck, deadline, first);
             first = false;
             todo.extend(stuck.drain(..).map(|stuck| stuck.writer().clone()));
+        }
+        if self.notes.phase() == Phase::FlushEarly {
+            return; // Nothing is lost yet: the flush after the freeze tries again, and tells.
         }
         for stuck in stuck {
             let outcome = match &stuck {

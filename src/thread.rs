@@ -212,12 +212,13 @@ impl Attachment {
 
     /// The calling thread has come too late.
     fn stop(&self) -> Result<()> {
-        self.late_calls.fetch_add(1, Ordering::Relaxed);
-        match self.policy {
-            Policy::Error => Err(Status::Finalizing.error()),
-            Policy::Exit => Err(Status::ExitThread.error()),
+        let refusal = match self.policy {
+            Policy::Error => Status::Finalizing,
+            Policy::Exit => Status::ExitThread,
             Policy::Hang => self.park_for_good(),
-        }
+        };
+        self.late_calls.fetch_add(1, Ordering::Relaxed);
+        Err(refusal.error())
     }
 
     /// Never returns. Order matters: first nothing may run on this thread any more, then the locks

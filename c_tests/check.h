@@ -1,0 +1,183 @@
+/*
+ * What the C tests share: checks that say what was expected, events to wait for instead of sleeping,
+ * and a bound on everything (a test that hangs ends with a message).
+ *
+ * A test program is a main() that calls RUN for each test function and returns check_done(). Each
+ * test is named after the behaviour it pins.
+ */
+#ifndef CHECK_H
+#define CHECK_H
+
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/types.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "rtfinalize.h"
+
+/* No test takes this long; one that does hangs. */
+enum { CHECK_HANG_SECONDS = 60 };
+
+static int check_failed_here;
+static int check_passed;
+static int check_failed;
+
+static inline void check_fail(const char *file, int line, const char *text)
+{
+    fprintf(stderr, "%s:%d: %s\n  last error: %s\n", file, line, text, rt_last_error());
+    check_failed_here = 1;
+}
+
+/* Goes on after a failure, so that a test shows all that is wrong. */
+#define CHECK(condition)                                       \
+    do {                                                       \
+        if (!(condition)) {                                    \
+            check_fail(__FILE__, __LINE__, "not so: " #condition); \
+        }                                                      \
+    } while (0)
+
+#define CHECK_EQ(actual, expected)                                                        \
+    do {                                                                                  \
+        long long check_a = (long long)(actual), check_e = (long long)(expected);         \
+        if (check_a != check_e) {                                                         \
+            char check_text[256];                                                         \
+            snprintf(check_text, sizeof check_text, "%s is %lld, expected %s (%lld)",     \
+                     #actual, check_a, #expected, check_e);                               \
+            check_fail(__FILE__, __LINE__, check_text);                                   \
+        }                                                                                 \
+    } while (0)
+
+/* For what a test needs and does not test: without it there is no sense in going on. */
+#define NEED(condition)                                                        \
+    do {                                                                       \
+        if (!(condition)) {                                                    \
+            fprintf(stderr, "%s:%d: needed: %s (%s)\n", __FILE__, __LINE__,    \
+                    #condition, strerror(errno));                              \
+            _exit(99);                                                         \
+        }                                                                      \
+    } while (0)
+
+static inline void check_hang(int signal_number)
+{
+    static const char text[] = "the test hangs\n";
+    ssize_t ignored = write(STDERR_FILENO, text, sizeof text - 1);
+    (void)signal_number;
+    (void)ignored;
+    _exit(98);
+}
+
+/*
+ * Runs a test in a process of its own: every test finalizes the default runtime if it wants to, leaves
+ * parked threads behind, and may crash without taking the others along.
+ */
+static inline void check_run(const char *name, void (*test)(void))
+{
+    int status = 0;
+    pid_t child;
+    fflush(NULL);
+    child = fork();
+    NEED(child >= 0);
+    if (child == 0) {
+        signal(SIGALRM, check_hang);
+        alarm(CHECK_HANG_SECONDS);
+        test();
+        fflush(NULL);
+        _exit(check_failed_here ? 1 : 0);
+    }
+    while (waitpid(child, &status, 0) < 0) {
+        NEED(errno == EINTR);
+    }
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 0) {
+        check_passed++;
+        printf("ok %s\n", name);
+    } else {
+        check_failed++;
+        if (WIFSIGNALED(status)) {
+            printf("FAILED %s: killed by %s\n", name, strsignal(WTERMSIG(status)));
+        } else {
+            printf("FAILED %s: exit code %d\n", name, WEXITSTATUS(status));
+        }
+    }
+    fflush(stdout);
+}
+
+#define RUN(test) check_run(#test, test)
+
+/* The closing line and the exit code. */
+static inline int check_done(void)
+{
+    printf("%d passed, %d failed\n", check_passed, check_failed);
+    return check_failed != 0;
+}
+
+/* An event: set once, waited for by any number of threads. */
+typedef struct event {
+    pthread_mutex_t mutex;
+    pthread_cond_t set;
+    int is_set;
+} event;
+
+#define EVENT_INIT {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0}
+
+static inline void event_set(event *e)
+{
+    pthread_mutex_lock(&e->mutex);
+    e->is_set = 1;
+    pthread_cond_broadcast(&e->set);
+    pthread_mutex_unlock(&e->mutex);
+}
+
+static inline void event_wait(event *e)
+{
+    pthread_mutex_lock(&e->mutex);
+    while (!e->is_set) {
+        pthread_cond_wait(&e->set, &e->mutex);
+    }
+    pthread_mutex_unlock(&e->mutex);
+}
+
+static inline int64_t now_us(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+/*
+ * Waits until a thread of this process sleeps in the kernel (or is gone): the only way to know that it
+ * has arrived in a blocking call. `tid` is its gettid().
+ */
+static inline void wait_until_asleep(pid_t tid)
+{
+    char path[64], line[512];
+    for (;;) {
+        FILE *stat;
+        char *state = NULL;
+        snprintf(path, sizeof path, "/proc/self/task/%d/stat", (int)tid);
+        stat = fopen(path, "r");
+        if (stat == NULL) {
+            return;
+        }
+        if (fgets(line, sizeof line, stat) != NULL) {
+            state = strrchr(line, ')');
+        }
+        fclose(stat);
+        if (state != NULL && state[2] == 'S') {
+            return;
+        }
+        sched_yield();
+    }
+}
+
+#endif
