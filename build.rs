@@ -7,7 +7,7 @@ use std::env;
 use std::path::Path;
 
 /// What the header is made of, in its order.
-const HEADER_SOURCES: [&str; 10] = [
+const HEADER_SOURCES: [&str; 11] = [
     "capi/types.rs",
     "capi/error.rs",
     "capi/version.rs",
@@ -17,6 +17,7 @@ const HEADER_SOURCES: [&str; 10] = [
     "capi/thread.rs",
     "capi/buffered_lock.rs",
     "capi/writer.rs",
+    "capi/overlapped.rs",
     "capi/report.rs",
 ];
 

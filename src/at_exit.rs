@@ -96,3 +96,66 @@ impl Stack {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    unsafe extern "C-unwind" fn even(_: *mut c_void) -> libc::c_int {
+        0
+    }
+    unsafe extern "C-unwind" fn odd(_: *mut c_void) -> libc::c_int {
+        1
+    }
+
+    fn entry(id: u64) -> Entry {
+        let function = if id.is_multiple_of(2) { even as Function } else { odd as Function };
+        // SAFETY: neither function looks at its argument.
+        let call =
+            unsafe { HostCall::from_c(function, std::ptr::without_provenance_mut(id as usize)) };
+        Entry { id, name: "".into(), call }
+    }
+
+    /// Any mix of operations leaves what a plain list would hold.
+    #[test]
+    fn behaves_as_a_plain_list_under_any_mix_of_operations() {
+        let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+        let mut random = move |below: u64| {
+            state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            (state >> 33) % below
+        };
+        let (mut stack, mut plain, mut next) = (Stack::new(), Vec::new(), 1);
+        for _ in 0..20_000 {
+            match random(10) {
+                0..=4 => {
+                    assert!(stack.push(entry(next)));
+                    plain.push(next);
+                    next += 1;
+                }
+                5..=6 => assert_eq!(stack.pop().map(|entry| entry.id), plain.pop()),
+                7..=8 => {
+                    let id = random(next + 1);
+                    let at = plain.iter().position(|&known| known == id);
+                    assert_eq!(
+                        stack.remove(id).map(|entry| entry.id),
+                        at.map(|at| plain.remove(at))
+                    );
+                }
+                _ if random(200) == 0 => {
+                    let removed = stack.remove_function(even, None);
+                    let before = plain.len();
+                    plain.retain(|id| id % 2 == 1);
+                    assert_eq!(removed.len(), before - plain.len());
+                }
+                _ => {
+                    let arg = plain.last().copied().unwrap_or(0);
+                    let arg = std::ptr::without_provenance_mut(arg as usize);
+                    let removed = stack.remove_function(odd, Some(arg)).len();
+                    assert_eq!(removed, usize::from(plain.last().is_some_and(|id| id % 2 == 1)));
+                    plain.truncate(plain.len() - removed);
+                }
+            }
+            assert_eq!((stack.len(), stack.is_empty()), (plain.len(), plain.is_empty()));
+        }
+    }
+}

@@ -143,7 +143,7 @@ impl BufferedLock {
             Some(me) if self.take_free(me) => Ok(Acquired::Released),
             _ => {
                 let me = crate::this_thread::owner()?;
-                self.acquire_as(&me, &crate::runtime::Process, deadline)
+                self.acquire_as(&me, &crate::registry::Process, deadline)
             }
         }
     }
@@ -162,12 +162,7 @@ impl BufferedLock {
     }
 
     #[cold]
-    fn acquire_slow(
-        &self,
-        me: &Owner,
-        world: &impl World,
-        deadline: Deadline,
-    ) -> Result<Acquired> {
+    fn acquire_slow(&self, me: &Owner, world: &impl World, deadline: Deadline) -> Result<Acquired> {
         let mine = me.id().get() << OWNER_SHIFT;
         let key = self.key();
         let mut spin = SpinWait::new();
@@ -221,8 +216,8 @@ impl BufferedLock {
             let note = me.waiting_at(key);
             let still_held = || {
                 self.word.load(Ordering::Relaxed) == word | WAITERS
-                    && owner.fate() == Fate::Running
-                    && world.epoch() == epoch
+                    && (sabotaged(Sabotage::SleepSkipsFate) || owner.fate() == Fate::Running)
+                    && (sabotaged(Sabotage::SleepSkipsEpoch) || world.epoch() == epoch)
             };
             let parked = park(key, still_held, deadline.min(patience));
             drop(note);
@@ -241,10 +236,14 @@ impl BufferedLock {
 
     /// Puts `mine` in the place of whoever `word` names, and keeps its WAITERS.
     fn replace(&self, word: u64, mine: u64) -> bool {
+        let waiters = if sabotaged(Sabotage::TakerDropsWaiters) { 0 } else { word & WAITERS };
+        if sabotaged(Sabotage::TakeoverWithoutCompare) {
+            return self.word.swap(mine | waiters, Ordering::Acquire) != mine;
+        }
         // Acquire: pairs with the Release that freed the word; what an owner that went away wrote
         // is acquired by reading its fate.
         self.word
-            .compare_exchange(word, mine | (word & WAITERS), Ordering::Acquire, Ordering::Relaxed)
+            .compare_exchange(word, mine | waiters, Ordering::Acquire, Ordering::Relaxed)
             .is_ok()
     }
 
@@ -254,17 +253,22 @@ impl BufferedLock {
     /// `NotOwner`: nothing was changed.
     #[inline]
     pub fn release_as(&self, me: OwnerId) -> Result<()> {
-        let mine = me.get() << OWNER_SHIFT;
+        if self.let_go(me) { Ok(()) } else { self.release_slow(me) }
+    }
+
+    /// The one step an uncontended release takes.
+    #[inline]
+    pub fn let_go(&self, me: OwnerId) -> bool {
         // Release: pairs with the Acquire that takes the word next.
-        match self.word.compare_exchange(mine, 0, Ordering::Release, Ordering::Relaxed) {
-            Ok(_) => Ok(()),
-            Err(word) => self.release_slow(word, mine),
-        }
+        self.word
+            .compare_exchange(me.get() << OWNER_SHIFT, 0, Ordering::Release, Ordering::Relaxed)
+            .is_ok()
     }
 
     #[cold]
-    fn release_slow(&self, word: u64, mine: u64) -> Result<()> {
-        if word & !WAITERS != mine {
+    fn release_slow(&self, me: OwnerId) -> Result<()> {
+        // Relaxed: only this thread can make it true or false that it is the owner.
+        if self.word.load(Ordering::Relaxed) & !WAITERS != me.get() << OWNER_SHIFT {
             return Err(Status::NotOwner.error());
         }
         if sabotaged(Sabotage::ReleaseForgetsWaiters) {
@@ -272,8 +276,9 @@ impl BufferedLock {
             return Ok(());
         }
         wake_one(self.key(), |more_sleep| {
+            let waiters = more_sleep && !sabotaged(Sabotage::ReleaseForgetsTheRest);
             // Release: as above. Nothing of the lock is touched from here on.
-            self.word.store(if more_sleep { WAITERS } else { 0 }, Ordering::Release);
+            self.word.store(if waiters { WAITERS } else { 0 }, Ordering::Release);
         });
         Ok(())
     }

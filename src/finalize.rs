@@ -11,7 +11,7 @@ use crate::options::Options;
 use crate::overlapped::Settled;
 use crate::owner::{Fate, Owner};
 use crate::phase::{Phase, Side};
-use crate::report::{Recorder, Report};
+use crate::report::{PhaseRecord, Recorder, Report};
 use crate::runtime::Runtime;
 use crate::status::{Result, Status};
 use crate::sync::{Arc, Deadline, now};
@@ -32,7 +32,9 @@ impl Finalized {
     /// The account of it, whoever did it.
     pub fn report(&self) -> &Arc<Report> {
         match self {
-            Finalized::Now(report) | Finalized::ByAnother(report) | Finalized::Before(report) => report,
+            Finalized::Now(report) | Finalized::ByAnother(report) | Finalized::Before(report) => {
+                report
+            }
         }
     }
 }
@@ -40,17 +42,28 @@ impl Finalized {
 /// Finalizes `runtime` from the calling thread, by the options the runtime has.
 ///
 /// # Errors
-/// `InCallback` from inside a callback, `Timeout` if another thread finalizes and does not end in
-/// time. Trouble during finalization is no error of this call: the report has it.
+/// As [`finalize_with`].
 pub fn finalize(runtime: &Arc<Runtime>) -> Result<Finalized> {
-    if this_thread::calls().get() > 0 {
+    finalize_with(runtime, runtime.options())
+}
+
+/// Finalizes `runtime` from the calling thread, by `options`.
+///
+/// # Errors
+/// `InCallback` from inside a callback, or from a signal handler over the thread that finalizes;
+/// `Timeout` if another thread finalizes and does not end in time. Trouble during finalization is no
+/// error of this call: the report has it.
+pub fn finalize_with(runtime: &Arc<Runtime>, options: Options) -> Result<Finalized> {
+    let me = this_thread::owner()?;
+    if this_thread::calls().get() > 0 || runtime.gate().is_finalizer(me.id()) {
         return Err(Status::InCallback.error());
     }
-    let me = this_thread::owner()?;
-    if let Some(report) = runtime.outcome() {
+    // The state first: the report is there a moment before the other thread is done.
+    if runtime.state() == State::Finalized
+        && let Some(report) = runtime.outcome()
+    {
         return Ok(Finalized::Before(report));
     }
-    let options = runtime.options.lock().clone();
     if !runtime.begin(me.id()) {
         return join(runtime, &options);
     }
@@ -61,10 +74,12 @@ pub fn finalize(runtime: &Arc<Runtime>) -> Result<Finalized> {
         runtime,
         me,
         deadline: Deadline::after_us(options.deadline_us),
+        passes_deadline: Deadline::after_us(options.passes_deadline_us()),
         phase_deadline: Deadline::NEVER,
         options,
         notes: Recorder::begin(runtime.name(), deadline_us),
         busy: false,
+        gave_up_on_threads: false,
     }
     .run();
     Ok(Finalized::Now(report))
@@ -98,11 +113,15 @@ pub(crate) struct Finalization<'a> {
     pub(crate) runtime: &'a Arc<Runtime>,
     pub(crate) me: Arc<Owner>,
     pub(crate) deadline: Deadline,
+    /// When the waits before the freeze must end.
+    pub(crate) passes_deadline: Deadline,
     phase_deadline: Deadline,
     pub(crate) options: Options,
     pub(crate) notes: Recorder,
     /// The present pass did something, so another must look.
     pub(crate) busy: bool,
+    /// The budget for threads that do not detach is spent.
+    pub(crate) gave_up_on_threads: bool,
 }
 
 impl Finalization<'_> {
@@ -124,7 +143,9 @@ impl Finalization<'_> {
         self.phase(Phase::Dealloc, |_| {});
         self.phase(Phase::Overlapped, Self::settle_operations);
         self.phase(Phase::Reclaim, Self::reclaim);
-        self.phase(Phase::ExitFunctions, Self::exit_functions);
+        self.phase(Phase::ExitFunctions, |this| {
+            this.drain_stack(|books| &mut books.exit_functions);
+        });
         self.seal_writers();
         self.conclude()
     }
@@ -139,7 +160,14 @@ impl Finalization<'_> {
         if budget_us < 0 && phase >= Phase::FlushEarly {
             budget_us = phase.default_budget_us();
         }
-        self.phase_deadline = Deadline::after_us(budget_us).min(self.deadline);
+        // A phase that repeats has one budget for all its passes.
+        let spent_us = self.notes.report.phase(phase).map_or(0, PhaseRecord::us);
+        let left_us = match u64::try_from(budget_us) {
+            Ok(budget_us) => i64::try_from(budget_us.saturating_sub(spent_us)).unwrap_or(i64::MAX),
+            Err(_) => -1,
+        };
+        let end = if phase < Phase::FlushEarly { self.passes_deadline } else { self.deadline };
+        self.phase_deadline = Deadline::after_us(left_us).min(end);
         self.notes.enter(phase, u64::try_from(budget_us).ok());
         self.run_handlers(phase, Side::BeforeWork);
         work(self);
@@ -152,7 +180,15 @@ impl Finalization<'_> {
     fn run_handlers(&mut self, phase: Phase, side: Side) {
         let mut last = None;
         loop {
-            let next = self.runtime.books.lock().handlers.next(phase, side, last);
+            let next = {
+                let mut books = self.runtime.books.lock();
+                let next = books.handlers.next(phase, side, last);
+                if next.is_none() && side == Side::AfterWork {
+                    // In one section with the look that found none: what comes later is refused.
+                    books.handlers_over = Some(phase);
+                }
+                next
+            };
             let Some(handler) = next else { break };
             last = Some((handler.order, handler.id));
             let since = now();
@@ -172,9 +208,8 @@ impl Finalization<'_> {
         let since = now();
         let threads = self.runtime.books.lock().threads.clone();
         let me = self.me.id();
-        let inside = |a: &&Arc<Attachment>| {
-            a.owner().id() != me && a.position() == Position::Inside
-        };
+        let inside =
+            |a: &&Arc<Attachment>| a.owner().id() != me && a.position() == Position::Inside;
         let stopped = self
             .runtime
             .gate()
@@ -198,8 +233,8 @@ impl Finalization<'_> {
         }
         for operation in operations {
             self.notes.work(1);
-            match operation.settle_for_finalization(self.phase_deadline) {
-                Settled::Freed => {}
+            match operation.settle_for_finalization(self.me.id(), self.phase_deadline) {
+                Settled::Done => {}
                 Settled::Leaked(leak) => self.runtime.enter_leak(leak),
             }
         }
@@ -234,19 +269,6 @@ impl Finalization<'_> {
                         _ => "the thread is outside and may still look at it".to_owned(),
                     },
                 });
-            }
-        }
-    }
-
-    /// The low-level exit functions, last in first out; one may register another.
-    fn exit_functions(&mut self) {
-        loop {
-            let entry = self.runtime.books.lock().exit_functions.pop();
-            let Some(entry) = entry else { break };
-            self.notes.work(1);
-            let outcome = entry.call.call();
-            if outcome.failed() {
-                self.notes.failed(&entry.name, outcome.text());
             }
         }
     }

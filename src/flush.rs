@@ -5,6 +5,7 @@
 
 use crate::finalize::Finalization;
 use crate::ledger::{Leak, LeakKind};
+use crate::owner::Fate;
 use crate::phase::Phase;
 use crate::status::{Error, Status};
 use crate::sync::{Arc, Deadline, now};
@@ -30,16 +31,28 @@ impl Stuck {
         }
     }
 
+    /// Why the writer's bytes stay where they are.
+    fn why(&self) -> String {
+        match self {
+            Stuck::Full(_) => "no room at the destination within the grace".to_owned(),
+            Stuck::Locked(writer, _) => format!("its lock is held by {}", holder(writer)),
+        }
+    }
+
+    /// What was waited for.
     fn describe(&self) -> String {
         match self {
             Stuck::Full(writer) => format!("room at the destination of writer '{}'", writer.name()),
             Stuck::Locked(writer, _) => {
-                let holder = writer.lock_holder().map(|owner| owner.describe());
-                let holder = holder.unwrap_or_else(|| "nobody any more".to_owned());
-                format!("lock of writer '{}', held by {holder}", writer.name())
+                format!("lock of writer '{}', held by {}", writer.name(), holder(writer))
             }
         }
     }
+}
+
+fn holder(writer: &Writer) -> String {
+    let holder = writer.lock_holder().map(|owner| owner.describe());
+    holder.unwrap_or_else(|| "nobody any more".to_owned())
 }
 
 impl Finalization<'_> {
@@ -48,7 +61,7 @@ impl Finalization<'_> {
         let grace = self.runtime.grace().clone();
         let span = grace.shared(share);
         let deadline = span.deadline.min(self.phase_deadline());
-        let since = now();
+        let (since, may_wait) = (now(), !deadline.passed());
         let mut todo = self.runtime.books.lock().writers.clone();
         let mut stuck: Vec<Stuck> = Vec::new();
         let mut first = true;
@@ -74,11 +87,11 @@ impl Finalization<'_> {
                 Stuck::Full(_) => "still full".to_owned(),
                 Stuck::Locked(_, error) => error.to_string(),
             };
-            stuck.writer().note_trouble(match &stuck {
-                Stuck::Full(_) => "no room at the destination within the grace".to_owned(),
-                Stuck::Locked(..) => format!("the lock was not to be had: {outcome}"),
-            });
-            self.notes.blocked(stuck.describe(), since, &outcome);
+            stuck.writer().note_trouble(stuck.why());
+            // Without any grace left a writer was only looked at.
+            if may_wait {
+                self.notes.blocked(stuck.describe(), since, &outcome);
+            }
         }
     }
 
@@ -139,22 +152,25 @@ impl Finalization<'_> {
 
     /// The last word on every writer: what is left is tried once more, then it is sealed.
     pub(crate) fn seal_writers(&mut self) {
-        let mut writers = self.runtime.books.lock().writers.clone();
-        for writer in &writers {
+        let open = self.runtime.books.lock().writers.clone();
+        for writer in &open {
             if writer.account().unwritten > 0 {
                 let _ = self.flush_one(writer, Deadline::after_us(0));
             }
         }
-        self.runtime.books.lock().writers.clear();
-        let abandoned = std::mem::take(&mut self.runtime.books.lock().abandoned);
+        let (writers, abandoned) = {
+            let mut books = self.runtime.books.lock();
+            (std::mem::take(&mut books.writers), std::mem::take(&mut books.abandoned))
+        };
         self.notes.report.destinations.extend(abandoned);
-        for writer in writers.drain(..) {
+        for writer in writers {
             let account = writer.seal();
             if account.unwritten + account.in_flight > 0 {
                 self.notes.incomplete();
             }
             if let Some(holder) = writer.lock_holder()
                 && holder.id() != self.me.id()
+                && holder.fate() == Fate::Running
             {
                 self.runtime.enter_leak(Leak {
                     kind: LeakKind::Writer,

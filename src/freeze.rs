@@ -215,7 +215,9 @@ impl Gate {
             if done() {
                 return true;
             }
-            let still = || self.moves.load(Ordering::SeqCst) == moves;
+            let still = || {
+                sabotaged(Sabotage::WatchSkipsMoves) || self.moves.load(Ordering::SeqCst) == moves
+            };
             if park(self.key(), still, deadline) == Parked::TimedOut {
                 return done();
             }

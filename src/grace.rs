@@ -5,7 +5,7 @@
 //! a second of its own is how an exit with four stuck files takes four.) Other threads that meet a
 //! held lock while finalizing get one grace a wait.
 
-use crate::sync::{Arc, AtomicI64, Deadline, Ordering, now};
+use crate::sync::{Arc, AtomicI64, Deadline, Ordering, elapsed, now};
 use std::time::Instant;
 
 /// The default grace: one second, CPython's own patience with a held buffer.
@@ -65,7 +65,7 @@ impl GraceSpan {
 impl Drop for GraceSpan {
     fn drop(&mut self) {
         if let Some((grace, since)) = &self.bill {
-            let spent = i64::try_from(since.elapsed().as_micros()).unwrap_or(i64::MAX);
+            let spent = i64::try_from(elapsed(*since).as_micros()).unwrap_or(i64::MAX);
             grace.left_us.fetch_sub(spent, Ordering::Relaxed);
         }
     }

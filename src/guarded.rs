@@ -98,6 +98,12 @@ impl<T> Hold<'_, T> {
         self.keep = true;
     }
 
+    /// Ends the operation and gives the lock back, also one that was kept.
+    pub fn give_up(mut self) {
+        self.guarded.kept.store(false, Ordering::Relaxed);
+        self.keep = false;
+    }
+
     /// Whether the lock stays held after the operation.
     pub fn is_kept(&self) -> bool {
         self.keep
@@ -122,7 +128,9 @@ impl<T> DerefMut for Hold<'_, T> {
 impl<T> Drop for Hold<'_, T> {
     fn drop(&mut self) {
         self.guarded.in_use.store(false, Ordering::Relaxed);
-        if !self.keep && let Ok(me) = this_thread::id() {
+        if !self.keep
+            && let Ok(me) = this_thread::id()
+        {
             // It cannot fail: this thread holds the lock.
             let _ = self.guarded.lock.release_as(me);
         }

@@ -7,7 +7,7 @@
 //! | to find | read |
 //! |---|---|
 //! | what happens, in which order | [`finalize`], [`passes`], [`flush`], [`phase`] |
-//! | a runtime, its books and its registry | [`runtime`], [`options`] |
+//! | a runtime's life, its books, the registry of all | [`runtime`], [`books`], [`registry`], [`options`] |
 //! | how threads are stopped | [`freeze`] (the gate), [`thread`] (policies) |
 //! | who owns a lock, and whether it ever lets go | [`owner`], [`this_thread`] |
 //! | the lock, its data, its patience | [`buffered_lock`], [`guarded`], [`grace`] |
@@ -41,6 +41,8 @@ pub mod sync;
 #[cfg(not(loom))]
 pub mod at_exit;
 #[cfg(not(loom))]
+pub mod books;
+#[cfg(not(loom))]
 pub mod cancel;
 #[cfg(not(loom))]
 pub mod capi;
@@ -62,6 +64,8 @@ pub mod overlapped;
 pub mod passes;
 #[cfg(not(loom))]
 pub mod phase;
+#[cfg(not(loom))]
+pub mod registry;
 #[cfg(not(loom))]
 pub mod report;
 #[cfg(not(loom))]

@@ -36,6 +36,13 @@ impl Default for Options {
 }
 
 impl Options {
+    /// How much of the deadline the phases before the early flush may use: what is left is for
+    /// stopping the threads and flushing, for which no time would be the worst of outcomes.
+    pub fn passes_deadline_us(&self) -> i64 {
+        const MOST_KEPT_US: i64 = 500_000;
+        self.deadline_us - (self.deadline_us / 4).clamp(0, MOST_KEPT_US)
+    }
+
     /// The budget of `phase`.
     pub fn budget_us(&self, phase: Phase) -> i64 {
         self.budgets_us[phase.index()]

@@ -70,12 +70,16 @@ const RUNNING: u32 = 0;
 const PARKED: u32 = 1;
 const EXITED: u32 = 2;
 
+/// A wait, a signal handler's over it, and another's over that.
+const NESTED_WAITS: usize = 3;
+
 /// What is known of one thread.
 pub struct Owner {
     id: OwnerId,
     fate: AtomicU32,
-    /// The address of the lock this thread waits for, or 0.
-    waiting_at: AtomicUsize,
+    /// The addresses of the locks this thread waits for, each 0 when unused. More than one is in
+    /// use when a signal handler waits over a wait.
+    waiting_at: [AtomicUsize; NESTED_WAITS],
     tid: AtomicU32,
     name: Mutex<Option<Box<str>>>,
 }
@@ -119,24 +123,29 @@ impl Owner {
 
     /// Says that this thread waits at `lock` for as long as the answer lives.
     ///
-    /// A signal handler may wait for one lock over a wait for another; the outer wait's note comes
-    /// back afterwards, and that wait looks again when it is woken.
+    /// A signal handler may wait for one lock over a wait for another. Both are listed: the outer
+    /// one may be asleep already, in its queue, and only a wake-up makes it look again. The
+    /// first of more than `NESTED_WAITS` is hidden while the last lasts.
     pub fn waiting_at(&self, lock: usize) -> WaitNote<'_> {
+        // Relaxed: only this thread and handlers that run on it write these.
+        let unused = self.waiting_at.iter().position(|at| at.load(Ordering::Relaxed) == 0);
+        let unused = unused.filter(|_| !sabotaged(Sabotage::NoteHidesOuterNote)).unwrap_or(0);
+        let at = &self.waiting_at[unused];
         // SeqCst: the waiter's half of the exchange in the module's head.
-        WaitNote { owner: self, before: self.waiting_at.swap(lock, Ordering::SeqCst) }
+        WaitNote { at, before: at.swap(lock, Ordering::SeqCst) }
     }
 }
 
 /// While it lives, its thread is listed as waiting.
 pub struct WaitNote<'a> {
-    owner: &'a Owner,
+    at: &'a AtomicUsize,
     before: usize,
 }
 
 impl Drop for WaitNote<'_> {
     fn drop(&mut self) {
         // Relaxed: a stale note costs one needless wake-up.
-        self.owner.waiting_at.store(self.before, Ordering::Relaxed);
+        self.at.store(self.before, Ordering::Relaxed);
     }
 }
 
@@ -167,7 +176,7 @@ impl Owners {
         let owner = Arc::new(Owner {
             id,
             fate: AtomicU32::new(RUNNING),
-            waiting_at: AtomicUsize::new(0),
+            waiting_at: std::array::from_fn(|_| AtomicUsize::new(0)),
             tid: AtomicU32::new(tid),
             name: Mutex::new(None),
         });
@@ -207,8 +216,9 @@ impl Owners {
             .table
             .lock()
             .values()
+            .flat_map(|owner| &owner.waiting_at)
             // SeqCst: the second half of the departing thread's exchange.
-            .map(|owner| owner.waiting_at.load(Ordering::SeqCst))
+            .map(|at| at.load(Ordering::SeqCst))
             .filter(|&lock| lock != 0)
             .collect();
         for lock in waited_at {

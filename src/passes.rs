@@ -4,15 +4,17 @@
 //! Threads still run here, and what they do can make work for a phase that is already past. That is
 //! why CPython lost callbacks registered by late threads, and why the passes repeat.
 
+use crate::at_exit::Stack;
+use crate::books::Books;
 use crate::finalize::Finalization;
 use crate::freeze::State;
 use crate::phase::Phase;
-use crate::sync::{Deadline, now};
+use crate::sync::{Deadline, elapsed, now};
 use crate::thread::Attachment;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// How many at-exit callbacks may follow one another in a drain, each registered by the one before.
+/// How many callbacks may follow one another in a drain, each registered by the one before.
 const CHAIN_BOUND: u64 = 1_000_000;
 
 impl Finalization<'_> {
@@ -32,7 +34,7 @@ impl Finalization<'_> {
     }
 
     fn is_out_of_passes(&self) -> bool {
-        self.deadline.passed() || self.notes.report.passes >= self.options.max_passes
+        self.passes_deadline.passed() || self.notes.report.passes >= self.options.max_passes
     }
 
     /// The step to `freeze`, in one section of the books: if nothing came in meanwhile, nothing can
@@ -41,15 +43,18 @@ impl Finalization<'_> {
         let give_up = self.is_out_of_passes();
         let left = {
             let mut books = self.runtime.books.lock();
-            if !books.is_idle(&self.me) && !give_up {
+            let waits = !self.gave_up_on_threads && books.holds_up(&self.me);
+            if (waits || books.has_calls()) && !give_up {
                 return false;
             }
             books.closed = true;
             self.runtime.gate().advance(State::Finalizing);
-            books.at_exit.len() + books.pending.len()
+            // Nobody runs what is left: not a late `rt_pending_run` either.
+            (std::mem::take(&mut books.at_exit), std::mem::take(&mut books.pending))
         };
         // Again, with nothing locked, for those who wait by rules that just changed.
         self.runtime.advance(State::Finalizing);
+        let left = left.0.len() + left.1.len();
         if left > 0 {
             self.notes.failed("", format!("{left} callbacks were not run: out of passes or time"));
         }
@@ -58,6 +63,9 @@ impl Finalization<'_> {
 
     /// Waits for the non-daemon threads to detach. A thread may need a pending call made first.
     fn wait_for_threads(&mut self) {
+        if self.gave_up_on_threads {
+            return;
+        }
         let since = now();
         let limit = self.phase_deadline();
         let mut notice = Notice::new(self.options.notice_us, since);
@@ -74,6 +82,7 @@ impl Finalization<'_> {
                     self.notes.blocked(thread.describe(), since, "not waited for any longer");
                 }
                 self.notes.cut_short();
+                self.gave_up_on_threads = true;
                 break;
             }
             let books = &self.runtime.books;
@@ -113,31 +122,40 @@ impl Finalization<'_> {
         made
     }
 
-    /// Last in, first out, until none is left; those registered meanwhile included.
     fn drain_at_exit(&mut self) {
-        let mut chain = 0;
+        let made = self.drain_stack(|books| &mut books.at_exit);
+        self.busy |= made > 0;
+    }
+
+    /// Last in, first out, until none is left; those registered meanwhile included. Returns how many.
+    pub(crate) fn drain_stack(&mut self, stack: fn(&mut Books) -> &mut Stack) -> u64 {
+        let (mut made, mut chain) = (0, 0);
         let mut registered_before = self.runtime.books.lock().next_id;
         loop {
             let entry = {
                 let mut books = self.runtime.books.lock();
-                let entry = books.at_exit.pop();
+                let entry = stack(&mut books).pop();
                 if entry.as_ref().is_some_and(|entry| entry.id >= registered_before) {
                     chain += 1;
                     registered_before = books.next_id;
                 }
+                if entry.is_none() || chain > CHAIN_BOUND {
+                    // In one section with the look that ends the drain: what comes later is refused.
+                    books.exit_functions_over = self.notes.phase() == Phase::ExitFunctions;
+                }
                 entry
             };
-            let Some(entry) = entry else { return };
-            self.busy = true;
+            let Some(entry) = entry else { return made };
+            if chain > CHAIN_BOUND {
+                let how = format!("not run: {CHAIN_BOUND} callbacks registered one another");
+                self.notes.failed(&entry.name, how);
+                return made;
+            }
+            made += 1;
             self.notes.work(1);
             let outcome = entry.call.call();
             if outcome.failed() {
                 self.notes.failed(&entry.name, outcome.text());
-            }
-            if chain >= CHAIN_BOUND {
-                let how = format!("{CHAIN_BOUND} callbacks registered one another; stopped there");
-                self.notes.failed(&entry.name, how);
-                return;
             }
         }
     }
@@ -168,10 +186,10 @@ impl Notice {
         let shown = names.iter().take(8).cloned().collect::<Vec<_>>().join(", ");
         let more = names.len().saturating_sub(8);
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-        eprintln!(
+        crate::sink::tell(&format!(
             "rtfinalize: '{runtime}' has waited {} s for {shown}{more} {what}",
-            self.since.elapsed().as_secs()
-        );
+            elapsed(self.since).as_secs()
+        ));
         self.interval = self.interval.saturating_mul(2);
         self.next = now().checked_add(self.interval);
     }

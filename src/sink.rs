@@ -2,11 +2,13 @@
 //!
 //! A raw write says exactly how many bytes were taken, or takes none. So that a writer's lock is
 //! never held over a wait, a raw write also does not wait where the system lets us say so: the wait
-//! for room is a call of its own. Regular files and terminals are written plainly.
+//! for room is a call of its own. Regular files are written plainly.
 
 use crate::status::{Error, Result, Status};
 use crate::sync::{AtomicU32, Deadline, Ordering};
 use libc::{c_int, c_void};
+use std::io::Write;
+use std::time::Duration;
 
 /// The most one raw write may take: its count fits the lock's progress cell.
 pub const RAW_WRITE_MAX: usize = 1 << 30;
@@ -37,9 +39,8 @@ impl Refused {
                 Status::Io.because(format!("writer '{writer}': {text}"))
             }
             Refused::Sealed => Status::Finalizing.because(format!("writer '{writer}'")),
-            Refused::EndedThread => {
-                Status::Callback.because(format!("writer '{writer}': the callback ended its thread"))
-            }
+            Refused::EndedThread => Status::Callback
+                .because(format!("writer '{writer}': the callback ended its thread")),
         }
     }
 }
@@ -48,7 +49,8 @@ impl Refused {
 #[derive(Clone, Copy)]
 pub struct Callbacks {
     /// Takes up to `len` bytes: returns how many, or a negative `errno`.
-    pub write: unsafe extern "C-unwind" fn(arg: *mut c_void, data: *const c_void, len: usize) -> i64,
+    pub write:
+        unsafe extern "C-unwind" fn(arg: *mut c_void, data: *const c_void, len: usize) -> i64,
     /// Waits up to `timeout_us` (negative: for ever) for room; 0 when there may be some. Optional:
     /// without it, a writer that got `EAGAIN` gives `WouldBlock` to its caller.
     pub wait: Option<unsafe extern "C-unwind" fn(arg: *mut c_void, timeout_us: i64) -> c_int>,
@@ -80,16 +82,22 @@ impl Sink {
             Sink::Descriptor(descriptor) => descriptor.write(data),
             Sink::Callbacks(host) => {
                 let (pointer, len) = (data.as_ptr().cast(), data.len());
-                // SAFETY: by the contract of `Callbacks`; the data outlives the call.
-                let taken = crate::host_call::run(|| unsafe { (host.write)(host.arg, pointer, len) });
-                match taken.map(|taken| usize::try_from(taken).map_err(|_| taken)) {
-                    None => Err(Refused::EndedThread),
+                let mut taken = Some(-i64::from(libc::EINTR));
+                for _ in 0..INTERRUPTIONS {
+                    if taken != Some(-i64::from(libc::EINTR)) {
+                        break;
+                    }
+                    // SAFETY: by the contract of `Callbacks`; the data outlives the call.
+                    taken =
+                        crate::host_call::run(|| unsafe { (host.write)(host.arg, pointer, len) });
+                }
+                let Some(answer) = taken else { return Err(Refused::EndedThread) };
+                match usize::try_from(answer) {
+                    Ok(0) => Err(Refused::WouldBlock),
                     // More than was offered cannot have been taken: the callback is wrong.
-                    Some(Ok(taken)) if taken > len => Err(Refused::Errno(libc::EOVERFLOW)),
-                    Some(Ok(0)) => Err(Refused::WouldBlock),
-                    Some(Ok(taken)) => Ok(taken),
-                    Some(Err(error)) if is_would_block(-error) => Err(Refused::WouldBlock),
-                    Some(Err(error)) => Err(Refused::Errno(i32::try_from(-error).unwrap_or(libc::EIO))),
+                    Ok(taken) if taken > len => Err(Refused::Errno(libc::EOVERFLOW)),
+                    Ok(taken) => Ok(taken),
+                    Err(_) => Err(refusal(answer)),
                 }
             }
         }
@@ -101,14 +109,15 @@ impl Sink {
     /// `Timeout`; `WouldBlock` if callbacks offer no way to wait.
     pub fn wait(&self, deadline: Deadline) -> Result<()> {
         match self {
-            Sink::Descriptor(descriptor) => wait_for_room(&[descriptor.fd], deadline),
+            Sink::Descriptor(descriptor) => descriptor.wait(deadline),
             Sink::Callbacks(Callbacks { wait: None, .. }) => Err(Status::WouldBlock.error()),
             Sink::Callbacks(Callbacks { wait: Some(wait), arg, .. }) => {
-                let us = deadline.left().map_or(-1, |left| left.as_micros().try_into().unwrap_or(-1));
+                let us =
+                    deadline.left().map_or(-1, |left| left.as_micros().try_into().unwrap_or(-1));
                 // SAFETY: by the contract of `Callbacks`.
                 match crate::host_call::run(|| unsafe { wait(*arg, us) }) {
                     Some(0) => Ok(()),
-                    Some(_) if deadline.passed() => Err(Status::Timeout.error()),
+                    Some(1..) => Err(Status::Timeout.error()),
                     _ => Err(Status::Callback.because("the writer's wait callback failed")),
                 }
             }
@@ -139,7 +148,7 @@ impl Sink {
                 // SAFETY: by the contract of `Callbacks`.
                 match crate::host_call::run(|| unsafe { close(*arg) }) {
                     Some(code) if code >= 0 => Ok(()),
-                    Some(code) => Err(Refused::Errno(-code)),
+                    Some(code) => Err(refusal(code.into())),
                     None => Err(Refused::EndedThread),
                 }
             }
@@ -148,9 +157,21 @@ impl Sink {
     }
 }
 
-fn is_would_block(error: i64) -> bool {
-    error == i64::from(libc::EAGAIN) || error == i64::from(libc::EWOULDBLOCK)
+fn is_would_block(error: i32) -> bool {
+    error == libc::EAGAIN || error == libc::EWOULDBLOCK
 }
+
+/// What a callback's negative answer means; one that is no `errno` is a failure like any other.
+fn refusal(answer: i64) -> Refused {
+    match answer.checked_neg().and_then(|error| i32::try_from(error).ok()) {
+        Some(error) if is_would_block(error) => Refused::WouldBlock,
+        Some(error) => Refused::Errno(error),
+        None => Refused::Errno(libc::EIO),
+    }
+}
+
+/// How often in a row a callback may say that a signal interrupted it.
+const INTERRUPTIONS: u32 = 1000;
 
 fn errno() -> i32 {
     std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO)
@@ -168,6 +189,9 @@ enum Way {
     NoWait = 2,
     /// Ask `poll`, then write no more than a pipe takes whole: everything else.
     PollFirst = 3,
+    /// Open it again with `O_NONBLOCK`: terminals, which take part of a write and then wait for the
+    /// rest. The host's own open file is shared with other processes and stays as it is.
+    Terminal = 4,
 }
 
 /// A descriptor as a destination.
@@ -197,6 +221,7 @@ impl Descriptor {
         let way = match mode & libc::S_IFMT {
             libc::S_IFREG | libc::S_IFBLK => Way::Plain,
             libc::S_IFSOCK => Way::Socket,
+            libc::S_IFCHR if is_terminal(fd) => Way::Terminal,
             _ => Way::NoWait,
         };
         Ok(Descriptor { fd, way: AtomicU32::new(way as u32) })
@@ -207,8 +232,18 @@ impl Descriptor {
             0 => Way::Plain,
             1 => Way::Socket,
             2 => Way::NoWait,
-            _ => Way::PollFirst,
+            3 => Way::PollFirst,
+            _ => Way::Terminal,
         }
+    }
+
+    fn wait(&self, deadline: Deadline) -> Result<()> {
+        if self.way() == Way::Terminal {
+            // It may call itself ready with less room than one character needs.
+            let pause = Duration::from_millis(1);
+            crate::sync::sleep(deadline.left().map_or(pause, |left| left.min(pause)));
+        }
+        wait_for_room(&[self.fd], deadline)
     }
 
     fn write(&self, data: &[u8]) -> std::result::Result<usize, Refused> {
@@ -218,6 +253,7 @@ impl Descriptor {
                 Way::Plain => raw_write(self.fd, data),
                 Way::Socket => send(self.fd, data),
                 Way::NoWait => write_nowait(self.fd, data),
+                Way::Terminal => write_terminal(self.fd, data),
                 Way::PollFirst => {
                     if wait_for_room(&[self.fd], Deadline::after_us(0)).is_err() {
                         return Err(Refused::WouldBlock);
@@ -234,11 +270,11 @@ impl Descriptor {
                 libc::EINTR => {}
                 // Not that kind of descriptor (any more), or a kernel without the flag.
                 libc::EOPNOTSUPP | libc::ENOSYS | libc::EINVAL | libc::ESPIPE | libc::ENOTSOCK
-                    if matches!(way, Way::NoWait | Way::Socket) =>
+                    if matches!(way, Way::NoWait | Way::Socket | Way::Terminal) =>
                 {
                     self.way.store(Way::PollFirst as u32, Ordering::Relaxed);
                 }
-                error if is_would_block(error.into()) => return Err(Refused::WouldBlock),
+                error if is_would_block(error) => return Err(Refused::WouldBlock),
                 error => return Err(Refused::Errno(error)),
             }
         }
@@ -265,9 +301,73 @@ fn write_nowait(fd: c_int, data: &[u8]) -> isize {
 
 #[cfg(not(target_os = "linux"))]
 fn write_nowait(_: c_int, _: &[u8]) -> isize {
-    // SAFETY: the thread's own errno.
-    unsafe { *libc::__error() = libc::EOPNOTSUPP };
+    set_errno(libc::EOPNOTSUPP);
     -1
+}
+
+/// Whether it is the terminal's own end, the one that can be opened again.
+#[cfg(target_os = "linux")]
+fn is_terminal(fd: c_int) -> bool {
+    let mut number: c_int = 0;
+    // SAFETY: both only ask; the number of a pty's terminal is had from its other end only.
+    unsafe { libc::isatty(fd) == 1 && libc::ioctl(fd, libc::TIOCGPTN, &mut number) != 0 }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn is_terminal(_: c_int) -> bool {
+    false
+}
+
+#[cfg(target_os = "linux")]
+fn write_terminal(fd: c_int, data: &[u8]) -> isize {
+    let mut path = [0; 32];
+    let _ = write!(&mut path[..], "/proc/self/fd/{fd}\0");
+    let flags = libc::O_WRONLY | libc::O_NONBLOCK | libc::O_NOCTTY | libc::O_CLOEXEC;
+    // SAFETY: the path ends in a NUL; what is opened here is closed here.
+    unsafe {
+        let own = libc::open(path.as_ptr().cast(), flags);
+        if own < 0 {
+            set_errno(libc::EOPNOTSUPP);
+            return -1;
+        }
+        let wrote = raw_write(own, data);
+        let error = errno();
+        libc::close(own);
+        set_errno(error);
+        wrote
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn write_terminal(_: c_int, _: &[u8]) -> isize {
+    set_errno(libc::EOPNOTSUPP);
+    -1
+}
+
+/// Writes all of `data` to a descriptor, waiting for room until `deadline`.
+///
+/// # Errors
+/// `BadDescriptor`, `Io`, `Timeout`: a part may have been written.
+pub fn write_all(fd: c_int, data: &[u8], deadline: Deadline) -> Result<()> {
+    let descriptor = Descriptor::new(fd)?;
+    let mut rest = data;
+    while !rest.is_empty() {
+        match descriptor.write(rest) {
+            Ok(taken) => rest = &rest[taken..],
+            Err(Refused::WouldBlock) => descriptor.wait(deadline)?,
+            Err(Refused::Errno(error)) if error != libc::EBADF => {
+                let text = std::io::Error::from_raw_os_error(error);
+                return Err(Status::Io.because(format!("descriptor {fd}: {text}")));
+            }
+            Err(_) => return Err(Status::BadDescriptor.because(format!("descriptor {fd}"))),
+        }
+    }
+    Ok(())
+}
+
+/// Writes a line to stderr, in one piece. One that nobody reads is not worth a wait, nor a signal.
+pub fn tell(line: &str) {
+    let _ = write_all(libc::STDERR_FILENO, format!("{line}\n").as_bytes(), Deadline::after_us(0));
 }
 
 /// Keeps the signal of a write to a closed pipe from ending the host: the write's error says it.

@@ -138,7 +138,11 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = self.status.text().trim_end_matches('\0');
-        if self.detail.is_empty() { f.write_str(text) } else { write!(f, "{}: {text}", self.detail) }
+        if self.detail.is_empty() {
+            f.write_str(text)
+        } else {
+            write!(f, "{}: {text}", self.detail)
+        }
     }
 }
 

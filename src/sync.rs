@@ -13,6 +13,11 @@ mod model;
 #[cfg(loom)]
 pub use model::*;
 
+/// The time since `start`.
+pub fn elapsed(start: std::time::Instant) -> std::time::Duration {
+    now().saturating_duration_since(start)
+}
+
 /// How a call to [`park`] ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Parked {
@@ -24,14 +29,21 @@ pub enum Parked {
     TimedOut,
 }
 
-/// Places where a loom model may break the code on purpose, to show that the model would notice.
+/// Steps a loom model may leave out on purpose, to show that it would notice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs, reason = "each name says which step is left out")]
+#[allow(missing_docs, reason = "each name says what is then wrong")]
 pub enum Sabotage {
     ReleaseForgetsWaiters,
-    TimeoutWithoutLook,
-    GoneWakesNobody,
+    ReleaseForgetsTheRest,
+    TakerDropsWaiters,
+    TakeoverWithoutCompare,
     TakeoverSkipsFate,
+    TimeoutWithoutLook,
+    SleepSkipsFate,
+    SleepSkipsEpoch,
+    GoneWakesNobody,
+    NoteHidesOuterNote,
     EnterSkipsRecheck,
     LeaveWakesNobody,
+    WatchSkipsMoves,
 }

@@ -2,6 +2,9 @@
  * The calling thread's own cell, in C for one reason: Rust cannot ask for the initial-exec model,
  * and the default model of a shared library costs every lock two more calls to find its caller.
  * 40 bytes fit in the room that loaders keep for libraries opened late.
+ *
+ * Where this_thread.rs knows the target's instructions it reads the cell by its symbol; elsewhere it
+ * calls the function below.
  */
 #include <stdint.h>
 
@@ -15,18 +18,23 @@ struct rtfinalize_cell {
     void *rest;        /* where to resume it */
 };
 
-#if defined(_MSC_VER)
-static __declspec(thread) struct rtfinalize_cell cell;
-#elif defined(__ELF__)
-static __thread struct rtfinalize_cell cell __attribute__((tls_model("initial-exec")));
+#if defined(__ELF__)
+#define HIDDEN __attribute__((visibility("hidden")))
 #else
-static __thread struct rtfinalize_cell cell;
+#define HIDDEN
 #endif
 
-#if defined(__ELF__)
-__attribute__((visibility("hidden")))
+#if defined(_MSC_VER)
+static __declspec(thread) struct rtfinalize_cell rtfinalize_cell;
+#elif defined(__ELF__)
+HIDDEN __thread struct rtfinalize_cell rtfinalize_cell __attribute__((tls_model("initial-exec")));
+#else
+static __thread struct rtfinalize_cell rtfinalize_cell;
 #endif
-struct rtfinalize_cell *rtfinalize_this_cell(void)
+
+HIDDEN struct rtfinalize_cell *rtfinalize_this_cell(void);
+
+HIDDEN struct rtfinalize_cell *rtfinalize_this_cell(void)
 {
-    return &cell;
+    return &rtfinalize_cell;
 }

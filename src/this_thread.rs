@@ -7,6 +7,7 @@
 
 use crate::owner::{Owner, OwnerId, Owners};
 use crate::status::{Result, Status};
+use crate::sync::{AtomicUsize, Ordering};
 use crate::thread::Attachment;
 use std::cell::{Cell, RefCell};
 use std::sync::{Arc, OnceLock};
@@ -29,6 +30,8 @@ struct HotCell {
 struct Block {
     owner: Arc<Owner>,
     attachments: RefCell<Vec<Arc<Attachment>>>,
+    /// The one of them that was asked for last, or null: entering and leaving find it at once.
+    recent: Cell<*const Attachment>,
     /// A C string. Of fixed size, so that an error costs no allocation, even in a signal handler.
     last_error: RefCell<[u8; LAST_ERROR_SIZE]>,
 }
@@ -38,16 +41,72 @@ const LAST_ERROR_SIZE: usize = 512;
 /// The exit hook ran for the last time; nothing of the thread is left.
 const GONE: u32 = u32::MAX;
 
-unsafe extern "C" {
-    #[allow(improper_ctypes, reason = "C never follows the pointer to the block")]
-    fn rtfinalize_this_cell() -> *const HotCell;
+/// Finds the calling thread's cell.
+///
+/// In the initial-exec model that is two instructions, too few to be worth the call to a C function
+/// that every acquire and release would make. Inline assembly reaches the symbol where the
+/// instructions are known; the linker sees the relocations a C compiler would have left.
+mod cell_address {
+    use super::HotCell;
+
+    #[cfg(all(target_os = "linux", target_arch = "x86_64", target_pointer_width = "64"))]
+    #[inline(always)]
+    pub fn get() -> *const HotCell {
+        let address;
+        // SAFETY: adds the cell's offset, which the loader put into the global offset table, to
+        // the thread pointer. Both stay as they are while the thread lives; no memory of Rust's is
+        // read or written.
+        unsafe {
+            std::arch::asm!(
+                "mov {address}, qword ptr fs:[0]",
+                "add {address}, qword ptr [rip + rtfinalize_cell@GOTTPOFF]",
+                address = out(reg) address,
+                options(pure, nomem, nostack),
+            );
+        }
+        address
+    }
+
+    #[cfg(all(target_os = "linux", target_arch = "aarch64", target_pointer_width = "64"))]
+    #[inline(always)]
+    pub fn get() -> *const HotCell {
+        let address;
+        // SAFETY: as on x86_64.
+        unsafe {
+            std::arch::asm!(
+                "mrs {address}, tpidr_el0",
+                "adrp {offset}, :gottprel:rtfinalize_cell",
+                "ldr {offset}, [{offset}, :gottprel_lo12:rtfinalize_cell]",
+                "add {address}, {address}, {offset}",
+                address = out(reg) address,
+                offset = out(reg) _,
+                options(pure, nomem, nostack, preserves_flags),
+            );
+        }
+        address
+    }
+
+    #[cfg(not(all(
+        target_os = "linux",
+        any(target_arch = "x86_64", target_arch = "aarch64"),
+        target_pointer_width = "64"
+    )))]
+    #[inline]
+    pub fn get() -> *const HotCell {
+        unsafe extern "C" {
+            #[allow(improper_ctypes, reason = "C never follows the pointer to the block")]
+            fn rtfinalize_this_cell() -> *const HotCell;
+        }
+        // SAFETY: no arguments, no effects.
+        unsafe { rtfinalize_this_cell() }
+    }
 }
 
 #[inline]
 fn cell() -> &'static HotCell {
-    // SAFETY: the function returns this thread's own cell, which lives as long as the thread; the
-    // reference cannot leave it, for a `Cell` is not `Sync`. Both languages lay the struct out alike.
-    unsafe { &*rtfinalize_this_cell() }
+    // SAFETY: this thread's own cell, which lives as long as the thread; the reference cannot leave
+    // it, for a `Cell` is not `Sync`. Both languages lay the struct out alike.
+    unsafe { &*cell_address::get() }
 }
 
 /// How many internal sections this thread is inside of.
@@ -100,7 +159,36 @@ pub fn owner() -> Result<Arc<Owner>> {
 
 /// Looks at what this thread is attached to.
 pub fn attachments<R>(look: impl FnOnce(&mut Vec<Arc<Attachment>>) -> R) -> Result<R> {
-    block().map(|block| look(&mut block.attachments.borrow_mut()))
+    block().map(|block| {
+        block.recent.set(std::ptr::null());
+        look(&mut block.attachments.borrow_mut())
+    })
+}
+
+/// Calls `step` on this thread's attachment of this number; `None` if there is none.
+///
+/// # Safety
+/// `step` does not take the attachment out of this thread's list: it does not detach.
+#[inline]
+pub unsafe fn on_attachment<R>(id: u64, step: impl FnOnce(&Attachment) -> R) -> Option<R> {
+    // SAFETY: as in `block`.
+    let block = unsafe { cell().block.get().as_ref() }?;
+    // SAFETY: the list keeps it alive, and whoever may change the list forgets it first.
+    match unsafe { block.recent.get().as_ref() } {
+        Some(recent) if recent.id() == id => Some(step(recent)),
+        _ => block.search(id).map(step),
+    }
+}
+
+impl Block {
+    #[cold]
+    fn search(&self, id: u64) -> Option<&Attachment> {
+        // The list is not borrowed during the step: a thread that parks looks at it too.
+        let found = self.attachments.borrow().iter().find(|a| a.id() == id).map(Arc::as_ptr)?;
+        self.recent.set(found);
+        // SAFETY: the list keeps it alive, and does not change during the step.
+        Some(unsafe { &*found })
+    }
 }
 
 /// Keeps the text of this thread's last error, cut to what fits.
@@ -161,6 +249,7 @@ fn introduce() -> Result<&'static Block> {
     let block = Box::into_raw(Box::new(Block {
         owner,
         attachments: RefCell::default(),
+        recent: Cell::new(std::ptr::null()),
         last_error: RefCell::new([0; LAST_ERROR_SIZE]),
     }));
     cell.block.set(block);
@@ -179,27 +268,36 @@ pub fn current_tid() -> u32 {
     return std::process::id();
 }
 
-/// Asks to be told when this thread ends; also the one place that registers for `fork`.
+/// Asks, once, to be told of every `fork`.
+pub fn watch_forks() {
+    static ONCE: OnceLock<()> = OnceLock::new();
+    ONCE.get_or_init(|| {
+        // SAFETY: the hooks are functions of this library, which is never unloaded.
+        unsafe {
+            libc::pthread_atfork(Some(fork_before), Some(fork_in_parent), Some(fork_in_child));
+        }
+    });
+}
+
+/// Asks to be told when this thread ends.
 fn watch_exit(block: *mut Block) {
+    watch_forks();
     static KEY: OnceLock<Option<libc::pthread_key_t>> = OnceLock::new();
     let key = KEY.get_or_init(|| {
         let mut key = 0;
         // SAFETY: `key` is written before it is read; the hooks are functions of this library,
-        // which is never unloaded while a key points into it (see `keep_loaded`).
-        unsafe {
-            libc::pthread_atfork(Some(fork_before), Some(fork_in_parent), Some(fork_in_child));
-            (libc::pthread_key_create(&mut key, Some(thread_exits)) == 0).then_some(key)
-        }
+        // which is never unloaded (build.rs links it so).
+        unsafe { (libc::pthread_key_create(&mut key, Some(thread_exits)) == 0).then_some(key) }
     });
     if let Some(key) = *key {
         // SAFETY: the key exists; the value is what the hook expects.
         unsafe { libc::pthread_setspecific(key, block.cast()) };
-        EXIT_KEY.store(key as usize + 1, std::sync::atomic::Ordering::Relaxed);
+        EXIT_KEY.store(key as usize + 1, Ordering::Relaxed);
     }
 }
 
 /// The key of [`watch_exit`] plus one; the hook re-arms with it.
-static EXIT_KEY: crate::sync::AtomicUsize = crate::sync::AtomicUsize::new(0);
+static EXIT_KEY: AtomicUsize = AtomicUsize::new(0);
 
 /// Runs as the thread ends.
 ///
@@ -208,7 +306,7 @@ static EXIT_KEY: crate::sync::AtomicUsize = crate::sync::AtomicUsize::new(0);
 unsafe extern "C" fn thread_exits(block: *mut libc::c_void) {
     let cell = cell();
     cell.exiting.set(cell.exiting.get() + 1);
-    let key = EXIT_KEY.load(std::sync::atomic::Ordering::Relaxed);
+    let key = EXIT_KEY.load(Ordering::Relaxed);
     if cell.exiting.get() == 1 && key != 0 {
         // SAFETY: as in `watch_exit`.
         unsafe { libc::pthread_setspecific((key - 1) as libc::pthread_key_t, block) };
@@ -216,6 +314,7 @@ unsafe extern "C" fn thread_exits(block: *mut libc::c_void) {
     }
     // SAFETY: leaked by `introduce` on this thread, and taken back exactly here.
     let block = unsafe { Box::from_raw(block.cast::<Block>()) };
+    block.recent.set(std::ptr::null());
     for attachment in block.attachments.borrow_mut().drain(..) {
         attachment.thread_exited();
     }
@@ -239,5 +338,5 @@ extern "C" fn fork_in_child() {
     // SAFETY: as in `block`.
     let survivor = unsafe { block.as_ref() }.map(|block| &*block.owner);
     OWNERS.forked(survivor, current_tid());
-    crate::runtime::forked();
+    crate::registry::forked();
 }

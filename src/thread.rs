@@ -226,7 +226,12 @@ impl Attachment {
     fn park_for_good(&self) -> ! {
         never_again::seal_thread();
         this_thread::OWNERS.park_for_good(&self.owner);
-        self.gate.depart(&self.place, Position::Parked);
+        // Everywhere: other runtimes must not wait for it either.
+        let _ = this_thread::attachments(|list| {
+            for attachment in list {
+                attachment.gate.depart(&attachment.place, Position::Parked);
+            }
+        });
         never_again::sleep()
     }
 
@@ -250,7 +255,8 @@ impl Attachment {
             && outcome.failed()
             && let Some(runtime) = self.runtime.upgrade()
         {
-            runtime.note_failure(&self.describe(), format!("its state's deleter {}", outcome.text()));
+            runtime
+                .note_failure(&self.describe(), format!("its state's deleter {}", outcome.text()));
         }
         self.gate.depart(&self.place, Position::Gone);
         if let Some(runtime) = self.runtime.upgrade() {
@@ -307,7 +313,7 @@ mod never_again {
 
     pub fn sleep() -> ! {
         loop {
-            std::thread::park();
+            crate::sync::sleep(std::time::Duration::MAX);
         }
     }
 }

@@ -18,22 +18,26 @@
 //!
 //! # The seal
 //!
-//! At its end finalization seals every writer, whoever holds its lock. The flow (what is offered,
-//! what was taken, the seal) has a small mutex of its own, held for a few instructions: an offer is
-//! noted in it before the raw write begins, unless the seal is there already. So the account taken
-//! with the seal is exact: bytes of an offer that has not returned are *in flight*, nothing can be
-//! offered afterwards, and the rest is certainly *unwritten*.
+//! At its end finalization seals every writer, whoever holds its lock. The flow (what is accepted,
+//! what is offered, what was taken, the seal) has a small mutex of its own, held for a few
+//! instructions: a record counts as accepted, and an offer is noted before the raw write begins,
+//! unless the seal is there already. So the account taken with the seal is exact: bytes of an offer
+//! that has not returned are *in flight*, nothing can be offered or accepted afterwards, and the rest
+//! is certainly *unwritten*.
+
+mod flow;
 
 use crate::freeze::{Gate, Position};
 use crate::guarded::{Guarded, Hold};
-use crate::report::Destination;
 use crate::runtime::Runtime;
 use crate::sink::{Refused, Sink};
 use crate::status::{Error, Result, Status};
-use crate::sync::{Arc, AtomicBool, AtomicU64, Deadline, Mutex, Ordering};
+use crate::sync::{Arc, AtomicBool, Deadline, Mutex, Ordering};
 use crate::this_thread;
 use crate::thread::Attachment;
+use flow::{Core, Flow};
 use std::sync::Weak;
+use std::time::Duration;
 
 /// The buffer size when the host names none; CPython's since 3.14.
 pub const DEFAULT_CAPACITY: usize = 128 * 1024;
@@ -51,39 +55,9 @@ pub struct WriterOptions {
     pub owns_descriptor: bool,
 }
 
-/// Where the bytes offered to the destination lie.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Offer {
-    None,
-    /// At the start of the buffer: they are accepted already.
-    Buffered,
-    /// In the caller's memory: they are accepted as they are taken.
-    Direct,
-}
-
-struct Core {
-    /// `buffer[start..]` is accepted and not written.
-    buffer: Vec<u8>,
-    start: usize,
-    offer: Offer,
-}
-
-impl Core {
-    fn len(&self) -> usize {
-        self.buffer.len() - self.start
-    }
-}
-
-/// What went to the destination.
-#[derive(Default)]
-struct Flow {
-    written: u64,
-    flushed: u64,
-    recovered: u64,
-    in_flight: u64,
-    /// No raw write begins any more.
-    sealed: bool,
-}
+/// How long a thread that waits for room sleeps before it looks whether the runtime froze: a wait on a
+/// descriptor cannot be woken.
+const TURN: Duration = Duration::from_millis(50);
 
 /// A buffered writer.
 pub struct Writer {
@@ -95,10 +69,8 @@ pub struct Writer {
     runtime: Weak<Runtime>,
     sink: Sink,
     core: Guarded<Core>,
-    /// Bytes whose `write` succeeded, over the writer's life.
-    accepted: AtomicU64,
     flow: Mutex<Flow>,
-    /// The flow's seal, for `accept`.
+    /// The flow's seal, for those who can see it late.
     sealed: AtomicBool,
     /// Closed by its host: nothing is accepted any more.
     closed: AtomicBool,
@@ -130,7 +102,7 @@ impl Writer {
         if buffer.try_reserve_exact(capacity).is_err() {
             return Err(Status::NoMemory.because(format!("a buffer of {capacity} bytes")));
         }
-        let core = Core { buffer, start: 0, offer: Offer::None };
+        let core = Core::new(buffer);
         let writer = Arc::new(Writer {
             name: options.name,
             capacity,
@@ -140,7 +112,6 @@ impl Writer {
             runtime: Arc::downgrade(runtime),
             sink,
             core: Guarded::new(runtime.id(), core),
-            accepted: AtomicU64::new(0),
             flow: Mutex::new(Flow::default()),
             sealed: AtomicBool::new(false),
             closed: AtomicBool::new(false),
@@ -187,32 +158,28 @@ impl Writer {
 
     /// There is room for `record`, or the buffer is empty and may grow for it.
     fn accept(&self, mut core: Hold<'_, Core>, record: &[u8]) -> Result<()> {
+        // Before anything is offered: what a destination took cannot be taken back, so from there on
+        // memory must not be what fails.
+        core.reserve(record.len())?;
         let mut rest = record;
+        let mut refused = None;
         if record.len() > self.capacity {
             match self.offer(&mut core, Some(record)) {
                 Ok(taken) => rest = &record[taken..],
                 Err(Refused::WouldBlock) => {}
-                Err(refused) => return Err(refused.error(&self.name)),
+                Err(other) => refused = Some(other.error(&self.name)),
             }
         }
-        core.compact();
-        if core.buffer.try_reserve(rest.len()).is_err() {
-            // What the destination took cannot be taken back; only so can a record be cut.
-            return Err(Status::NoMemory.because(format!(
-                "writer '{}': {} of {} bytes were written",
-                self.name,
-                record.len() - rest.len(),
-                record.len()
-            )));
+        if refused.is_none() && !self.flow.lock().accept(rest.len()) {
+            refused = Some(self.late());
         }
-        // SeqCst, both: `seal` stores the seal and then reads the count. Either this thread sees the
-        // seal, or the report counts the record.
-        self.accepted.fetch_add(rest.len() as u64, Ordering::SeqCst);
-        if self.sealed.load(Ordering::SeqCst) {
-            self.accepted.fetch_sub(rest.len() as u64, Ordering::SeqCst);
-            return Err(self.late());
+        if refused.is_none() {
+            core.append(rest);
         }
-        core.buffer.extend_from_slice(rest);
+        core.trim(self.capacity);
+        if let Some(error) = refused {
+            return Err(error);
+        }
         if core.len() > self.capacity || (self.line_buffered && record.contains(&b'\n')) {
             // The record is accepted; trouble with an earlier one is the next flush's to tell.
             let _ = self.drain(&mut core);
@@ -226,7 +193,8 @@ impl Writer {
     /// The rest stays in the buffer: `Io`, `BadDescriptor`, `Timeout`, `Finalizing`, or what the
     /// lock gives.
     pub fn flush(&self, deadline: Deadline) -> Result<()> {
-        self.flush_up_to(self.accepted.load(Ordering::Relaxed), deadline)
+        let accepted = self.flow.lock().accepted;
+        self.flush_up_to(accepted, deadline)
     }
 
     /// Writes until `target` bytes of the writer's life are written.
@@ -308,20 +276,22 @@ impl Writer {
         self.retire(core)
     }
 
-    /// Takes the writer out of its runtime whatever is left in it; returns how many bytes were not
-    /// written, which the report will name.
+    /// Takes the writer out of its runtime whatever is left in it, and stores in `lost` how many bytes
+    /// were not written, which the report will name.
     ///
     /// # Errors
-    /// `OwnerBlocked` or `Timeout` while another thread is at work in it.
-    pub fn abandon(&self, deadline: Deadline) -> Result<u64> {
+    /// `OwnerBlocked` or `Timeout` while another thread is at work in it. If only the destination's own
+    /// close failed, the writer is closed all the same.
+    pub fn abandon(&self, deadline: Deadline, lost: &mut u64) -> Result<()> {
         let mut core = self.acquire(deadline)?;
         let _ = self.drain(&mut core);
-        let lost = core.len() as u64;
-        if lost > 0 && let Some(runtime) = self.runtime.upgrade() {
-            runtime.books.lock().abandoned.push(self.account());
+        *lost = core.len() as u64;
+        if *lost > 0
+            && let Some(runtime) = self.runtime.upgrade()
+        {
+            runtime.abandon_writer(self);
         }
-        self.retire(core)?;
-        Ok(lost)
+        self.retire(core)
     }
 
     /// Takes a writer that nobody has used out of its runtime.
@@ -334,7 +304,7 @@ impl Writer {
     fn retire(&self, core: Hold<'_, Core>) -> Result<()> {
         self.closed.store(true, Ordering::Relaxed);
         self.seal();
-        drop(core);
+        core.give_up();
         self.disown();
         self.sink.close(self.owns_descriptor).map_err(|refused| refused.error(&self.name))
     }
@@ -374,98 +344,25 @@ impl Writer {
         Ok(core)
     }
 
-    /// The last owner will never run again: what it had offered is settled by what it published.
-    #[cold]
-    fn recover(&self, core: &mut Core) {
-        let taken = self.core.lock().take_progress() as usize;
-        self.settle(core, taken);
-        self.flow.lock().recovered += core.len() as u64;
-    }
-
-    /// Offers everything in the buffer, as long as the destination takes it without waiting.
-    fn drain(&self, core: &mut Core) -> Drained {
-        while core.len() > 0 {
-            match self.offer(core, None) {
-                Ok(_) => {}
-                Err(Refused::WouldBlock) => return Drained::Full,
-                Err(refused) => {
-                    let error = refused.error(&self.name);
-                    *self.trouble.lock() = Some(error.to_string());
-                    return Drained::Failed(error);
-                }
-            }
-        }
-        *self.trouble.lock() = None;
-        Drained::Empty
-    }
-
-    /// Offers `direct`, or what is in the buffer, to the destination, once.
-    ///
-    /// The buffer stays in the core meanwhile: this thread may be parked inside a callback, and
-    /// whoever takes the lock over finds everything there.
-    fn offer(
-        &self,
-        core: &mut Core,
-        direct: Option<&[u8]>,
-    ) -> std::result::Result<usize, Refused> {
-        let available = direct.map_or(core.len(), <[u8]>::len);
-        let offered = available.min(crate::sink::RAW_WRITE_MAX);
-        {
-            let mut flow = self.flow.lock();
-            if flow.sealed {
-                return Err(Refused::Sealed);
-            }
-            flow.in_flight = offered as u64;
-        }
-        core.offer = if direct.is_some() { Offer::Direct } else { Offer::Buffered };
-        if direct.is_some() {
-            // Until it returns the record counts as accepted and in flight.
-            self.accepted.fetch_add(offered as u64, Ordering::SeqCst);
-        }
-        let shield = crate::cancel::Shield::up();
-        let data = direct.unwrap_or(&core.buffer[core.start..]);
-        let answer = self.sink.write(&data[..offered]);
-        drop(shield);
-        // A callback that ended its thread, or failed late, may have said what was taken before.
-        let published = self.core.lock().take_progress() as usize;
-        self.settle(core, answer.unwrap_or(published));
-        if answer.is_err() && published > 0 { Ok(published) } else { answer }
-    }
-
-    /// Accounts for the end of an offer of which `taken` bytes were taken.
-    fn settle(&self, core: &mut Core, taken: usize) {
-        let mut flow = self.flow.lock();
-        let offered = std::mem::take(&mut flow.in_flight);
-        let taken_count = (taken as u64).min(offered);
-        match std::mem::replace(&mut core.offer, Offer::None) {
-            Offer::None => return,
-            Offer::Buffered => {
-                core.start += taken_count as usize;
-                if core.len() == 0 {
-                    core.empty(self.capacity);
-                }
-            }
-            Offer::Direct => {
-                self.accepted.fetch_sub(offered - taken_count, Ordering::SeqCst);
-            }
-        }
-        flow.written += taken_count;
-    }
-
     /// Lets go of the lock, leaves the runtime, waits for room, and enters again.
     fn wait_for_room(&self, core: Hold<'_, Core>, deadline: Deadline) -> Result<()> {
         // A lock kept by the host stays held: the host wants its records together.
         drop(core);
-        let inside = self
-            .runtime
-            .upgrade()
-            .and_then(|runtime| Attachment::of_this_thread(&runtime))
+        let Some(runtime) = self.runtime.upgrade() else { return Err(Status::Finalizing.error()) };
+        if self.gate.is_shut() && self.gate.is_finalizer(this_thread::id()?) {
+            // Law 2: what is left of the grace, and no longer.
+            let grace = runtime.grace().shared(1.0);
+            return self.sink.wait(deadline.min(grace.deadline));
+        }
+        let inside = Attachment::of_this_thread(&runtime)
             .filter(|attachment| attachment.position() == Position::Inside);
+        // A thread may wait here for ever; it must not keep the runtime.
+        drop(runtime);
         if let Some(attachment) = &inside {
             attachment.leave()?;
         }
         let shield = crate::cancel::Shield::up();
-        let waited = self.sink.wait(deadline);
+        let waited = self.wait_until_shut(deadline);
         drop(shield);
         match inside {
             // Once the runtime is frozen this does not return, or returns the policy's error.
@@ -474,64 +371,20 @@ impl Writer {
         }
     }
 
-    /// Flushes without waiting for room, and for the lock only until `deadline`.
-    pub(crate) fn drain_for_finalization(&self, deadline: Deadline) -> Result<Drained> {
-        let mut core = self.acquire(deadline)?;
-        let before = self.flow.lock().written;
-        let drained = self.drain(&mut core);
-        let mut flow = self.flow.lock();
-        flow.flushed += flow.written - before;
-        Ok(drained)
-    }
-
-    /// Lets no raw write begin any more, and says what became of every byte.
-    pub(crate) fn seal(&self) -> Destination {
-        self.flow.lock().sealed = true;
-        // SeqCst: see `accept`.
-        self.sealed.store(true, Ordering::SeqCst);
-        self.account()
-    }
-
-    /// Bytes by what became of them, as of now.
-    pub fn account(&self) -> Destination {
-        let trouble = self.trouble.lock().clone();
-        let flow = self.flow.lock();
-        let accepted = self.accepted.load(Ordering::SeqCst);
-        // In flight bytes are accepted and not written; `accepted` was read last.
-        let left = accepted.saturating_sub(flow.written);
-        Destination {
-            name: self.name.to_string(),
-            accepted,
-            written: flow.written,
-            flushed: flow.flushed,
-            recovered: flow.recovered,
-            unwritten: left.saturating_sub(flow.in_flight),
-            in_flight: flow.in_flight.min(left),
-            reason: trouble.filter(|_| left > 0).unwrap_or_default(),
+    /// Waits for room until `deadline`, or until the runtime is frozen, which the caller will see.
+    fn wait_until_shut(&self, deadline: Deadline) -> Result<()> {
+        if self.sink.descriptor().is_none() {
+            return self.sink.wait(deadline);
         }
-    }
-
-    /// Notes why bytes stay where they are, unless the destination said so already.
-    pub(crate) fn note_trouble(&self, why: String) {
-        self.trouble.lock().get_or_insert(why);
-    }
-}
-
-impl Core {
-    /// Moves what is left to the front.
-    fn compact(&mut self) {
-        if self.start > 0 {
-            self.buffer.drain(..self.start);
-            self.start = 0;
-        }
-    }
-
-    /// Nothing is left: memory taken for a record larger than the buffer goes back.
-    fn empty(&mut self, capacity: usize) {
-        self.buffer.clear();
-        self.start = 0;
-        if self.buffer.capacity() > capacity {
-            self.buffer.shrink_to(capacity);
+        loop {
+            match self.sink.wait(deadline.min(Deadline::after(TURN))) {
+                Err(error) if error.status() == Status::Timeout && !deadline.passed() => {
+                    if self.gate.is_shut() {
+                        return Ok(());
+                    }
+                }
+                answer => return answer,
+            }
         }
     }
 }

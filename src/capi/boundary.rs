@@ -4,6 +4,7 @@ use crate::host_call;
 use crate::status::{Error, Result, Status};
 use crate::this_thread;
 use libc::{c_char, c_void};
+use std::any::Any;
 use std::ffi::CStr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -22,27 +23,28 @@ pub fn boundary(body: impl FnOnce() -> Result<Status>) -> rt_status {
 fn contain(body: impl FnOnce() -> Result<Status>) -> Status {
     match catch_unwind(AssertUnwindSafe(body)) {
         Ok(Ok(status)) => status,
-        Ok(Err(error)) => {
-            remember(&error);
-            error.status()
-        }
-        Err(panic) => {
-            let what = panic
-                .downcast_ref::<String>()
-                .map(String::as_str)
-                .or_else(|| panic.downcast_ref::<&str>().copied())
-                .unwrap_or("a panic without a text");
-            let error = Status::Internal.because(what.to_owned());
-            // The panic's own payload may panic when dropped; it is not worth the risk.
-            std::mem::forget(panic);
-            remember(&error);
-            Status::Internal
-        }
+        Ok(Err(error)) => refused(error),
+        Err(panic) => panicked(panic),
     }
 }
 
-fn remember(error: &Error) {
+#[cold]
+fn refused(error: Error) -> Status {
     this_thread::remember_error(format_args!("{error}"));
+    error.status()
+}
+
+#[cold]
+fn panicked(panic: Box<dyn Any + Send>) -> Status {
+    let what = panic
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or("a panic without a text");
+    let error = Status::Internal.because(what.to_owned());
+    // The panic's own payload may panic when dropped; it is not worth the risk.
+    std::mem::forget(panic);
+    refused(error)
 }
 
 /// A pointer the call cannot do without.
@@ -100,11 +102,12 @@ pub unsafe fn versioned<T: Copy>(pointer: *const T, first_version: usize) -> Res
     let ours = size_of::<T>();
     if size > ours {
         // SAFETY: by the caller, `size` bytes are readable.
-        let rest = unsafe {
-            std::slice::from_raw_parts(pointer.cast::<u8>().add(ours), size - ours)
-        };
+        let rest =
+            unsafe { std::slice::from_raw_parts(pointer.cast::<u8>().add(ours), size - ours) };
         if rest.iter().any(|&byte| byte != 0) {
-            return Err(Status::StructSize.because("a newer version of the struct, with new fields set"));
+            return Err(
+                Status::StructSize.because("a newer version of the struct, with new fields set")
+            );
         }
     }
     let mut value = std::mem::MaybeUninit::<T>::zeroed();
@@ -123,7 +126,11 @@ pub unsafe fn versioned<T: Copy>(pointer: *const T, first_version: usize) -> Res
 ///
 /// # Safety
 /// As [`versioned`], and writable.
-pub unsafe fn give_versioned<T: Copy>(out: *mut T, mut value: T, first_version: usize) -> Result<()> {
+pub unsafe fn give_versioned<T: Copy>(
+    out: *mut T,
+    mut value: T,
+    first_version: usize,
+) -> Result<()> {
     let size = stated_size(out, first_version)?;
     let ours = size_of::<T>();
     // SAFETY: by the caller, `size` bytes are writable, and `T` starts with its size.

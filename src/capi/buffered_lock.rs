@@ -141,11 +141,16 @@ fn acquire_slow(lock: *mut rt_buffered_lock, timeout_us: i64) -> rt_status {
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn rt_buffered_lock_release(lock: *mut rt_buffered_lock) -> rt_status {
     if let Ok(lock) = lock_of(lock)
-        && lock.release().is_ok()
+        && let Some(me) = this_thread::known_id()
+        && lock.let_go(me)
     {
         return Status::Ok as rt_status;
     }
-    // Only to say why: a release that failed changed nothing.
+    release_slow(lock)
+}
+
+#[cold]
+fn release_slow(lock: *mut rt_buffered_lock) -> rt_status {
     boundary(|| lock_of(lock)?.release().map(|()| Status::Ok))
 }
 

@@ -43,6 +43,8 @@ struct Slot<T> {
 pub struct Table<T: 'static> {
     chunks: [AtomicPtr<Slot<T>>; CHUNKS],
     slots: Mutex<Slots>,
+    /// The generation slots begin with.
+    seed: u32,
 }
 
 struct Slots {
@@ -62,9 +64,11 @@ pub struct Pinned<T: Send + Sync + 'static> {
 }
 
 impl<T: Send + Sync + 'static> Table<T> {
-    /// No objects.
-    pub const fn new() -> Table<T> {
+    /// No objects. `seed` is a number of the table's own, for its first generation: so that no small
+    /// number is a handle by accident, nor another table's handle one of this.
+    pub const fn new(seed: u32) -> Table<T> {
         Table {
+            seed,
             chunks: [const { AtomicPtr::new(std::ptr::null_mut()) }; CHUNKS],
             slots: Mutex::new(Slots { free: Vec::new(), used: 0 }),
         }
@@ -115,9 +119,10 @@ impl<T: Send + Sync + 'static> Table<T> {
         if offset == 0 {
             let mut fresh: Vec<Slot<T>> = Vec::new();
             let len = FIRST_CHUNK << chunk;
+            let first = u64::from(self.seed) << GENERATION_SHIFT;
             fresh.try_reserve_exact(len).map_err(|_| no_memory())?;
             fresh.resize_with(len, || Slot {
-                state: AtomicU64::new(0),
+                state: AtomicU64::new(first),
                 value: UnsafeCell::new(None),
             });
             // Freeing never allocates: there is room on the free list for every slot.
@@ -165,7 +170,6 @@ impl<T: Send + Sync> Pinned<T> {
         let close = |state: u64| (state & OPEN != 0).then_some(state & !OPEN | CLOSED);
         pinned.slot.state.fetch_update(Ordering::AcqRel, Ordering::Relaxed, close).is_ok()
     }
-
 }
 
 impl<T: Send + Sync> Deref for Pinned<T> {
@@ -185,7 +189,11 @@ impl<T: Send + Sync> Drop for Pinned<T> {
             return;
         }
         let next = ((state >> GENERATION_SHIFT) + 1) << GENERATION_SHIFT;
-        if self.slot.state.compare_exchange(state, next, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+        if self
+            .slot
+            .state
+            .compare_exchange(state, next, Ordering::AcqRel, Ordering::Relaxed)
+            .is_ok()
         {
             // SAFETY: this thread alone made that step, and the slot is filled again only after it
             // is on the free list.
@@ -194,5 +202,93 @@ impl<T: Send + Sync> Drop for Pinned<T> {
             // Dropped last, with nothing locked: its destructor may call the host.
             drop(object);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Barrier;
+
+    fn status(result: Result<Pinned<u32>>) -> Status {
+        result.err().map_or(Status::Ok, |error| error.status())
+    }
+
+    #[test]
+    fn a_stale_handle_is_told_from_the_one_that_took_its_slot() {
+        static TABLE: Table<u32> = Table::new(0x2545_f491);
+        let first = TABLE.insert(Arc::new(1)).unwrap();
+        assert!(Pinned::close(&TABLE.pin(first).unwrap()));
+        let second = TABLE.insert(Arc::new(2)).unwrap();
+        assert_ne!(first, second);
+        assert_eq!(*TABLE.pin(second).unwrap(), 2);
+        assert_eq!(status(TABLE.pin(first)), Status::Handle);
+    }
+
+    #[test]
+    fn numbers_that_are_no_handles_are_refused() {
+        static TABLE: Table<u32> = Table::new(0x2545_f491);
+        let handle = TABLE.insert(Arc::new(1)).unwrap();
+        for made_up in [1, 2, 3, handle + 1, handle + 2, 0xdead_beef, usize::MAX, usize::MAX - 1] {
+            assert_eq!(status(TABLE.pin(made_up)), Status::Handle, "{made_up:#x}");
+        }
+        assert_eq!(status(TABLE.pin(0)), Status::Null);
+    }
+
+    #[test]
+    fn an_object_outlives_its_handle_while_it_is_pinned() {
+        static TABLE: Table<u32> = Table::new(0x2545_f491);
+        let object = Arc::new(7);
+        let handle = TABLE.insert(object.clone()).unwrap();
+        let pinned = TABLE.pin(handle).unwrap();
+        assert!(Pinned::close(&pinned));
+        assert!(!Pinned::close(&pinned), "of two closers one succeeds");
+        assert_eq!(status(TABLE.pin(handle)), Status::Handle);
+        assert_eq!((*pinned, Arc::strong_count(&object)), (7, 2));
+        drop(pinned);
+        assert_eq!(Arc::strong_count(&object), 1);
+    }
+
+    #[test]
+    fn many_handles_live_at_once() {
+        static TABLE: Table<u32> = Table::new(0x2545_f491);
+        let handles: Vec<_> = (0..10_000).map(|n| TABLE.insert(Arc::new(n)).unwrap()).collect();
+        for (n, handle) in handles.iter().enumerate() {
+            assert_eq!(*TABLE.pin(*handle).unwrap() as usize, n);
+        }
+    }
+
+    /// Threads that pin, close and make handles at once, on a few slots: each object is closed by one
+    /// and dropped once.
+    #[test]
+    fn racing_closers_and_stale_pins_free_each_object_once() {
+        static TABLE: Table<Arc<()>> = Table::new(0x2545_f491);
+        const ROUNDS: usize = 2_000;
+        let start = Barrier::new(4);
+        let shared = AtomicU64::new(0);
+        let closed = AtomicU64::new(0);
+        let alive = Arc::new(());
+        std::thread::scope(|scope| {
+            for maker in [true, false, false, false] {
+                let (start, shared, closed, alive) = (&start, &shared, &closed, &alive);
+                scope.spawn(move || {
+                    for _ in 0..ROUNDS {
+                        start.wait();
+                        if maker {
+                            let handle = TABLE.insert(Arc::new(alive.clone())).unwrap();
+                            shared.store(handle as u64, Ordering::Release);
+                        }
+                        start.wait();
+                        if let Ok(pinned) = TABLE.pin(shared.load(Ordering::Acquire) as usize)
+                            && Pinned::close(&pinned)
+                        {
+                            closed.fetch_add(1, Ordering::Relaxed);
+                        }
+                    }
+                });
+            }
+        });
+        assert_eq!(closed.load(Ordering::Relaxed), ROUNDS as u64);
+        assert_eq!(Arc::strong_count(&alive), 1);
     }
 }

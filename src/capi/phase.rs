@@ -51,8 +51,9 @@ pub extern "C-unwind" fn rt_phase_name(phase: u32) -> *const c_char {
 /// Hangs a handler on a phase of a runtime's finalization.
 ///
 /// Handlers with a negative `order` run before the phase's own work, the others after it; smaller
-/// orders first, equal ones in the order of registration. In a phase that repeats, a handler runs in
-/// every pass; it returns `RT_AGAIN` if it did something, so that another pass looks. `name` (may be
+/// orders first, equal ones in the order of registration. In a phase before the freeze a handler runs
+/// in every pass (there is another one whenever work came in meanwhile); it returns `RT_AGAIN` if it did
+/// something, so that another pass looks. `name` (may be
 /// NULL) is copied, for the report. `arg` stays the host's. `*id` (`id` may be NULL) is for
 /// `rt_unregister`.
 ///
@@ -92,10 +93,20 @@ mod tests {
     #[test]
     fn every_phase_has_its_constant() {
         let constants = [
-            RT_PHASE_GUARDS, RT_PHASE_THREADS, RT_PHASE_PENDING, RT_PHASE_ATEXIT,
-            RT_PHASE_CHILDREN, RT_PHASE_FLUSH_EARLY, RT_PHASE_FREEZE, RT_PHASE_FLUSH_FROZEN,
-            RT_PHASE_FINALIZE, RT_PHASE_FLUSH_LATE, RT_PHASE_DEALLOC, RT_PHASE_OVERLAPPED,
-            RT_PHASE_RECLAIM, RT_PHASE_EXIT_FUNCTIONS,
+            RT_PHASE_GUARDS,
+            RT_PHASE_THREADS,
+            RT_PHASE_PENDING,
+            RT_PHASE_ATEXIT,
+            RT_PHASE_CHILDREN,
+            RT_PHASE_FLUSH_EARLY,
+            RT_PHASE_FREEZE,
+            RT_PHASE_FLUSH_FROZEN,
+            RT_PHASE_FINALIZE,
+            RT_PHASE_FLUSH_LATE,
+            RT_PHASE_DEALLOC,
+            RT_PHASE_OVERLAPPED,
+            RT_PHASE_RECLAIM,
+            RT_PHASE_EXIT_FUNCTIONS,
         ];
         assert_eq!(constants, Phase::ALL.map(|phase| phase as u32));
     }

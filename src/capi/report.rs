@@ -5,7 +5,7 @@ use super::handle::{Pinned, Table};
 use super::rt_status;
 use crate::report::{Form, Report, TextStyle, write_to};
 use crate::status::{Result, Status};
-use crate::sync::Arc;
+use crate::sync::{Arc, Deadline};
 use libc::{c_char, c_int};
 use std::ffi::CString;
 
@@ -19,7 +19,7 @@ pub(super) struct ReportObject {
     leaks: Vec<(CString, CString)>,
 }
 
-pub(super) static REPORTS: Table<ReportObject> = Table::new();
+pub(super) static REPORTS: Table<ReportObject> = Table::new(0x0a3b_c6e5);
 
 impl ReportObject {
     pub(super) fn new(report: Arc<Report>) -> ReportObject {
@@ -321,7 +321,8 @@ pub unsafe extern "C-unwind" fn rt_report_format(
 ///
 /// Thread: any. Stage: any.
 ///
-/// Returns `RT_OK`; `RT_ERR_IO`; `RT_ERR_INVALID` (no such form), `RT_ERR_HANDLE`, `RT_ERR_NULL`.
+/// Returns `RT_OK`; `RT_ERR_IO`, `RT_ERR_BAD_DESCRIPTOR`; `RT_ERR_INVALID` (no such form),
+/// `RT_ERR_HANDLE`, `RT_ERR_NULL`.
 ///
 /// CPython: none.
 #[unsafe(no_mangle)]
@@ -334,10 +335,7 @@ pub extern "C-unwind" fn rt_report_write(
         let object = report_of(report)?;
         let form = form_of(form)?;
         let _shield = crate::cancel::Shield::up();
-        write_to(&object.report, form, fd).map_err(|error| match error.raw_os_error() {
-            Some(libc::EBADF) => Status::BadDescriptor.because(format!("descriptor {fd}")),
-            _ => Status::Io.because(error.to_string()),
-        })?;
+        write_to(&object.report, form, fd, Deadline::NEVER)?;
         Ok(Status::Ok)
     })
 }

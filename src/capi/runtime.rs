@@ -4,8 +4,9 @@ use super::boundary::{boundary, give, text, versioned};
 use super::handle::{Pinned, Table};
 use super::report::{REPORTS, ReportObject, rt_report};
 use super::{rt_finalizing_flag, rt_status};
-use crate::finalize::{Finalized, finalize};
+use crate::finalize::{Finalized, finalize, finalize_with};
 use crate::freeze::State;
+use crate::options::Options;
 use crate::phase::Phase;
 use crate::runtime::Runtime;
 use crate::status::{Result, Status};
@@ -20,7 +21,7 @@ pub(super) struct RuntimeObject {
     life: Mutex<Arc<Runtime>>,
 }
 
-static RUNTIMES: Table<RuntimeObject> = Table::new();
+static RUNTIMES: Table<RuntimeObject> = Table::new(0x1c80_317f);
 
 /// The runtime of a handle, in its present life.
 pub(super) fn runtime_of(handle: *mut rt_runtime) -> Result<Arc<Runtime>> {
@@ -49,8 +50,9 @@ pub struct rt_finalize_options {
     /// `sizeof(rt_finalize_options)`.
     pub struct_size: usize,
     /// The time all phases together may take, in microseconds. Negative, and the default: for ever,
-    /// which holds for the phases before the freeze only. The library's own waits end by then; a
-    /// host's callback is never interrupted.
+    /// which holds for the phases before the freeze only. The library's own waits end by then, those
+    /// before the freeze a quarter earlier (500 ms at most), so that there is time to stop threads
+    /// and to flush. A host's callback is never interrupted.
     pub deadline_us: i64,
     /// The time the finalizing thread gives, in all, to owners of held locks and to destinations
     /// without room, in microseconds. Default 1 s. Must not be negative.
@@ -247,8 +249,8 @@ pub extern "C-unwind" fn rt_finalize_ex() -> c_int {
 /// report is the host's: free it with `rt_report_free`.
 ///
 /// Thread: any, attached or not; not from inside a callback. Stage: any. A second thread waits for
-/// the first and gets its result; after finalization the call does nothing and gives the report
-/// again.
+/// the first and gets its result (if it is inside the runtime, it is outside afterwards); after
+/// finalization the call does nothing and gives the report again.
 ///
 /// Returns `RT_OK`; `RT_ERR_INCOMPLETE` if data could not be flushed, a phase failed or a deadline
 /// passed: finalized all the same, and the report says what; `RT_ERR_IN_CALLBACK`; `RT_ERR_TIMEOUT`
@@ -267,12 +269,13 @@ pub unsafe extern "C-unwind" fn rt_finalize(
             give(report, std::ptr::null_mut())?;
         }
         let runtime = runtime_of(runtime)?;
-        if !options.is_null() {
+        let done = if options.is_null() {
+            finalize(&runtime)?
+        } else {
             // SAFETY: by the header; every field is an integer.
-            let options = unsafe { versioned(options, OPTIONS_FIRST_VERSION)? };
-            apply(&runtime, &options)?;
-        }
-        let done = finalize(&runtime)?;
+            let given = unsafe { versioned(options, OPTIONS_FIRST_VERSION)? };
+            finalize_with(&runtime, merged(runtime.options(), &given)?)?
+        };
         if !report.is_null() {
             let handle = REPORTS.insert(Arc::new(ReportObject::new(done.report().clone())))?;
             give(report, std::ptr::without_provenance_mut(handle))?;
@@ -292,7 +295,8 @@ fn verdict(done: &Finalized) -> Result<Status> {
     }
 }
 
-fn apply(runtime: &Runtime, given: &rt_finalize_options) -> Result<()> {
+/// The runtime's own options, with what the call gives in their place.
+fn merged(mut options: Options, given: &rt_finalize_options) -> Result<Options> {
     let invalid = |what: &'static str| Err(Status::Invalid.because(what));
     if given.grace_us < 0 {
         return invalid("grace_us is negative; the grace must be bounded");
@@ -303,19 +307,17 @@ fn apply(runtime: &Runtime, given: &rt_finalize_options) -> Result<()> {
     if given.reserved != 0 {
         return invalid("reserved is not 0");
     }
-    runtime.configure(|options| {
-        let set = |field: &mut i64, value: i64| {
-            if value != 0 {
-                *field = value;
-            }
-        };
-        set(&mut options.deadline_us, given.deadline_us);
-        set(&mut options.grace_us, given.grace_us);
-        set(&mut options.notice_us, given.notice_us);
-        set(&mut options.join_us, given.join_us);
-        if given.max_passes != 0 {
-            options.max_passes = given.max_passes;
+    let set = |field: &mut i64, value: i64| {
+        if value != 0 {
+            *field = value;
         }
-    });
-    Ok(())
+    };
+    set(&mut options.deadline_us, given.deadline_us);
+    set(&mut options.grace_us, given.grace_us);
+    set(&mut options.notice_us, given.notice_us);
+    set(&mut options.join_us, given.join_us);
+    if given.max_passes != 0 {
+        options.max_passes = given.max_passes;
+    }
+    Ok(options)
 }

@@ -4,8 +4,9 @@ use super::boundary::{boundary, give, text, versioned};
 use super::callback::call_of;
 use super::runtime::{rt_runtime, runtime_of};
 use super::{rt_callback, rt_status};
-use crate::status::{Result, Status};
+use crate::status::{Error, Result, Status};
 use crate::sync::Arc;
+use crate::this_thread;
 use crate::thread::{Attachment, Policy, ThreadOptions};
 use libc::{c_char, c_void};
 
@@ -97,17 +98,31 @@ fn convert(given: &rt_thread_options) -> Result<ThreadOptions> {
 /// The attachment of a handle. Only the thread's own are looked at, so a handle from another thread
 /// is as wrong as one that was detached; the error says which when it can.
 fn thread_of(thread: *mut rt_thread) -> Result<Arc<Attachment>> {
-    if thread.is_null() {
-        return Err(Status::Null.error());
-    }
     let id = thread.addr() as u64;
-    Attachment::of_this_thread_by_id(id).ok_or_else(|| {
-        if crate::runtime::knows_thread(id) {
-            Status::WrongThread.error()
-        } else {
-            Status::Handle.error()
+    Attachment::of_this_thread_by_id(id).ok_or_else(|| not_this_threads(thread))
+}
+
+/// As [`thread_of`], for a step short enough to notice a reference count. It must not detach.
+#[inline]
+fn step(thread: *mut rt_thread, step: impl FnOnce(&Attachment) -> Result<()>) -> rt_status {
+    boundary(|| {
+        // SAFETY: by this function's contract.
+        match unsafe { this_thread::on_attachment(thread.addr() as u64, step) } {
+            Some(done) => done.map(|()| Status::Ok),
+            None => Err(not_this_threads(thread)),
         }
     })
+}
+
+#[cold]
+fn not_this_threads(thread: *mut rt_thread) -> Error {
+    if thread.is_null() {
+        Status::Null.error()
+    } else if crate::registry::knows_thread(thread.addr() as u64) {
+        Status::WrongThread.error()
+    } else {
+        Status::Handle.error()
+    }
 }
 
 /// Detaches the calling thread. The handle is gone; the host state is deleted.
@@ -139,7 +154,7 @@ pub extern "C-unwind" fn rt_thread_detach(thread: *mut rt_thread) -> rt_status {
 /// CPython: `PyEval_RestoreThread`, `Py_END_ALLOW_THREADS`.
 #[unsafe(no_mangle)]
 pub extern "C-unwind" fn rt_thread_enter(thread: *mut rt_thread) -> rt_status {
-    boundary(|| thread_of(thread)?.enter().map(|()| Status::Ok))
+    step(thread, Attachment::enter)
 }
 
 /// Goes outside the runtime, to block or to compute without it. Never waits.
@@ -152,7 +167,7 @@ pub extern "C-unwind" fn rt_thread_enter(thread: *mut rt_thread) -> rt_status {
 /// CPython: `PyEval_SaveThread`, `Py_BEGIN_ALLOW_THREADS`.
 #[unsafe(no_mangle)]
 pub extern "C-unwind" fn rt_thread_leave(thread: *mut rt_thread) -> rt_status {
-    boundary(|| thread_of(thread)?.leave().map(|()| Status::Ok))
+    step(thread, Attachment::leave)
 }
 
 /// To be passed often by a thread that runs inside: here it can be stopped.
@@ -165,5 +180,5 @@ pub extern "C-unwind" fn rt_thread_leave(thread: *mut rt_thread) -> rt_status {
 /// CPython: the eval breaker, `Py_MakePendingCalls`' check for finalization.
 #[unsafe(no_mangle)]
 pub extern "C-unwind" fn rt_thread_checkpoint(thread: *mut rt_thread) -> rt_status {
-    boundary(|| thread_of(thread)?.checkpoint().map(|()| Status::Ok))
+    step(thread, Attachment::checkpoint)
 }

@@ -1,6 +1,6 @@
 //! Buffered writers.
 
-use super::boundary::{boundary, bytes, give, give_versioned, text, required, versioned};
+use super::boundary::{boundary, bytes, give, give_versioned, required, text, versioned};
 use super::handle::{Pinned, Table};
 use super::rt_status;
 use super::runtime::{rt_runtime, runtime_of};
@@ -13,9 +13,9 @@ use libc::{c_char, c_int, c_void};
 /// A buffered writer over a descriptor or callbacks.
 pub enum rt_writer {}
 
-static WRITERS: Table<Writer> = Table::new();
+static WRITERS: Table<Writer> = Table::new(0x26f1_9d31);
 
-/// Flush after each record that contains a newline.
+/// Flush after each record that contains a newline, as far as the destination has room.
 pub const RT_WRITER_LINE_BUFFERED: u32 = 1;
 /// Close the descriptor with the writer.
 pub const RT_WRITER_OWNS_FD: u32 = 2;
@@ -39,7 +39,8 @@ pub struct rt_writer_options {
 const OPTIONS_FIRST_VERSION: usize = size_of::<rt_writer_options>();
 
 /// Takes up to `len` bytes at `data`, which stay the library's: returns how many it took, or a negative
-/// `errno` if none; `-EAGAIN` and 0 mean that there is no room now.
+/// `errno` if none; `-EAGAIN` and 0 mean that there is no room now, `-EINTR` that it shall be called
+/// again.
 ///
 /// Called with the writer's lock held. A callback in which the thread can be parked (it leaves and
 /// enters the runtime) calls `rt_writer_publish_progress` with what was taken before it enters.
@@ -104,7 +105,8 @@ fn open(
     if !options.is_null() {
         // SAFETY: by the header; integers and pointers are zeroable.
         let given = unsafe { versioned(options, OPTIONS_FIRST_VERSION)? };
-        if given.flags & !(RT_WRITER_LINE_BUFFERED | RT_WRITER_OWNS_FD) != 0 || given.reserved != 0 {
+        if given.flags & !(RT_WRITER_LINE_BUFFERED | RT_WRITER_OWNS_FD) != 0 || given.reserved != 0
+        {
             return Err(Status::Invalid.because("an unknown flag is set"));
         }
         if let Some(name) = text(given.name)? {
@@ -179,7 +181,8 @@ pub unsafe extern "C-unwind" fn rt_writer_open_callbacks(
 /// What is accepted is written exactly once, or counted in the report. Records of several threads do
 /// not mix. A record larger than the buffer is accepted when the buffer is empty. A wait for room holds
 /// no lock, and an attached thread is outside the runtime meanwhile (and may be parked when it comes
-/// back). `data` may be NULL if `len` is 0.
+/// back). After the freeze, the finalizing thread waits for what is left of the grace at most. `data`
+/// may be NULL if `len` is 0.
 ///
 /// A thread in this call cannot be cancelled.
 ///
@@ -188,8 +191,9 @@ pub unsafe extern "C-unwind" fn rt_writer_open_callbacks(
 ///
 /// Returns `RT_OK`. With any error nothing was accepted: `RT_ERR_FINALIZING`; `RT_ERR_EXIT_THREAD` by
 /// policy; `RT_ERR_IO` and `RT_ERR_BAD_DESCRIPTOR` if there is no room and the destination fails;
-/// `RT_ERR_WOULD_BLOCK` if callbacks cannot wait; `RT_ERR_REENTRANT` from inside a callback of the same
-/// writer; `RT_ERR_OWNER_BLOCKED` as for the lock; `RT_ERR_STATE` if it is closed; `RT_ERR_NULL`,
+/// `RT_ERR_WOULD_BLOCK` if callbacks cannot wait; `RT_ERR_TIMEOUT` on the finalizing thread, or if a
+/// wait callback says so; `RT_ERR_CALLBACK` if a callback failed to wait or ended its thread;
+/// `RT_ERR_REENTRANT` from inside a callback of the same writer; `RT_ERR_OWNER_BLOCKED` as for the lock; `RT_ERR_STATE` if it is closed; `RT_ERR_NULL`,
 /// `RT_ERR_HANDLE`, `RT_ERR_SIZE`, `RT_ERR_NO_MEMORY`.
 ///
 /// CPython: `BufferedWriter.write`.
@@ -357,8 +361,9 @@ pub extern "C-unwind" fn rt_writer_close(writer: *mut rt_writer, timeout_us: i64
 /// Thread: any. Stage: any.
 ///
 /// Returns `RT_OK`; `RT_ERR_OWNER_BLOCKED` or `RT_ERR_TIMEOUT` while another thread is at work in it,
-/// waited for at most one second, and the handle stays; `RT_ERR_REENTRANT`, `RT_ERR_IO` or
-/// `RT_ERR_CALLBACK` if closing the destination failed, `RT_ERR_HANDLE`, `RT_ERR_NULL`.
+/// waited for at most one second, and `RT_ERR_REENTRANT`: the handle stays; `RT_ERR_IO`,
+/// `RT_ERR_BAD_DESCRIPTOR` or `RT_ERR_CALLBACK` if only closing the destination failed: the handle is
+/// gone; `RT_ERR_HANDLE`, `RT_ERR_NULL`.
 ///
 /// CPython: none.
 #[unsafe(no_mangle)]
@@ -368,14 +373,14 @@ pub unsafe extern "C-unwind" fn rt_writer_abandon(
 ) -> rt_status {
     boundary(|| {
         let writer = writer_of(writer)?;
-        let abandoned = writer.abandon(Deadline::after_us(1_000_000));
+        let mut count = 0;
+        let abandoned = writer.abandon(Deadline::after_us(1_000_000), &mut count);
         if writer.is_closed() {
             Pinned::close(&writer);
+            if !lost.is_null() {
+                give(lost, count)?;
+            }
         }
-        let count = abandoned?;
-        if !lost.is_null() {
-            give(lost, count)?;
-        }
-        Ok(Status::Ok)
+        abandoned.map(|()| Status::Ok)
     })
 }

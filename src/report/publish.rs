@@ -3,7 +3,13 @@
 //! `RTFINALIZE_REPORT=text|json|trace[:PATH]` is for a deployed program whose source nobody changes.
 
 use super::{Report, TextStyle, to_json, to_text, to_trace};
+use crate::sink::{tell, write_all};
+use crate::status::Result;
+use crate::sync::Deadline;
 use libc::c_int;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::time::Duration;
 
 /// The forms a report is written in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,30 +48,17 @@ impl Form {
     }
 }
 
-/// Writes the report to a descriptor: text with bars and colours if it is a terminal.
+/// Writes the report to a descriptor, waiting for room until `deadline`: text with bars and colours if it
+/// is a terminal.
 ///
 /// # Errors
-/// What the system says of the write.
-pub fn write_to(report: &Report, form: Form, fd: c_int) -> std::io::Result<()> {
+/// As [`write_all`].
+pub fn write_to(report: &Report, form: Form, fd: c_int, deadline: Deadline) -> Result<()> {
     let mut text = form.render(report, style_of(fd));
     if !text.ends_with('\n') {
         text.push('\n');
     }
-    let mut rest = text.as_bytes();
-    while !rest.is_empty() {
-        // SAFETY: the bytes are readable for their length.
-        let wrote = unsafe { libc::write(fd, rest.as_ptr().cast(), rest.len()) };
-        match usize::try_from(wrote) {
-            Ok(wrote) => rest = &rest[wrote..],
-            Err(_) => {
-                let error = std::io::Error::last_os_error();
-                if error.kind() != std::io::ErrorKind::Interrupted {
-                    return Err(error);
-                }
-            }
-        }
-    }
-    Ok(())
+    write_all(fd, text.as_bytes(), deadline)
 }
 
 fn style_of(fd: c_int) -> TextStyle {
@@ -80,26 +73,39 @@ fn style_of(fd: c_int) -> TextStyle {
     }
 }
 
+/// How long the end of a finalization waits for whoever reads stderr.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 /// Writes the report where the environment asks for it, if it does. What goes wrong is told in a line
 /// on stderr: the exit must not fail for want of its report.
 pub fn publish(report: &Report) {
-    let Ok(wish) = std::env::var("RTFINALIZE_REPORT") else { return };
-    if wish.is_empty() {
+    let Some(wish) = std::env::var_os("RTFINALIZE_REPORT").filter(|wish| !wish.is_empty()) else {
         return;
-    }
-    let (name, path) = match wish.split_once(':') {
-        Some((name, path)) => (name, Some(path)),
-        None => (wish.as_str(), None),
     };
-    let Some(form) = Form::from_name(name) else {
-        eprintln!("rtfinalize: RTFINALIZE_REPORT is '{wish}'; it takes text, json or trace, and :PATH");
-        return;
+    let (name, path) = split(&wish);
+    let Some(form) = name.to_str().and_then(Form::from_name) else {
+        let wish = wish.to_string_lossy();
+        return tell(&format!(
+            "rtfinalize: RTFINALIZE_REPORT is '{wish}'; it takes text, json or trace, and :PATH"
+        ));
     };
     let written = match path {
-        None => write_to(report, form, libc::STDERR_FILENO),
-        Some(path) => std::fs::write(path, form.render(report, TextStyle::plain()) + "\n"),
+        None => write_to(report, form, libc::STDERR_FILENO, Deadline::after(PATIENCE))
+            .map_err(|error| error.to_string()),
+        Some(path) => std::fs::write(path, form.render(report, TextStyle::plain()) + "\n")
+            .map_err(|error| error.to_string()),
     };
     if let Err(error) = written {
-        eprintln!("rtfinalize: the report could not be written to {}: {error}", path.unwrap_or("stderr"));
+        let place = path.unwrap_or("stderr".as_ref()).to_string_lossy();
+        tell(&format!("rtfinalize: the report could not be written to {place}: {error}"));
+    }
+}
+
+/// `FORM:PATH`; a path need not be UTF-8.
+fn split(wish: &OsStr) -> (&OsStr, Option<&OsStr>) {
+    let bytes = wish.as_bytes();
+    match bytes.iter().position(|&byte| byte == b':') {
+        Some(at) => (OsStr::from_bytes(&bytes[..at]), Some(OsStr::from_bytes(&bytes[at + 1..]))),
+        None => (wish, None),
     }
 }

@@ -3,7 +3,7 @@
 use super::{Blocked, Failure, HandlerRun, PhaseRecord, Report, Span};
 use crate::phase::Phase;
 use crate::status::Status;
-use crate::sync::now;
+use crate::sync::{elapsed, now};
 use std::time::{Duration, Instant};
 
 /// Takes notes for a [`Report`]. The finalizing thread owns it.
@@ -118,6 +118,6 @@ impl Recorder {
 
     fn span(&self, since: Instant) -> Span {
         let us = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
-        Span { start_us: us(since.saturating_duration_since(self.began)), us: us(since.elapsed()) }
+        Span { start_us: us(since.saturating_duration_since(self.began)), us: us(elapsed(since)) }
     }
 }

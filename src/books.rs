@@ -1,0 +1,291 @@
+//! The books of a runtime: what it has to see to before it ends.
+//!
+//! # Admission
+//!
+//! Everything that could give finalization more work (threads, at-exit callbacks, pending calls,
+//! handlers) is kept under one mutex, with one flag: closed. The step to `freeze` looks whether all
+//! is empty, sets the flag and moves the state in one section. What came before that is seen and the
+//! passes go round again; what comes after is refused.
+
+use crate::at_exit::{Entry, Stack};
+use crate::freeze::State;
+use crate::host_call::{Function, HostCall, Outcome};
+use crate::ledger::Leak;
+use crate::overlapped::Overlapped;
+use crate::owner::Owner;
+use crate::phase::{Handler, Handlers, Phase};
+use crate::report::{Destination, Failure};
+use crate::runtime::Runtime;
+use crate::status::{Result, Status};
+use crate::sync::Arc;
+use crate::thread::Attachment;
+use crate::writer::Writer;
+use libc::c_void;
+use std::collections::VecDeque;
+
+/// What a runtime has to see to before it ends.
+pub(crate) struct Books {
+    /// Nothing that makes work for the phases before `freeze` is admitted any more.
+    pub closed: bool,
+    /// The last phase whose handlers have all run.
+    pub handlers_over: Option<Phase>,
+    /// The exit functions have all run.
+    pub exit_functions_over: bool,
+    pub next_id: u64,
+    pub threads: Vec<Arc<Attachment>>,
+    pub at_exit: Stack,
+    pub exit_functions: Stack,
+    pub pending: VecDeque<Entry>,
+    pub handlers: Handlers,
+    pub writers: Vec<Arc<Writer>>,
+    pub operations: Vec<Arc<Overlapped>>,
+    pub leaks: Vec<Leak>,
+    pub failures: Vec<(String, String)>,
+    /// Writers their hosts gave up with bytes still in them.
+    pub abandoned: Vec<Destination>,
+}
+
+impl Books {
+    pub(crate) const fn new() -> Books {
+        Books {
+            closed: false,
+            handlers_over: None,
+            exit_functions_over: false,
+            next_id: 1,
+            threads: Vec::new(),
+            at_exit: Stack::new(),
+            exit_functions: Stack::new(),
+            pending: VecDeque::new(),
+            handlers: Handlers::new(),
+            writers: Vec::new(),
+            operations: Vec::new(),
+            leaks: Vec::new(),
+            failures: Vec::new(),
+            abandoned: Vec::new(),
+        }
+    }
+
+    pub(crate) fn new_id(&mut self) -> u64 {
+        let id = self.next_id;
+        self.next_id += 1;
+        id
+    }
+
+    /// Whether a callback still waits to be called before the freeze.
+    pub(crate) fn has_calls(&self) -> bool {
+        !self.at_exit.is_empty() || !self.pending.is_empty()
+    }
+
+    /// Whether a thread other than `me` must be waited for.
+    pub(crate) fn holds_up(&self, me: &Owner) -> bool {
+        self.threads.iter().any(|a| a.owner().id() != me.id() && a.holds_up_finalization())
+    }
+}
+
+impl Runtime {
+    /// Registers an at-exit callback, to run before those registered earlier.
+    ///
+    /// # Errors
+    /// `Finalizing` once the last pass is over.
+    pub fn at_exit(&self, name: &str, call: HostCall) -> Result<u64> {
+        self.register(name, call, |books, entry| books.at_exit.push(entry))
+    }
+
+    /// Registers a low-level exit function; the last phase runs it.
+    ///
+    /// # Errors
+    /// `Finalizing` once the exit functions have run.
+    pub fn on_exit(&self, name: &str, call: HostCall) -> Result<u64> {
+        let mut books = self.books.lock();
+        if books.exit_functions_over {
+            drop(books);
+            return Err(self.late());
+        }
+        let id = books.new_id();
+        let name = name.into();
+        let pushed = books.exit_functions.push(Entry { id, name, call });
+        if pushed { Ok(id) } else { Err(Status::NoMemory.error()) }
+    }
+
+    /// Hands the finalizing (or a polling) thread a call to make.
+    ///
+    /// # Errors
+    /// `Finalizing` once the last pass is over.
+    pub fn add_pending(&self, name: &str, call: HostCall) -> Result<u64> {
+        self.register(name, call, |books, entry| {
+            books.pending.try_reserve(1).is_ok() && {
+                books.pending.push_back(entry);
+                true
+            }
+        })
+    }
+
+    fn register(
+        &self,
+        name: &str,
+        call: HostCall,
+        push: impl FnOnce(&mut Books, Entry) -> bool,
+    ) -> Result<u64> {
+        let mut books = self.books.lock();
+        if books.closed {
+            drop(books);
+            return Err(self.late());
+        }
+        let id = books.new_id();
+        if push(&mut books, Entry { id, name: name.into(), call }) {
+            drop(books);
+            if self.state() != State::Running {
+                // A finalization that looks for work hears of it.
+                self.gate().announce();
+            }
+            Ok(id)
+        } else {
+            Err(Status::NoMemory.error())
+        }
+    }
+
+    /// Makes the pending calls that were there when this began, oldest first, and returns how many.
+    pub fn run_pending(&self, mut done: impl FnMut(&str, Outcome)) -> u64 {
+        let mut left = self.books.lock().pending.len();
+        let mut made = 0;
+        while left > 0 {
+            let Some(entry) = self.books.lock().pending.pop_front() else { break };
+            let outcome = entry.call.call();
+            done(&entry.name, outcome);
+            made += 1;
+            left -= 1;
+        }
+        made
+    }
+
+    /// Unregisters the callback of this identity, whichever kind it is.
+    ///
+    /// # Errors
+    /// `NotFound` if it ran, or was removed, already.
+    pub fn unregister(&self, id: u64) -> Result<()> {
+        let mut books = self.books.lock();
+        // What is removed is dropped with nothing locked: a closure's drop is host code.
+        let entry =
+            books.at_exit.remove(id).or_else(|| books.exit_functions.remove(id)).or_else(|| {
+                let at = books.pending.iter().position(|entry| entry.id == id)?;
+                books.pending.remove(at)
+            });
+        let handler = if entry.is_none() { books.handlers.remove(id) } else { None };
+        drop(books);
+        if entry.is_some() || handler.is_some() { Ok(()) } else { Err(Status::NotFound.error()) }
+    }
+
+    /// Unregisters every at-exit callback that calls `function` (with `arg`, if given).
+    pub fn unregister_function(&self, function: Function, arg: Option<*mut c_void>) -> usize {
+        let removed = self.books.lock().at_exit.remove_function(function, arg);
+        removed.len()
+    }
+
+    /// Hangs a handler on a phase.
+    ///
+    /// # Errors
+    /// `Finalizing` once the phase cannot run any more.
+    pub fn add_handler(&self, phase: Phase, order: i32, name: &str, call: HostCall) -> Result<u64> {
+        let mut books = self.books.lock();
+        let too_late =
+            books.closed && (phase < Phase::Freeze || books.handlers_over >= Some(phase));
+        if too_late {
+            drop(books);
+            return Err(self.late());
+        }
+        let id = books.new_id();
+        let name = name.into();
+        let added = books.handlers.add(Arc::new(Handler { id, phase, order, name, call }));
+        if added { Ok(id) } else { Err(Status::NoMemory.error()) }
+    }
+
+    pub(crate) fn admit_thread(&self, attachment: &Arc<Attachment>) -> Result<()> {
+        let mut books = self.books.lock();
+        if books.closed {
+            drop(books);
+            return Err(self.late());
+        }
+        books.threads.try_reserve(1).map_err(|_| Status::NoMemory.error())?;
+        books.threads.push(attachment.clone());
+        Ok(())
+    }
+
+    /// A thread that detached, or whose state is gone, needs no keeping; unless its host state is
+    /// still to be deleted.
+    pub(crate) fn forget_thread(&self, attachment: &Arc<Attachment>) {
+        if !attachment.has_state() {
+            let mut books = self.books.lock();
+            books.threads.retain(|a| a.id() != attachment.id());
+        }
+        self.gate().announce();
+    }
+
+    pub(crate) fn admit_writer(&self, writer: &Arc<Writer>) -> Result<()> {
+        let mut books = self.books.lock();
+        if self.gate().is_shut() {
+            drop(books);
+            return Err(self.late());
+        }
+        books.writers.try_reserve(1).map_err(|_| Status::NoMemory.error())?;
+        books.writers.push(writer.clone());
+        Ok(())
+    }
+
+    pub(crate) fn forget_writer(&self, writer: &Writer) {
+        let mut books = self.books.lock();
+        let at = books.writers.iter().position(|w| std::ptr::eq(&**w, writer));
+        let writer = at.map(|at| books.writers.remove(at));
+        drop(books);
+        drop(writer);
+    }
+
+    /// As [`forget_writer`](Runtime::forget_writer), and the report will name what was left in it.
+    pub(crate) fn abandon_writer(&self, writer: &Writer) {
+        let account = writer.account();
+        let mut books = self.books.lock();
+        let at = books.writers.iter().position(|w| std::ptr::eq(&**w, writer));
+        // In one step: the report counts it as abandoned, or as open, and not as both.
+        let writer = at.map(|at| {
+            books.abandoned.push(account);
+            books.writers.remove(at)
+        });
+        drop(books);
+        drop(writer);
+    }
+
+    pub(crate) fn admit_operation(&self, operation: &Arc<Overlapped>) -> Result<()> {
+        let mut books = self.books.lock();
+        // The gate is shut in one section with the books: the overlapped phase sees every operation.
+        if self.gate().is_shut() {
+            drop(books);
+            return Err(self.late());
+        }
+        books.operations.try_reserve(1).map_err(|_| Status::NoMemory.error())?;
+        books.operations.push(operation.clone());
+        Ok(())
+    }
+
+    pub(crate) fn forget_operation(&self, operation: &Overlapped) {
+        let mut books = self.books.lock();
+        let at = books.operations.iter().position(|o| std::ptr::eq(&**o, operation));
+        let operation = at.map(|at| books.operations.swap_remove(at));
+        drop(books);
+        drop(operation);
+    }
+
+    /// Enters something in the ledger of deliberate leaks.
+    pub(crate) fn enter_leak(&self, leak: Leak) {
+        self.books.lock().leaks.push(leak);
+    }
+
+    /// Notes that host code of `name` failed outside any phase's own drain.
+    pub(crate) fn note_failure(&self, name: &str, how: String) {
+        self.books.lock().failures.push((name.to_owned(), how));
+    }
+
+    /// Failures noted since this was last asked.
+    pub(crate) fn take_failures(&self, phase: Phase) -> Vec<Failure> {
+        let failures = std::mem::take(&mut self.books.lock().failures);
+        failures.into_iter().map(|(name, how)| Failure { phase, name, how }).collect()
+    }
+}

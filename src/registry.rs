@@ -1,0 +1,152 @@
+//! Which runtimes there are, each in its present life; and what locks ask of them.
+//!
+//! Initialising again after finalization begins a new life in the same place of the registry. What
+//! still refers to the old life (threads, writers, handles) stays with it, and finds it finalized:
+//! nothing of a former life can enter the new one.
+
+use crate::buffered_lock::World;
+use crate::freeze::{Position, State};
+use crate::grace::GraceSpan;
+use crate::owner::{Fate, Owner, OwnerId};
+use crate::runtime::Runtime;
+use crate::status::{Result, Status};
+use crate::sync::{Arc, AtomicI32, AtomicU32, Deadline, Mutex, Ordering};
+use crate::this_thread::OWNERS;
+use crate::thread::Attachment;
+use std::collections::BTreeMap;
+
+/// What the registry knows of a runtime: its present life.
+struct Registry {
+    next_id: u32,
+    lives: BTreeMap<u32, Arc<Runtime>>,
+}
+
+const DEFAULT_ID: u32 = 0;
+
+static REGISTRY: Mutex<Registry> = Mutex::new(Registry { next_id: 1, lives: BTreeMap::new() });
+
+/// 1 while the default runtime finalizes and after, 0 otherwise: what `rt_is_finalizing` reads.
+static DEFAULT_IS_FINALIZING: &AtomicI32 = &crate::capi::rt_finalizing_flag;
+
+/// Bumped whenever a runtime's state moves: waits for locks ask their rules again.
+static EPOCH: AtomicU32 = AtomicU32::new(0);
+
+impl Runtime {
+    /// The process's default runtime. It runs from the first time anyone asks for it.
+    pub fn main() -> Arc<Runtime> {
+        let mut registry = REGISTRY.lock();
+        let life = registry.lives.entry(DEFAULT_ID);
+        life.or_insert_with(|| Runtime::start(DEFAULT_ID, "main")).clone()
+    }
+
+    /// Another runtime.
+    pub fn new(name: &str) -> Arc<Runtime> {
+        let mut registry = REGISTRY.lock();
+        let id = registry.next_id;
+        registry.next_id += 1;
+        let runtime = Runtime::start(id, name);
+        registry.lives.insert(id, runtime.clone());
+        runtime
+    }
+
+    /// Begins a new life in place of this finalized one, and returns it.
+    ///
+    /// # Errors
+    /// `State` while the present life is not finalized.
+    pub fn initialise_again(&self) -> Result<Arc<Runtime>> {
+        let mut registry = REGISTRY.lock();
+        let life = match registry.lives.get_mut(&self.id()) {
+            Some(life) if life.state() == State::Finalized => life,
+            _ => return Err(Status::State.because("only a finalized runtime starts again")),
+        };
+        let fresh = Runtime::start(self.id(), life.name());
+        // Ids go on, so that one of the former life names nothing in the new one.
+        fresh.books.lock().next_id = life.books.lock().next_id;
+        let former = std::mem::replace(life, fresh);
+        let life = life.clone();
+        flag_finalizing(&life, false);
+        drop(registry);
+        // With nothing locked: it may be the last reference, and closures' drops are host code.
+        drop(former);
+        rules_changed();
+        Ok(life)
+    }
+
+    /// Takes a finalized runtime other than the default one out of the registry.
+    ///
+    /// # Errors
+    /// `State` while it is not finalized; `Invalid` for the default runtime.
+    pub fn discard(&self) -> Result<()> {
+        if self.id() == DEFAULT_ID {
+            return Err(Status::Invalid.because("the default runtime cannot be freed"));
+        }
+        if self.state() != State::Finalized {
+            return Err(Status::State.because("finalize the runtime before you free it"));
+        }
+        let life = REGISTRY.lock().lives.remove(&self.id());
+        drop(life);
+        Ok(())
+    }
+}
+
+/// Sets the flag behind `rt_is_finalizing`, if `runtime` is the default one.
+pub(crate) fn flag_finalizing(runtime: &Runtime, finalizing: bool) {
+    if runtime.id() == DEFAULT_ID {
+        // Release: who reads the flag and then asks the runtime finds it at least as far.
+        DEFAULT_IS_FINALIZING.store(finalizing.into(), Ordering::Release);
+    }
+}
+
+/// Whether some thread is attached by this identity.
+pub(crate) fn knows_thread(id: u64) -> bool {
+    let lives: Vec<_> = REGISTRY.lock().lives.values().cloned().collect();
+    let is_it = |a: &Arc<Attachment>| a.id() == id && a.position() != Position::Gone;
+    lives.iter().any(|life| life.books.lock().threads.iter().any(is_it))
+}
+
+/// Makes every wait for a lock ask its rules again.
+pub(crate) fn rules_changed() {
+    // SeqCst: see `Process::epoch`.
+    EPOCH.fetch_add(1, Ordering::SeqCst);
+    OWNERS.wake_waiters();
+}
+
+/// In the child of a `fork`: threads that were not copied are gone, with all they held.
+pub(crate) fn forked() {
+    let lives: Vec<_> = REGISTRY.lock().lives.values().cloned().collect();
+    for life in lives {
+        let threads = life.books.lock().threads.clone();
+        for attachment in threads {
+            if attachment.owner().fate() == Fate::Exited {
+                attachment.thread_exited();
+            }
+        }
+    }
+}
+
+/// The process, as the locks see it.
+pub struct Process;
+
+impl World for Process {
+    fn find(&self, id: OwnerId) -> Option<Arc<Owner>> {
+        OWNERS.find(id)
+    }
+
+    fn grace(&self, runtime: u32, me: OwnerId) -> Option<GraceSpan> {
+        let life = REGISTRY.lock().lives.get(&runtime).cloned();
+        let Some(life) = life else {
+            // The default runtime was never asked for, or the lock outlived its runtime.
+            return (runtime != DEFAULT_ID).then(|| GraceSpan::until(Deadline::after_us(0)));
+        };
+        match life.state() {
+            State::Running | State::PreFinalizing => None,
+            _ if life.gate().is_finalizer(me) => Some(life.grace().shared(1.0)),
+            _ => Some(life.grace().own()),
+        }
+    }
+
+    fn epoch(&self) -> u32 {
+        // SeqCst: read before the rules are asked, changed before the waiters are woken.
+        EPOCH.load(Ordering::SeqCst)
+    }
+}

@@ -1,0 +1,165 @@
+//! The core as a Rust crate, without its C layer.
+
+use rtfinalize::finalize::{Finalized, finalize, finalize_with};
+use rtfinalize::host_call::HostCall;
+use rtfinalize::options::Options;
+use rtfinalize::phase::Phase;
+use rtfinalize::runtime::Runtime;
+use rtfinalize::sink::{Descriptor, Sink};
+use rtfinalize::status::Status;
+use rtfinalize::sync::Deadline;
+use rtfinalize::thread::{Attachment, Policy, ThreadOptions};
+use rtfinalize::writer::{Writer, WriterOptions};
+use std::io::Read;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
+
+fn pipe() -> (std::fs::File, OwnedFd) {
+    let (reader, writer) = std::io::pipe().unwrap();
+    (std::fs::File::from(OwnedFd::from(reader)), OwnedFd::from(writer))
+}
+
+fn writer_to(runtime: &Arc<Runtime>, fd: &OwnedFd, name: &str) -> Arc<Writer> {
+    let sink = Sink::Descriptor(Descriptor::new(fd.as_raw_fd()).unwrap());
+    let options = WriterOptions { name: name.into(), ..WriterOptions::default() };
+    Writer::new(runtime, sink, options).unwrap()
+}
+
+#[test]
+fn closures_run_last_in_first_out_and_the_phases_in_their_order() {
+    let runtime = Runtime::new("order");
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let note = |what: String| {
+        let seen = seen.clone();
+        HostCall::from_closure(move || {
+            seen.lock().unwrap().push(what.clone());
+            0
+        })
+    };
+    for name in ["first", "second"] {
+        runtime.at_exit(name, note(name.to_owned())).unwrap();
+    }
+    for phase in Phase::ALL {
+        runtime.add_handler(phase, 1, phase.name(), note(phase.name().to_owned())).unwrap();
+    }
+    let report = finalize(&runtime).unwrap().report().clone();
+    assert_eq!(report.status, Status::Ok);
+    let seen = seen.lock().unwrap().join(" ");
+    let expected = "guards threads pending second first atexit guards threads pending atexit children \
+                    flush-early freeze flush-frozen finalize flush-late dealloc overlapped reclaim \
+                    exit-functions";
+    assert_eq!(seen, expected);
+    assert_eq!(report.passes, 2);
+}
+
+#[test]
+fn a_panicking_closure_is_counted_and_the_rest_still_run() {
+    let runtime = Runtime::new("panics");
+    let ran = Arc::new(AtomicUsize::new(0));
+    let counter = ran.clone();
+    runtime
+        .at_exit(
+            "counts",
+            HostCall::from_closure(move || {
+                counter.fetch_add(1, Ordering::Relaxed);
+                0
+            }),
+        )
+        .unwrap();
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(|_| {}));
+    runtime.at_exit("panics", HostCall::from_closure(|| panic!("on purpose"))).unwrap();
+    let report = finalize(&runtime).unwrap().report().clone();
+    std::panic::set_hook(hook);
+    assert_eq!(ran.load(Ordering::Relaxed), 1);
+    assert_eq!(report.status, Status::Incomplete);
+    assert_eq!(report.failures.len(), 1);
+    assert_eq!((&*report.failures[0].name, &*report.failures[0].how), ("panics", "panicked"));
+}
+
+#[test]
+fn a_callback_dropped_unregistered_drops_its_closure() {
+    let runtime = Runtime::new("drops");
+    let alive = Arc::new(());
+    let held = alive.clone();
+    let id = runtime
+        .at_exit(
+            "holds",
+            HostCall::from_closure(move || {
+                let _ = &held;
+                0
+            }),
+        )
+        .unwrap();
+    assert_eq!(Arc::strong_count(&alive), 2);
+    runtime.unregister(id).unwrap();
+    assert_eq!(Arc::strong_count(&alive), 1);
+    assert_eq!(runtime.unregister(id).unwrap_err().status(), Status::NotFound);
+}
+
+#[test]
+fn finalizing_flushes_what_writers_accepted() {
+    let runtime = Runtime::new("flushes");
+    let (mut reader, fd) = pipe();
+    let writer = writer_to(&runtime, &fd, "log");
+    writer.write(b"one ", Deadline::NEVER).unwrap();
+    let late = writer.clone();
+    runtime
+        .add_handler(
+            Phase::Finalize,
+            0,
+            "writes",
+            HostCall::from_closure(move || {
+                -i32::from(late.write(b"two", Deadline::NEVER).is_err())
+            }),
+        )
+        .unwrap();
+    let report = finalize(&runtime).unwrap().report().clone();
+    drop(fd);
+    let mut arrived = String::new();
+    reader.read_to_string(&mut arrived).unwrap();
+    assert_eq!(arrived, "one two");
+    assert_eq!(report.status, Status::Ok);
+    assert_eq!(report.destinations.len(), 1);
+    assert_eq!((report.destinations[0].accepted, report.destinations[0].written), (7, 7));
+    assert_eq!(writer.write(b"x", Deadline::NEVER).unwrap_err().status(), Status::Finalizing);
+}
+
+#[test]
+fn a_second_finalization_does_nothing_and_a_new_life_begins_empty() {
+    let runtime = Runtime::new("twice");
+    assert!(matches!(finalize(&runtime).unwrap(), Finalized::Now(_)));
+    assert!(matches!(finalize(&runtime).unwrap(), Finalized::Before(_)));
+    let again = runtime.initialise_again().unwrap();
+    assert_eq!(runtime.initialise_again().err().unwrap().status(), Status::State);
+    assert!(matches!(finalize(&again).unwrap(), Finalized::Now(_)));
+    again.discard().unwrap();
+}
+
+#[test]
+fn a_thread_with_the_error_policy_is_turned_away_and_named_no_runaway() {
+    let runtime = Runtime::new("turned-away");
+    let (entered, is_in) = mpsc::channel();
+    let inside = runtime.clone();
+    let thread = std::thread::spawn(move || {
+        let policy = Policy::Error;
+        let options = ThreadOptions { daemon: true, policy, ..ThreadOptions::default() };
+        let attachment = Attachment::attach(&inside, options).unwrap();
+        attachment.enter().unwrap();
+        entered.send(()).unwrap();
+        let refused = loop {
+            if let Err(error) = attachment.checkpoint() {
+                break error.status();
+            }
+            std::hint::spin_loop();
+        };
+        attachment.detach().unwrap();
+        refused
+    });
+    is_in.recv().unwrap();
+    let options = Options { deadline_us: 30_000_000, ..runtime.options() };
+    let report = finalize_with(&runtime, options).unwrap().report().clone();
+    assert_eq!(thread.join().unwrap(), Status::Finalizing);
+    assert_eq!(report.runaways, Vec::<String>::new());
+}
