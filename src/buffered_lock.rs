@@ -167,6 +167,7 @@ impl BufferedLock {
         let key = self.key();
         let mut spin = SpinWait::new();
         let mut grace: Option<GraceSpan> = None;
+        let mut asked = None;
         loop {
             // Read before the rules it stands for are asked, and compared before sleeping.
             let epoch = world.epoch();
@@ -192,8 +193,11 @@ impl BufferedLock {
             if deadline.passed() {
                 return Err(Status::Timeout.error());
             }
-            if grace.is_none() {
-                grace = world.grace(self.runtime.load(Ordering::Relaxed), me.id());
+            if asked != Some(epoch) {
+                // A grace that has begun goes on; but not into a new life of the runtime.
+                let rule = world.grace(self.runtime.load(Ordering::Relaxed), me.id());
+                grace = rule.map(|fresh| grace.take().unwrap_or(fresh));
+                asked = Some(epoch);
             }
             let patience = grace.as_ref().map_or(Deadline::NEVER, |span| span.deadline);
             if patience.passed() {
@@ -219,7 +223,9 @@ impl BufferedLock {
                     && (sabotaged(Sabotage::SleepSkipsFate) || owner.fate() == Fate::Running)
                     && (sabotaged(Sabotage::SleepSkipsEpoch) || world.epoch() == epoch)
             };
-            let parked = park(key, still_held, deadline.min(patience));
+            let skip_grace = sabotaged(Sabotage::SleepSkipsGrace);
+            let until = if skip_grace { deadline } else { deadline.min(patience) };
+            let parked = park(key, still_held, until);
             drop(note);
             if parked == Parked::Woken {
                 spin.reset();

@@ -6,7 +6,7 @@
 
 use crate::buffered_lock::{Acquired, BufferedLock};
 use crate::status::{Result, Status};
-use crate::sync::{AtomicBool, Deadline, Ordering};
+use crate::sync::{AtomicBool, AtomicU64, Deadline, Ordering};
 use crate::this_thread;
 use std::cell::UnsafeCell;
 use std::ops::{Deref, DerefMut};
@@ -16,8 +16,9 @@ pub struct Guarded<T> {
     lock: BufferedLock,
     /// The holder is in an operation. Written by the holder only.
     in_use: AtomicBool,
-    /// The holder keeps the lock between operations. Written by the holder only.
-    kept: AtomicBool,
+    /// The id of the holder that keeps the lock between operations, else 0. By id, so that what an
+    /// owner that is gone left here says nothing of the one that took over.
+    kept_by: AtomicU64,
     data: UnsafeCell<T>,
 }
 
@@ -40,7 +41,7 @@ impl<T> Guarded<T> {
         Guarded {
             lock: BufferedLock::following(runtime),
             in_use: AtomicBool::new(false),
-            kept: AtomicBool::new(false),
+            kept_by: AtomicU64::new(0),
             data: UnsafeCell::new(data),
         }
     }
@@ -59,15 +60,14 @@ impl<T> Guarded<T> {
         let (recovered, keep) = if self.lock.take_free(me) {
             (false, false)
         } else if self.lock.is_held_by(me) {
-            if self.in_use.load(Ordering::Relaxed) || !self.kept.load(Ordering::Relaxed) {
+            if self.in_use.load(Ordering::Relaxed)
+                || self.kept_by.load(Ordering::Relaxed) != me.get()
+            {
                 return Err(Status::Reentrant.error());
             }
             (false, true)
         } else {
             let recovered = self.lock.acquire(deadline)? == Acquired::Recovered;
-            if recovered {
-                self.kept.store(false, Ordering::Relaxed);
-            }
             (recovered, false)
         };
         self.in_use.store(true, Ordering::Relaxed);
@@ -86,7 +86,7 @@ impl<T> Guarded<T> {
         if self.in_use.load(Ordering::Relaxed) {
             return Err(Status::State.because("the lock is in use by an operation of this thread"));
         }
-        self.kept.store(false, Ordering::Relaxed);
+        self.kept_by.store(0, Ordering::Relaxed);
         self.lock.release_as(me)
     }
 }
@@ -94,13 +94,15 @@ impl<T> Guarded<T> {
 impl<T> Hold<'_, T> {
     /// Ends the operation with the lock still held, for further ones of this thread.
     pub fn keep(mut self) {
-        self.guarded.kept.store(true, Ordering::Relaxed);
+        // Relaxed: only the holder reads its own id here.
+        let me = self.guarded.lock.holder().map_or(0, |me| me.get());
+        self.guarded.kept_by.store(me, Ordering::Relaxed);
         self.keep = true;
     }
 
     /// Ends the operation and gives the lock back, also one that was kept.
     pub fn give_up(mut self) {
-        self.guarded.kept.store(false, Ordering::Relaxed);
+        self.guarded.kept_by.store(0, Ordering::Relaxed);
         self.keep = false;
     }
 

@@ -228,6 +228,9 @@ impl Owners {
 
     /// In the child of a `fork` only `survivor` (if it is known at all) still exists.
     pub fn forked(&self, survivor: Option<&Owner>, tid: u32) {
+        // Those that waited were copied as entries of their queues. They would take wake-ups meant
+        // for others, and their memory goes to the child's next threads: now they can be taken out.
+        self.wake_waiters();
         self.table.lock().retain(|id, owner| {
             let survives = survivor.is_some_and(|s| s.id == *id);
             if survives {

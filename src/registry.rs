@@ -115,6 +115,8 @@ pub(crate) fn rules_changed() {
 pub(crate) fn forked() {
     let lives: Vec<_> = REGISTRY.lock().lives.values().cloned().collect();
     for life in lives {
+        // Takes those that watched the gate out of its queue, as `Owners::forked` does for locks.
+        life.gate().announce();
         let threads = life.books.lock().threads.clone();
         for attachment in threads {
             if attachment.owner().fate() == Fate::Exited {

@@ -41,9 +41,11 @@ pub enum Sabotage {
     TimeoutWithoutLook,
     SleepSkipsFate,
     SleepSkipsEpoch,
+    SleepSkipsGrace,
     GoneWakesNobody,
     NoteHidesOuterNote,
     EnterSkipsRecheck,
     LeaveWakesNobody,
     WatchSkipsMoves,
+    SeqCstIsAcqRel,
 }

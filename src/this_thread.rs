@@ -340,3 +340,41 @@ extern "C" fn fork_in_child() {
     OWNERS.forked(survivor, current_tid());
     crate::registry::forked();
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runtime::Runtime;
+    use crate::thread::ThreadOptions;
+
+    fn attach(name: &str) -> Arc<Attachment> {
+        Attachment::attach(&Runtime::new(name), ThreadOptions::default()).unwrap()
+    }
+
+    fn found(id: u64) -> Option<u64> {
+        // SAFETY: the step does not detach.
+        unsafe { on_attachment(id, Attachment::id) }
+    }
+
+    #[test]
+    fn a_thread_in_two_runtimes_finds_each_attachment_in_turn() {
+        let (one, other) = (attach("one"), attach("other"));
+        for _ in 0..3 {
+            assert_eq!(found(one.id()), Some(one.id()));
+            assert_eq!(found(one.id()), Some(one.id()));
+            assert_eq!(found(other.id()), Some(other.id()));
+        }
+        assert_eq!(found(0), None);
+        let (id, foreign) = (one.id(), std::thread::spawn(move || found(one.id())));
+        assert_eq!(foreign.join().unwrap(), None, "{id} is not that thread's");
+    }
+
+    #[test]
+    fn the_attachment_found_last_is_not_found_once_it_detached() {
+        let (gone, kept) = (attach("gone"), attach("kept"));
+        assert_eq!(found(gone.id()), Some(gone.id()));
+        gone.detach().unwrap();
+        assert_eq!(found(gone.id()), None);
+        assert_eq!(found(kept.id()), Some(kept.id()));
+    }
+}

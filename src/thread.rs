@@ -9,7 +9,7 @@ use crate::host_call::{HostCall, Outcome};
 use crate::owner::{Owner, OwnerId};
 use crate::runtime::Runtime;
 use crate::status::{Result, Status};
-use crate::sync::{Arc, AtomicBool, AtomicU32, AtomicU64, Mutex, Ordering};
+use crate::sync::{Arc, AtomicBool, AtomicU64, Mutex, Ordering};
 use crate::this_thread;
 use std::sync::Weak;
 
@@ -65,7 +65,8 @@ pub struct Attachment {
     late_calls: Arc<AtomicU64>,
 }
 
-static NEXT_ID: AtomicU32 = AtomicU32::new(1);
+/// 64 bits: a host that attaches for every call would come round 32 within hours.
+static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 
 impl Attachment {
     /// Attaches the calling thread to `runtime`; it is outside then.
@@ -82,7 +83,7 @@ impl Attachment {
         }
         let attachment = Arc::new(Attachment {
             // An identity for handles: two live attachments of one thread never share it.
-            id: u64::from(NEXT_ID.fetch_add(1, Ordering::Relaxed)),
+            id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             place: Place::new(),
             gate: runtime.gate().clone(),
             runtime: Arc::downgrade(runtime),

@@ -63,13 +63,17 @@ pub fn give<T>(out: *mut T, value: T) -> Result<()> {
     Ok(())
 }
 
-/// A name: `NULL` is none.
+/// A name that the call is going to copy: `NULL` is none.
+///
+/// # Errors
+/// `Utf8`; `NoMemory`, see [`crate::memory`].
 pub fn text<'a>(name: *const c_char) -> Result<Option<&'a str>> {
     if name.is_null() {
-        return Ok(None);
+        return crate::memory::spare(0).map(|()| None);
     }
     // SAFETY: not null, and the header says it is a C string then.
     let name = unsafe { CStr::from_ptr(name) };
+    crate::memory::spare(name.count_bytes())?;
     name.to_str().map(Some).map_err(|_| Status::Utf8.error())
 }
 

@@ -68,6 +68,7 @@ pub unsafe extern "C-unwind" fn rt_thread_attach(
         if thread.is_null() {
             return Err(Status::Null.error());
         }
+        crate::memory::spare(0)?;
         let options = if options.is_null() {
             ThreadOptions::default()
         } else {
@@ -75,8 +76,7 @@ pub unsafe extern "C-unwind" fn rt_thread_attach(
             convert(&unsafe { versioned(options, OPTIONS_FIRST_VERSION)? })?
         };
         let attachment = Attachment::attach(&runtime_of(runtime)?, options)?;
-        let handle = usize::try_from(attachment.id()).unwrap_or(usize::MAX);
-        give(thread, std::ptr::without_provenance_mut(handle))?;
+        give(thread, handle_of(&attachment))?;
         Ok(Status::Ok)
     })
 }
@@ -95,11 +95,23 @@ fn convert(given: &rt_thread_options) -> Result<ThreadOptions> {
     Ok(ThreadOptions { name, daemon: given.daemon != 0, policy, delete_state })
 }
 
+/// Keeps small numbers, and handles of other kinds, from being some thread's handle. Where it has an
+/// upper half, no attachment's id ever grows into that, and none becomes NULL.
+const SEED: usize = if usize::BITS == 64 { 0x52e7_4d39 << 32 | 0x1b86_e0f4 } else { 0x1b86_e0f4 };
+
+fn handle_of(attachment: &Attachment) -> *mut rt_thread {
+    let id = usize::try_from(attachment.id()).unwrap_or(usize::MAX);
+    std::ptr::without_provenance_mut(id ^ SEED)
+}
+
+fn id_of(thread: *mut rt_thread) -> u64 {
+    (thread.addr() ^ SEED) as u64
+}
+
 /// The attachment of a handle. Only the thread's own are looked at, so a handle from another thread
 /// is as wrong as one that was detached; the error says which when it can.
 fn thread_of(thread: *mut rt_thread) -> Result<Arc<Attachment>> {
-    let id = thread.addr() as u64;
-    Attachment::of_this_thread_by_id(id).ok_or_else(|| not_this_threads(thread))
+    Attachment::of_this_thread_by_id(id_of(thread)).ok_or_else(|| not_this_threads(thread))
 }
 
 /// As [`thread_of`], for a step short enough to notice a reference count. It must not detach.
@@ -107,7 +119,7 @@ fn thread_of(thread: *mut rt_thread) -> Result<Arc<Attachment>> {
 fn step(thread: *mut rt_thread, step: impl FnOnce(&Attachment) -> Result<()>) -> rt_status {
     boundary(|| {
         // SAFETY: by this function's contract.
-        match unsafe { this_thread::on_attachment(thread.addr() as u64, step) } {
+        match unsafe { this_thread::on_attachment(id_of(thread), step) } {
             Some(done) => done.map(|()| Status::Ok),
             None => Err(not_this_threads(thread)),
         }
@@ -118,7 +130,7 @@ fn step(thread: *mut rt_thread, step: impl FnOnce(&Attachment) -> Result<()>) ->
 fn not_this_threads(thread: *mut rt_thread) -> Error {
     if thread.is_null() {
         Status::Null.error()
-    } else if crate::registry::knows_thread(thread.addr() as u64) {
+    } else if crate::registry::knows_thread(id_of(thread)) {
         Status::WrongThread.error()
     } else {
         Status::Handle.error()

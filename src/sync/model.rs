@@ -26,7 +26,7 @@ pub use std::sync::atomic::Ordering;
 /// before every `SeqCst` read gives back the one order: any two of them with `SeqCst` writes before
 /// them cannot both miss the other's write.
 fn one_order(order: Ordering) {
-    if order == Ordering::SeqCst {
+    if order == Ordering::SeqCst && !sabotaged(Sabotage::SeqCstIsAcqRel) {
         fence(Ordering::SeqCst);
     }
 }
