@@ -47,7 +47,8 @@ fn compile_c() {
 
 fn link_shared_library() {
     if env::var("CARGO_CFG_TARGET_OS").as_deref() == Ok("linux") {
-        println!("cargo::rustc-cdylib-link-arg=-Wl,-soname,librtfinalize.so.0");
+        let major = env::var("CARGO_PKG_VERSION_MAJOR").expect("cargo sets it");
+        println!("cargo::rustc-cdylib-link-arg=-Wl,-soname,librtfinalize.so.{major}");
         // Thread-exit and fork hooks point into the library; it must outlive them.
         println!("cargo::rustc-cdylib-link-arg=-Wl,-z,nodelete");
     }

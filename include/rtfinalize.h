@@ -303,7 +303,7 @@
 #define RT_POLICY_EXIT 3
 
 /**
- * Flush after each record that contains a newline.
+ * Flush after each record that contains a newline, as far as the destination has room.
  */
 #define RT_WRITER_LINE_BUFFERED 1
 
@@ -311,6 +311,12 @@
  * Close the descriptor with the writer.
  */
 #define RT_WRITER_OWNS_FD 2
+
+/**
+ * Given to the warning callback: the operation is in flight and cannot be cancelled, so it will not be
+ * freed unless it ends within the second attempt.
+ */
+#define RT_WARN_IN_FLIGHT 1
 
 /**
  * For a person: a table with a bar per phase, then what needs attention.
@@ -341,6 +347,11 @@
  * A thread's host state.
  */
 #define RT_LEAK_THREAD_STATE 3
+
+/**
+ * An operation the kernel works on, with the memory it works in.
+ */
+typedef struct rt_overlapped rt_overlapped;
 
 /**
  * The account of one finalization.
@@ -379,8 +390,9 @@ typedef struct rt_finalize_options {
     size_t struct_size;
     /**
      * The time all phases together may take, in microseconds. Negative, and the default: for ever,
-     * which holds for the phases before the freeze only. The library's own waits end by then; a
-     * host's callback is never interrupted.
+     * which holds for the phases before the freeze only. The library's own waits end by then, those
+     * before the freeze a quarter earlier (500 ms at most), so that there is time to stop threads
+     * and to flush. A host's callback is never interrupted.
      */
     int64_t deadline_us;
     /**
@@ -413,7 +425,7 @@ typedef struct rt_finalize_options {
  * as a failure, which is reported; any other is success.
  *
  * It is called with no lock of the library held. It may call any function of the library except
- * one that finalizes its own runtime. It may end its thread: the library finishes its work and then
+ * those that finalize a runtime. It may end its thread: the library finishes its work and then
  * the thread ends. It must not throw a C++ exception (the process ends with a message) nor
  * `longjmp` out.
  */
@@ -504,7 +516,8 @@ typedef struct rt_writer_options {
 
 /**
  * Takes up to `len` bytes at `data`, which stay the library's: returns how many it took, or a negative
- * `errno` if none; `-EAGAIN` and 0 mean that there is no room now.
+ * `errno` if none; `-EAGAIN` and 0 mean that there is no room now, `-EINTR` that it shall be called
+ * again.
  *
  * Called with the writer's lock held. A callback in which the thread can be parked (it leaves and
  * enters the runtime) calls `rt_writer_publish_progress` with what was taken before it enters.
@@ -573,6 +586,56 @@ typedef struct rt_writer_account {
      */
     uint64_t recovered;
 } rt_writer_account;
+
+/**
+ * Waits up to `timeout_us` microseconds for the operation to end; 0 only looks, negative is for ever.
+ * Returns 0 once it has ended, however; 1 while it is pending; negative if that cannot be told, which
+ * counts as pending.
+ *
+ * It may be called again and again, from several threads at once.
+ */
+typedef int (*rt_overlapped_wait_callback)(void *arg, int64_t timeout_us);
+
+/**
+ * An operation of the host's own: how the library gets it to its end.
+ */
+typedef struct rt_overlapped_callbacks {
+    /**
+     * `sizeof(rt_overlapped_callbacks)`.
+     */
+    size_t struct_size;
+    /**
+     * Asks the kernel to cancel; may be NULL. Whether that worked is for `wait` to say.
+     */
+    rt_callback cancel;
+    /**
+     * Waits for the operation. Must be given.
+     */
+    rt_overlapped_wait_callback wait;
+    /**
+     * Closes what the operation runs on; may be NULL. Called once, after the operation has ended and
+     * with no other callback of it running; never if it is leaked.
+     */
+    rt_callback close;
+    /**
+     * Frees the memory the kernel had; may be NULL. Called once, after `close`; never if it is leaked.
+     */
+    rt_callback free;
+    /**
+     * Passed to all of them; stays the host's.
+     */
+    void *arg;
+    /**
+     * How much memory the kernel has, in bytes, for the ledger; 0 if it is not known.
+     */
+    size_t bytes;
+} rt_overlapped_callbacks;
+
+/**
+ * Hears a warning about the operation called `name`, which lives as long as the call. It may do what an
+ * `rt_callback` may; a call that frees the same operation gets `RT_ERR_REENTRANT`.
+ */
+typedef void (*rt_warning_callback)(void *arg, int32_t warning, const char *name);
 
 /**
  * The numbers of a report.
@@ -872,8 +935,8 @@ int rt_finalize_ex(void);
  * report is the host's: free it with `rt_report_free`.
  *
  * Thread: any, attached or not; not from inside a callback. Stage: any. A second thread waits for
- * the first and gets its result; after finalization the call does nothing and gives the report
- * again.
+ * the first and gets its result (if it is inside the runtime, it is outside afterwards); after
+ * finalization the call does nothing and gives the report again.
  *
  * Returns `RT_OK`; `RT_ERR_INCOMPLETE` if data could not be flushed, a phase failed or a deadline
  * passed: finalized all the same, and the report says what; `RT_ERR_IN_CALLBACK`; `RT_ERR_TIMEOUT`
@@ -899,12 +962,14 @@ const char *rt_phase_name(uint32_t phase);
  * Hangs a handler on a phase of a runtime's finalization.
  *
  * Handlers with a negative `order` run before the phase's own work, the others after it; smaller
- * orders first, equal ones in the order of registration. In a phase that repeats, a handler runs in
- * every pass; it returns `RT_AGAIN` if it did something, so that another pass looks. `name` (may be
+ * orders first, equal ones in the order of registration. In a phase before the freeze a handler runs
+ * in every pass (there is another one whenever work came in meanwhile); it returns `RT_AGAIN` if it did
+ * something, so that another pass looks. `name` (may be
  * NULL) is copied, for the report. `arg` stays the host's. `*id` (`id` may be NULL) is for
  * `rt_unregister`.
  *
- * Thread: any. Stage: until the phase can no longer run; from inside a handler too.
+ * Thread: any. Stage: until the phase can no longer run; from inside a handler too (one for the phase
+ * that runs is called if its turn by `order` is still to come).
  *
  * Returns `RT_OK`; `RT_ERR_NULL` (no callback), `RT_ERR_INVALID` (no such phase), `RT_ERR_HANDLE`,
  * `RT_ERR_UTF8`, `RT_ERR_NO_MEMORY`, `RT_ERR_FINALIZING`.
@@ -960,7 +1025,7 @@ rt_status rt_atexit_unregister(struct rt_runtime *runtime,
  *
  * Arguments as for `rt_atexit`.
  *
- * Thread: any. Stage: until the runtime is finalized; from inside an exit function too.
+ * Thread: any. Stage: until the last of them has run; from inside an exit function too.
  *
  * Returns `RT_OK`; `RT_ERR_NULL` (no callback), `RT_ERR_HANDLE`, `RT_ERR_UTF8`, `RT_ERR_NO_MEMORY`,
  * `RT_ERR_FINALIZING`.
@@ -1113,11 +1178,11 @@ rt_status rt_buffered_lock_init_for(struct rt_buffered_lock *lock, struct rt_run
 /**
  * Acquires the lock, waiting for its owner.
  *
- * While the lock's runtime runs, it waits as long as it takes. While that finalizes, it waits for a
- * live owner only for the grace period (by default 1 s; the finalizing thread has one grace for all
- * its waits), and not at all for an owner that will never run again: one that was parked, or has
- * exited. A wait that began earlier is woken when finalization begins, and follows the new rules.
- * Uncontended it costs one atomic read-modify-write.
+ * An owner that will never run again, one that was parked or has exited, is not waited for at all. A
+ * live one is waited for as long as it takes, until the lock's runtime freezes; from then on only for
+ * the grace period (by default 1 s; the finalizing thread has one grace for all its waits). A wait
+ * that began earlier is woken by the freeze, and follows the new rules. Uncontended it costs one
+ * atomic read-modify-write.
  *
  * A waiting thread stays where it is: one inside a runtime should leave it before it may wait long.
  *
@@ -1229,7 +1294,8 @@ rt_status rt_writer_open_callbacks(struct rt_runtime *runtime,
  * What is accepted is written exactly once, or counted in the report. Records of several threads do
  * not mix. A record larger than the buffer is accepted when the buffer is empty. A wait for room holds
  * no lock, and an attached thread is outside the runtime meanwhile (and may be parked when it comes
- * back). `data` may be NULL if `len` is 0.
+ * back). After the freeze, the finalizing thread waits for what is left of the grace at most. `data`
+ * may be NULL if `len` is 0.
  *
  * A thread in this call cannot be cancelled.
  *
@@ -1238,8 +1304,9 @@ rt_status rt_writer_open_callbacks(struct rt_runtime *runtime,
  *
  * Returns `RT_OK`. With any error nothing was accepted: `RT_ERR_FINALIZING`; `RT_ERR_EXIT_THREAD` by
  * policy; `RT_ERR_IO` and `RT_ERR_BAD_DESCRIPTOR` if there is no room and the destination fails;
- * `RT_ERR_WOULD_BLOCK` if callbacks cannot wait; `RT_ERR_REENTRANT` from inside a callback of the same
- * writer; `RT_ERR_OWNER_BLOCKED` as for the lock; `RT_ERR_STATE` if it is closed; `RT_ERR_NULL`,
+ * `RT_ERR_WOULD_BLOCK` if callbacks cannot wait; `RT_ERR_TIMEOUT` on the finalizing thread, or if a
+ * wait callback says so; `RT_ERR_CALLBACK` if a callback failed to wait or ended its thread;
+ * `RT_ERR_REENTRANT` from inside a callback of the same writer; `RT_ERR_OWNER_BLOCKED` as for the lock; `RT_ERR_STATE` if it is closed; `RT_ERR_NULL`,
  * `RT_ERR_HANDLE`, `RT_ERR_SIZE`, `RT_ERR_NO_MEMORY`.
  *
  * CPython: `BufferedWriter.write`.
@@ -1355,13 +1422,198 @@ rt_status rt_writer_close(struct rt_writer *writer,
  * Thread: any. Stage: any.
  *
  * Returns `RT_OK`; `RT_ERR_OWNER_BLOCKED` or `RT_ERR_TIMEOUT` while another thread is at work in it,
- * waited for at most one second, and the handle stays; `RT_ERR_REENTRANT`, `RT_ERR_IO` or
- * `RT_ERR_CALLBACK` if closing the destination failed, `RT_ERR_HANDLE`, `RT_ERR_NULL`.
+ * waited for at most one second, and `RT_ERR_REENTRANT`: the handle stays; `RT_ERR_IO`,
+ * `RT_ERR_BAD_DESCRIPTOR` or `RT_ERR_CALLBACK` if only closing the destination failed: the handle is
+ * gone; `RT_ERR_HANDLE`, `RT_ERR_NULL`.
  *
  * CPython: none.
  */
 rt_status rt_writer_abandon(struct rt_writer *writer,
                             uint64_t *lost);
+
+/**
+ * Hands an operation that the host has started to the library, which gets it to its end by callbacks,
+ * and stores its handle in `*op`.
+ *
+ * `callbacks` is copied; `name` is copied, for warnings and the ledger, and may be NULL. `arg` and the
+ * memory stay as they are until `free` is called. An error leaves everything with the host: none of
+ * the callbacks is called. The handle is the host's: end it with `rt_overlapped_dealloc`. The
+ * `overlapped` phase of finalization cancels what is pending, and closes and frees, or leaks.
+ *
+ * Thread: any. Stage: until the runtime freezes.
+ *
+ * Returns `RT_OK`; `RT_ERR_NULL` (also if there is no `wait`), `RT_ERR_STRUCT_SIZE`, `RT_ERR_HANDLE`,
+ * `RT_ERR_UTF8`, `RT_ERR_NO_MEMORY`, `RT_ERR_FINALIZING`, `RT_ERR_THREAD_EXITING`.
+ *
+ * CPython: the constructor of `_winapi.Overlapped` in Modules/_winapi.c.
+ */
+rt_status rt_overlapped_new(struct rt_runtime *runtime,
+                            const struct rt_overlapped_callbacks *callbacks,
+                            const char *name,
+                            struct rt_overlapped **op);
+
+/**
+ * Starts to read up to `size` bytes at `offset` of a descriptor, by POSIX AIO, and stores the handle of
+ * the operation in `*op`.
+ *
+ * The buffer is the library's (`rt_overlapped_data`), and so is the control block. The descriptor stays
+ * the host's and must stay open until the handle is gone with `RT_OK`; once the operation is leaked,
+ * for ever. A pipe or socket has no offset: give 0. `name` is copied, for warnings and the ledger, and
+ * may be NULL. The handle is the host's: end it with `rt_overlapped_dealloc`.
+ *
+ * A read that waits for data on a pipe or socket cannot be cancelled with glibc, whose AIO is a helper
+ * thread that sits in `read`; one that is queued behind another on the same descriptor can.
+ *
+ * Thread: any. Stage: until the runtime freezes.
+ *
+ * Returns `RT_OK`. With any error nothing was started: `RT_ERR_BAD_DESCRIPTOR` (closed, or
+ * write-only), `RT_ERR_SIZE` (0, or larger than an object can be), `RT_ERR_NO_MEMORY`,
+ * `RT_ERR_INVALID` (a negative offset, or one too large for the system), `RT_ERR_NULL`,
+ * `RT_ERR_HANDLE`, `RT_ERR_UTF8`, `RT_ERR_FINALIZING`, `RT_ERR_WOULD_BLOCK` (the system takes no more
+ * requests now), `RT_ERR_IO`, `RT_ERR_THREAD_EXITING`; `RT_ERR_UNSUPPORTED` on Windows.
+ *
+ * CPython: `_winapi.ReadFile` with `overlapped=True`.
+ */
+rt_status rt_overlapped_aio_read(struct rt_runtime *runtime,
+                                 int fd,
+                                 size_t size,
+                                 int64_t offset,
+                                 const char *name,
+                                 struct rt_overlapped **op);
+
+/**
+ * Starts to write a copy of `size` bytes at `offset` of a descriptor, by POSIX AIO. Otherwise as
+ * `rt_overlapped_aio_read`; `data` may be freed at once.
+ *
+ * It is not a writer's: nothing flushes it. A pending write that cannot be cancelled at finalization is
+ * leaked, and the ledger has it; whether its bytes arrive is the kernel's affair.
+ *
+ * Thread: any. Stage: until the runtime freezes.
+ *
+ * Returns what `rt_overlapped_aio_read` does (`RT_ERR_BAD_DESCRIPTOR`: closed, or read-only).
+ *
+ * CPython: `_winapi.WriteFile` with `overlapped=True`.
+ */
+rt_status rt_overlapped_aio_write(struct rt_runtime *runtime,
+                                  int fd,
+                                  const void *data,
+                                  size_t size,
+                                  int64_t offset,
+                                  const char *name,
+                                  struct rt_overlapped **op);
+
+/**
+ * Sets the callback that hears when `rt_overlapped_dealloc` finds the operation in flight while the
+ * runtime runs; NULL, as at first, for none. It replaces the one before, which may be running still.
+ *
+ * `arg` stays the host's. The callback is called from the thread that deallocates, between the two
+ * attempts, so it can also do something about it.
+ *
+ * Thread: any. Stage: any; once the runtime is frozen nobody is warned.
+ *
+ * Returns `RT_OK`; `RT_ERR_HANDLE`, `RT_ERR_NULL`.
+ *
+ * CPython: the `RuntimeError` "I/O operations still in flight while destroying Overlapped object".
+ */
+rt_status rt_overlapped_on_warning(struct rt_overlapped *op,
+                                   rt_warning_callback callback,
+                                   void *arg);
+
+/**
+ * Waits until the operation has ended, at most `timeout_us` microseconds: negative is for ever, 0 only
+ * looks.
+ *
+ * An attached thread is outside the runtime meanwhile, and may be parked when it comes back. A wait for
+ * ever ends with `RT_ERR_FINALIZING` soon after the runtime freezes. A thread that waits on POSIX AIO
+ * cannot be cancelled meanwhile.
+ *
+ * Thread: any, attached or not; from inside the operation's own callbacks only with a bound. Stage:
+ * any.
+ *
+ * Returns `RT_OK` if it ended well; `RT_ERR_IO` if it ended in an error (the last error's text has its
+ * `errno`; a cancelled one has `ECANCELED`); `RT_ERR_TIMEOUT` while pending; `RT_ERR_FINALIZING` if it
+ * is pending, the runtime is frozen and the wait has no bound, or the callbacks' operation was leaked;
+ * `RT_ERR_EXIT_THREAD` by policy; `RT_ERR_CALLBACK` if the wait callback failed; `RT_ERR_STATE` in the
+ * child of a `fork`, for the parent's POSIX AIO; `RT_ERR_REENTRANT` from inside its `close`, `free` or
+ * warning; `RT_ERR_HANDLE`, `RT_ERR_NULL`, `RT_ERR_THREAD_EXITING`.
+ *
+ * CPython: `_winapi.Overlapped.GetOverlappedResult(True)`.
+ */
+rt_status rt_overlapped_wait(struct rt_overlapped *op,
+                             int64_t timeout_us);
+
+/**
+ * Asks the kernel to cancel the operation. The handle stays.
+ *
+ * Thread: any. Stage: any.
+ *
+ * Returns `RT_OK` if it has ended now, cancelled or not: `rt_overlapped_result` tells; `RT_ERR_IN_FLIGHT`
+ * if it is pending still, and may end at any time; `RT_ERR_FINALIZING` if it was leaked;
+ * `RT_ERR_CALLBACK`, `RT_ERR_STATE`, `RT_ERR_REENTRANT`, `RT_ERR_HANDLE`, `RT_ERR_NULL`,
+ * `RT_ERR_THREAD_EXITING` as `rt_overlapped_wait`.
+ *
+ * CPython: `_winapi.Overlapped.cancel`.
+ */
+rt_status rt_overlapped_cancel(struct rt_overlapped *op);
+
+/**
+ * Looks how the operation ended, and stores the number of bytes transferred in `*transferred` (may be
+ * NULL): 0 for one of callbacks, whose count the library does not know.
+ *
+ * Thread: any. Stage: any; also after finalization, as long as the handle lives.
+ *
+ * Returns `RT_OK` if it ended well; `RT_ERR_IN_FLIGHT` while pending; else what `rt_overlapped_wait`
+ * does.
+ *
+ * CPython: `_winapi.Overlapped.GetOverlappedResult(False)`.
+ */
+rt_status rt_overlapped_result(struct rt_overlapped *op,
+                               size_t *transferred);
+
+/**
+ * Gives the bytes that `rt_overlapped_aio_read` has read: stores where they are in `*data` and how many
+ * in `*size`, 0 at the end of a file.
+ *
+ * They are the library's, and valid until the handle is deallocated.
+ *
+ * Thread: any. Stage: any; also after finalization, as long as the handle lives.
+ *
+ * Returns `RT_OK`; `RT_ERR_IN_FLIGHT` while pending; `RT_ERR_INVALID` if it is no read of the library's;
+ * else what `rt_overlapped_result` does.
+ *
+ * CPython: `_winapi.Overlapped.getbuffer`.
+ */
+rt_status rt_overlapped_data(struct rt_overlapped *op,
+                             const void **data,
+                             size_t *size);
+
+/**
+ * Frees an operation: the replacement for a deallocator that frees memory the kernel may still write.
+ *
+ * One that has ended is freed. One that is pending is cancelled, and waited for, at most 100 ms. If it is
+ * pending still:
+ *
+ * - Once the runtime is frozen (finalizing or finalized) the operation with its descriptor and its memory
+ *   is leaked on purpose, and entered in the report's ledger. The handle is gone. What the kernel does
+ *   later harms nobody. Do not close the descriptor, or free what the callbacks use.
+ * - While the runtime runs the warning callback is called, and a second attempt made, at most another
+ *   100 ms. Then the call gives up: the handle stays valid, and finalization will see to the operation
+ *   if no later call does.
+ *
+ * If another thread is in this call on the same operation, it is waited for, at most 200 ms. Of several
+ * threads exactly one frees the operation and gets `RT_OK`. No callback's own time is bounded.
+ *
+ * Thread: any. Stage: any; from inside callbacks too. After finalization it ends the handle: of an
+ * operation that finalization has freed with `RT_OK`, of one it has leaked with `RT_LEAKED`.
+ *
+ * Returns `RT_OK` (freed); `RT_LEAKED`, also in the child of a `fork` for the parent's POSIX AIO; with
+ * both the handle is gone. `RT_ERR_IN_FLIGHT`: pending, or in the hands of another thread, and nothing
+ * has changed; `RT_ERR_REENTRANT` from inside its `close`, `free` or warning; `RT_ERR_HANDLE` (also for
+ * a second call), `RT_ERR_NULL`, `RT_ERR_THREAD_EXITING`.
+ *
+ * CPython: `overlapped_dealloc` in Modules/_winapi.c (bpo-19565).
+ */
+rt_status rt_overlapped_dealloc(struct rt_overlapped *op);
 
 /**
  * Fills `*summary`. Set `summary->struct_size` before the call.
@@ -1445,7 +1697,8 @@ rt_status rt_report_format(const struct rt_report *report,
  *
  * Thread: any. Stage: any.
  *
- * Returns `RT_OK`; `RT_ERR_IO`; `RT_ERR_INVALID` (no such form), `RT_ERR_HANDLE`, `RT_ERR_NULL`.
+ * Returns `RT_OK`; `RT_ERR_IO`, `RT_ERR_BAD_DESCRIPTOR`; `RT_ERR_INVALID` (no such form),
+ * `RT_ERR_HANDLE`, `RT_ERR_NULL`.
  *
  * CPython: none.
  */

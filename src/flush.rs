@@ -5,7 +5,7 @@
 
 use crate::finalize::Finalization;
 use crate::ledger::{Leak, LeakKind};
-use crate::owner::Fate;
+use crate::owner::{Fate, Owner};
 use crate::phase::Phase;
 use crate::status::{Error, Status};
 use crate::sync::{Arc, Deadline, now};
@@ -163,25 +163,43 @@ impl Finalization<'_> {
             (std::mem::take(&mut books.writers), std::mem::take(&mut books.abandoned))
         };
         self.notes.report.destinations.extend(abandoned);
+        for writer in &writers {
+            writer.seal();
+        }
+        // Sealed, whoever holds a lock can only let go of it. One that was passing through does so in
+        // a moment; one that is blocked does not.
+        let moment = Deadline::after(TURN);
         for writer in writers {
-            let account = writer.seal();
+            let held_by = self.holder_after(&writer, moment);
+            // A write that returned meanwhile is not in flight any more, and nothing began.
+            let account = writer.account();
             if account.unwritten + account.in_flight > 0 {
                 self.notes.incomplete();
             }
-            if let Some(holder) = writer.lock_holder()
-                && holder.id() != self.me.id()
-                && holder.fate() == Fate::Running
-            {
+            if let Some(holder) = held_by {
+                // The memory goes when the holder comes back out of it: its call keeps it.
                 self.runtime.enter_leak(Leak {
                     kind: LeakKind::Writer,
                     name: account.name.clone(),
                     bytes: account.unwritten + account.in_flight,
                     reason: format!("its lock is held by {}", holder.describe()),
                 });
-                // The holder comes back to this memory; a reference that is never given up keeps it.
-                std::mem::forget(writer);
             }
             self.notes.report.destinations.push(account);
+        }
+    }
+
+    /// The other thread that still holds the writer's lock at `moment`.
+    fn holder_after(&self, writer: &Writer, moment: Deadline) -> Option<Arc<Owner>> {
+        loop {
+            let holder = writer.lock_holder()?;
+            if holder.id() == self.me.id() || holder.fate() != Fate::Running {
+                return None;
+            }
+            if moment.passed() {
+                return Some(holder);
+            }
+            crate::sync::sleep(Duration::from_millis(1));
         }
     }
 }

@@ -15,7 +15,7 @@
 //! | in-flight operations | [`overlapped`] |
 //! | callbacks: the stack they wait on, the call itself | [`at_exit`], [`host_call`], [`cancel`] |
 //! | what was kept, and the account of it all | [`ledger`], [`report`] |
-//! | what calls answer | [`status`] |
+//! | what calls answer, and when memory is short | [`status`], [`memory`] |
 //! | atomics, parking and time: the only door | [`sync`] |
 //! | the C side, a file an object | [`capi`] |
 //!
@@ -56,6 +56,8 @@ pub mod guarded;
 pub mod host_call;
 #[cfg(not(loom))]
 pub mod ledger;
+#[cfg(not(loom))]
+pub mod memory;
 #[cfg(not(loom))]
 pub mod options;
 #[cfg(not(loom))]

@@ -100,7 +100,7 @@ impl Writer {
         }
         let mut buffer = Vec::new();
         if buffer.try_reserve_exact(capacity).is_err() {
-            return Err(Status::NoMemory.because(format!("a buffer of {capacity} bytes")));
+            return Err(Status::NoMemory.because("the buffer"));
         }
         let core = Core::new(buffer);
         let writer = Arc::new(Writer {
@@ -145,15 +145,24 @@ impl Writer {
         loop {
             let mut core = self.acquire(deadline)?;
             self.admits()?;
-            if core.len() == 0 || record.len() <= self.capacity - core.len().min(self.capacity) {
-                return self.accept(core, record);
+            if !self.has_room(&core, record) {
+                match self.drain(&mut core) {
+                    Drained::Failed(error) => return Err(error),
+                    // What the destination took can be room enough.
+                    Drained::Full if !self.has_room(&core, record) => {
+                        self.wait_for_room(core, deadline)?;
+                        continue;
+                    }
+                    Drained::Full | Drained::Empty => {}
+                }
             }
-            match self.drain(&mut core) {
-                Drained::Empty => {}
-                Drained::Full => self.wait_for_room(core, deadline)?,
-                Drained::Failed(error) => return Err(error),
-            }
+            return self.accept(core, record);
         }
+    }
+
+    /// Whether the buffer takes `record`: it fits, or the buffer is empty and grows for it.
+    fn has_room(&self, core: &Core, record: &[u8]) -> bool {
+        core.len() == 0 || record.len() <= self.capacity.saturating_sub(core.len())
     }
 
     /// There is room for `record`, or the buffer is empty and may grow for it.

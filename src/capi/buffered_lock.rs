@@ -68,11 +68,11 @@ pub unsafe extern "C-unwind" fn rt_buffered_lock_init_for(
 
 /// Acquires the lock, waiting for its owner.
 ///
-/// While the lock's runtime runs, it waits as long as it takes. While that finalizes, it waits for a
-/// live owner only for the grace period (by default 1 s; the finalizing thread has one grace for all
-/// its waits), and not at all for an owner that will never run again: one that was parked, or has
-/// exited. A wait that began earlier is woken when finalization begins, and follows the new rules.
-/// Uncontended it costs one atomic read-modify-write.
+/// An owner that will never run again, one that was parked or has exited, is not waited for at all. A
+/// live one is waited for as long as it takes, until the lock's runtime freezes; from then on only for
+/// the grace period (by default 1 s; the finalizing thread has one grace for all its waits). A wait
+/// that began earlier is woken by the freeze, and follows the new rules. Uncontended it costs one
+/// atomic read-modify-write.
 ///
 /// A waiting thread stays where it is: one inside a runtime should leave it before it may wait long.
 ///

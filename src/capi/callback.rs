@@ -90,7 +90,7 @@ pub unsafe extern "C-unwind" fn rt_atexit_unregister(
 ///
 /// Arguments as for `rt_atexit`.
 ///
-/// Thread: any. Stage: until the runtime is finalized; from inside an exit function too.
+/// Thread: any. Stage: until the last of them has run; from inside an exit function too.
 ///
 /// Returns `RT_OK`; `RT_ERR_NULL` (no callback), `RT_ERR_HANDLE`, `RT_ERR_UTF8`, `RT_ERR_NO_MEMORY`,
 /// `RT_ERR_FINALIZING`.

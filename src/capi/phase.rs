@@ -57,7 +57,8 @@ pub extern "C-unwind" fn rt_phase_name(phase: u32) -> *const c_char {
 /// NULL) is copied, for the report. `arg` stays the host's. `*id` (`id` may be NULL) is for
 /// `rt_unregister`.
 ///
-/// Thread: any. Stage: until the phase can no longer run; from inside a handler too.
+/// Thread: any. Stage: until the phase can no longer run; from inside a handler too (one for the phase
+/// that runs is called if its turn by `order` is still to come).
 ///
 /// Returns `RT_OK`; `RT_ERR_NULL` (no callback), `RT_ERR_INVALID` (no such phase), `RT_ERR_HANDLE`,
 /// `RT_ERR_UTF8`, `RT_ERR_NO_MEMORY`, `RT_ERR_FINALIZING`.

@@ -102,6 +102,7 @@ fn open(
     writer: *mut *mut rt_writer,
 ) -> Result<Status> {
     let mut converted = WriterOptions { name: "writer".into(), ..WriterOptions::default() };
+    crate::memory::spare(0)?;
     if !options.is_null() {
         // SAFETY: by the header; integers and pointers are zeroable.
         let given = unsafe { versioned(options, OPTIONS_FIRST_VERSION)? };

@@ -1,6 +1,7 @@
 //! Writes a report down while the finalization runs.
 
 use super::{Blocked, Failure, HandlerRun, PhaseRecord, Report, Span};
+use crate::memory::try_push;
 use crate::phase::Phase;
 use crate::status::Status;
 use crate::sync::{elapsed, now};
@@ -88,7 +89,8 @@ impl Recorder {
     /// A handler ran since `since`.
     pub fn handler(&mut self, name: &str, since: Instant) {
         let span = self.span(since);
-        self.record().handlers.push(HandlerRun { name: name.to_owned(), span });
+        // A note there is no memory for is left out; the finalization goes on.
+        try_push(&mut self.record().handlers, || HandlerRun { name: name.to_owned(), span });
     }
 
     /// Something was waited for since `since`.
@@ -100,8 +102,8 @@ impl Recorder {
 
     /// A callback failed.
     pub fn failed(&mut self, name: &str, how: String) {
-        let name = name.to_owned();
-        self.report.failures.push(Failure { phase: self.phase(), name, how });
+        let phase = self.phase();
+        try_push(&mut self.report.failures, || Failure { phase, name: name.to_owned(), how });
         self.incomplete();
     }
 

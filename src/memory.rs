@@ -1,0 +1,30 @@
+//! Memory for the small objects that the language makes or ends the process (law 8).
+//!
+//! A large buffer is asked for, and refused with an error. But a shared object, a copied name or a
+//! formatted text cannot be asked for: when that allocation fails the process ends. So who is about to
+//! make some first sees whether there is room. Another thread can take that room in between; a process
+//! at its limit is told all the same.
+
+use crate::status::{Result, Status};
+
+/// Makes sure that there is memory for `bytes` and the small objects of one call.
+///
+/// # Errors
+/// `NoMemory`.
+pub fn spare(bytes: usize) -> Result<()> {
+    const SMALL_OBJECTS: usize = 8192;
+    let mut room: Vec<u8> = Vec::new();
+    let had = room.try_reserve_exact(bytes.saturating_add(SMALL_OBJECTS));
+    // Or the allocation, never used, is left out by the compiler.
+    std::hint::black_box(&mut room);
+    had.map_err(|_| Status::NoMemory.error())
+}
+
+/// Appends `make()` to a list for which memory may be short; says whether there was any.
+pub fn try_push<T>(list: &mut Vec<T>, make: impl FnOnce() -> T) -> bool {
+    let room = list.try_reserve(1).is_ok() && spare(0).is_ok();
+    if room {
+        list.push(make());
+    }
+    room
+}

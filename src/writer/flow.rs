@@ -1,0 +1,201 @@
+//! What is accepted, what is offered to the destination, and what came of it.
+
+use super::{Drained, Writer};
+use crate::report::Destination;
+use crate::sink::Refused;
+use crate::status::{Result, Status};
+use crate::sync::{Deadline, Ordering};
+
+/// Where the bytes offered to the destination lie.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Offer {
+    None,
+    /// At the start of the buffer: they are accepted already.
+    Buffered,
+    /// In the caller's memory: they are accepted as they are taken.
+    Direct,
+}
+
+/// The buffer, under the writer's lock.
+pub(super) struct Core {
+    /// `buffer[start..]` is accepted and not written.
+    buffer: Vec<u8>,
+    start: usize,
+    offer: Offer,
+}
+
+/// What was accepted, and what of it went to the destination.
+#[derive(Default)]
+pub(super) struct Flow {
+    /// Bytes whose `write` succeeded, over the writer's life, and those of a direct offer in flight.
+    pub(super) accepted: u64,
+    pub(super) written: u64,
+    flushed: u64,
+    recovered: u64,
+    pub(super) in_flight: u64,
+    /// No raw write begins any more.
+    sealed: bool,
+}
+
+impl Flow {
+    /// Accepts `bytes` for the buffer. False once the writer is sealed: either the caller sees the
+    /// seal, or the account taken with it counts the bytes. A record that the destination took whole
+    /// (no bytes are left of it) is not refused any more.
+    pub(super) fn accept(&mut self, bytes: usize) -> bool {
+        let accepts = !self.sealed || bytes == 0;
+        if accepts {
+            self.accepted += bytes as u64;
+        }
+        accepts
+    }
+}
+
+impl Writer {
+    /// The last owner will never run again: what it had offered is settled by what it published.
+    #[cold]
+    pub(super) fn recover(&self, core: &mut Core) {
+        let taken = self.core.lock().take_progress() as usize;
+        self.settle(core, taken);
+        self.flow.lock().recovered += core.len() as u64;
+    }
+
+    /// Offers everything in the buffer, as long as the destination takes it without waiting.
+    pub(super) fn drain(&self, core: &mut Core) -> Drained {
+        while core.len() > 0 {
+            match self.offer(core, None) {
+                Ok(_) => {}
+                Err(Refused::WouldBlock) => return Drained::Full,
+                Err(refused) => {
+                    let error = refused.error(&self.name);
+                    *self.trouble.lock() = Some(error.to_string());
+                    return Drained::Failed(error);
+                }
+            }
+        }
+        *self.trouble.lock() = None;
+        Drained::Empty
+    }
+
+    /// Offers `direct`, or what is in the buffer, to the destination, once.
+    ///
+    /// The buffer stays in the core meanwhile: this thread may be parked inside a callback, and
+    /// whoever takes the lock over finds everything there.
+    pub(super) fn offer(
+        &self,
+        core: &mut Core,
+        direct: Option<&[u8]>,
+    ) -> std::result::Result<usize, Refused> {
+        let available = direct.map_or(core.len(), <[u8]>::len);
+        let offered = available.min(crate::sink::RAW_WRITE_MAX);
+        {
+            let mut flow = self.flow.lock();
+            if flow.sealed {
+                return Err(Refused::Sealed);
+            }
+            flow.in_flight = offered as u64;
+            if direct.is_some() {
+                // Until it returns the record counts as accepted and in flight.
+                flow.accepted += offered as u64;
+            }
+        }
+        core.offer = if direct.is_some() { Offer::Direct } else { Offer::Buffered };
+        let shield = crate::cancel::Shield::up();
+        let data = direct.unwrap_or(&core.buffer[core.start..]);
+        let answer = self.sink.write(&data[..offered]);
+        drop(shield);
+        // A callback that ended its thread, or failed late, may have said what was taken before.
+        let published = self.core.lock().take_progress() as usize;
+        self.settle(core, answer.unwrap_or(published));
+        if answer.is_err() && published > 0 { Ok(published) } else { answer }
+    }
+
+    /// Accounts for the end of an offer of which `taken` bytes were taken.
+    fn settle(&self, core: &mut Core, taken: usize) {
+        let mut flow = self.flow.lock();
+        let offered = std::mem::take(&mut flow.in_flight);
+        let taken_count = (taken as u64).min(offered);
+        match std::mem::replace(&mut core.offer, Offer::None) {
+            Offer::None => return,
+            Offer::Buffered => {
+                core.start += taken_count as usize;
+                core.trim(self.capacity);
+            }
+            Offer::Direct => flow.accepted -= offered - taken_count,
+        }
+        flow.written += taken_count;
+    }
+
+    /// Flushes without waiting for room, and for the lock only until `deadline`.
+    pub(crate) fn drain_for_finalization(&self, deadline: Deadline) -> Result<Drained> {
+        let mut core = self.acquire(deadline)?;
+        let before = self.flow.lock().written;
+        let drained = self.drain(&mut core);
+        let mut flow = self.flow.lock();
+        flow.flushed += flow.written - before;
+        Ok(drained)
+    }
+
+    /// Accepts nothing and lets no raw write begin any more.
+    pub(crate) fn seal(&self) {
+        self.flow.lock().sealed = true;
+        // Relaxed: what must not be late asks the flow.
+        self.sealed.store(true, Ordering::Relaxed);
+    }
+
+    /// Bytes by what became of them, as of now.
+    pub fn account(&self) -> Destination {
+        let trouble = self.trouble.lock().clone();
+        let flow = self.flow.lock();
+        let left = flow.accepted.saturating_sub(flow.written);
+        Destination {
+            name: self.name.to_string(),
+            accepted: flow.accepted,
+            written: flow.written,
+            flushed: flow.flushed,
+            recovered: flow.recovered,
+            unwritten: left.saturating_sub(flow.in_flight),
+            in_flight: flow.in_flight.min(left),
+            reason: trouble.filter(|_| left > 0).unwrap_or_default(),
+        }
+    }
+
+    /// Notes why bytes stay where they are, unless the destination said so already.
+    pub(crate) fn note_trouble(&self, why: String) {
+        self.trouble.lock().get_or_insert(why);
+    }
+}
+
+impl Core {
+    pub(super) fn new(buffer: Vec<u8>) -> Core {
+        Core { buffer, start: 0, offer: Offer::None }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.buffer.len() - self.start
+    }
+
+    /// Makes sure that `more` bytes can be appended.
+    pub(super) fn reserve(&mut self, more: usize) -> Result<()> {
+        if self.start > 0 {
+            self.buffer.drain(..self.start);
+            self.start = 0;
+        }
+        self.buffer.try_reserve(more).map_err(|_| Status::NoMemory.error())
+    }
+
+    /// Appends what there is room for by [`reserve`](Core::reserve).
+    pub(super) fn append(&mut self, bytes: &[u8]) {
+        self.buffer.extend_from_slice(bytes);
+    }
+
+    /// If nothing is left, memory taken for a record larger than the buffer goes back.
+    pub(super) fn trim(&mut self, capacity: usize) {
+        if self.len() == 0 {
+            self.buffer.clear();
+            self.start = 0;
+            if self.buffer.capacity() > capacity {
+                self.buffer.shrink_to(capacity);
+            }
+        }
+    }
+}
