@@ -20,7 +20,7 @@ use crate::ledger::{Leak, LeakKind};
 use crate::owner::OwnerId;
 use crate::runtime::Runtime;
 use crate::status::{Error, Result, Status};
-use crate::sync::{Arc, Deadline, Mutex};
+use crate::sync::{Arc, AtomicBool, Deadline, Mutex, Ordering};
 use crate::this_thread;
 use crate::thread::Attachment;
 use control::{Claimed, Control, Entry, Stage};
@@ -47,6 +47,7 @@ pub struct Overlapped {
     runtime: Weak<Runtime>,
     provider: Arc<dyn Provider>,
     control: Control,
+    submitted: AtomicBool,
     warning: Mutex<Option<Warning>>,
 }
 
@@ -123,18 +124,22 @@ impl Overlapped {
             runtime: Arc::downgrade(runtime),
             provider,
             control: Control::claimed_by(this_thread::id()?, runtime.gate().clone()),
+            submitted: AtomicBool::new(false),
             warning: Mutex::new(None),
         }))
     }
 
-    /// Registers the operation with its runtime, and starts it. To be called once, by the thread that
-    /// made it.
+    /// Registers the operation with its runtime, and starts it. Until then it is of no use.
     ///
     /// # Errors
-    /// It was not started: `Finalizing` once the runtime is frozen, `NoMemory`, `WouldBlock`,
-    /// `BadDescriptor`, `Io`.
+    /// It was not started: `State` the second time, `Finalizing` once the runtime is frozen,
+    /// `NoMemory`, `WouldBlock`, `BadDescriptor`, `Io`.
     pub fn submit(self: &Arc<Overlapped>) -> Result<()> {
         let runtime = self.runtime.upgrade().ok_or_else(|| Status::Finalizing.error())?;
+        // Relaxed: nothing is published by it; one caller finds it unset.
+        if self.submitted.swap(true, Ordering::Relaxed) {
+            return Err(Status::State.because("the operation was submitted before"));
+        }
         let admitted = runtime.admit_operation(self);
         let submitted = admitted.and_then(|()| self.provider.submit());
         // A finalizer that gave up on this thread has leaked it: so it stays.

@@ -1,0 +1,451 @@
+/*
+ * Operations in flight while the runtime runs: what is done is freed, what can be cancelled is, and
+ * what the kernel still has is never freed under it.
+ */
+#include "operation.h"
+
+static void a_read_of_a_file_gives_its_bytes(void)
+{
+    int fd = file_with("0123456789", 10);
+    rt_overlapped *op = NULL;
+    size_t count = 0;
+    CHECK_EQ(rt_overlapped_aio_read(NULL, fd, 100, 4, "part", &op), RT_OK);
+    CHECK_EQ(rt_overlapped_wait(op, -1), RT_OK);
+    CHECK_EQ(rt_overlapped_result(op, &count), RT_OK);
+    CHECK_EQ(count, 6);
+    check_data(op, "456789", 6);
+    CHECK_EQ(rt_overlapped_cancel(op), RT_OK);
+    CHECK_EQ(rt_overlapped_dealloc(op), RT_OK);
+    close(fd);
+}
+
+static void a_read_at_the_end_of_a_file_gives_nothing(void)
+{
+    int fd = file_with("0123456789", 10);
+    rt_overlapped *op = NULL;
+    CHECK_EQ(rt_overlapped_aio_read(NULL, fd, 100, 10, "rest", &op), RT_OK);
+    CHECK_EQ(rt_overlapped_wait(op, -1), RT_OK);
+    check_data(op, "", 0);
+    CHECK_EQ(rt_overlapped_dealloc(op), RT_OK);
+    close(fd);
+}
+
+static void a_write_has_its_own_copy(void)
+{
+    int fd = file_with("0123456789", 10);
+    rt_overlapped *op = NULL;
+    char *data = strdup("abc"), got[11] = {0};
+    const void *none = NULL;
+    size_t count = 0;
+    CHECK_EQ(rt_overlapped_aio_write(NULL, fd, data, 3, 5, "patch", &op), RT_OK);
+    memset(data, 'x', 3);
+    free(data);
+    CHECK_EQ(rt_overlapped_wait(op, -1), RT_OK);
+    CHECK_EQ(rt_overlapped_result(op, &count), RT_OK);
+    CHECK_EQ(count, 3);
+    CHECK_EQ(rt_overlapped_data(op, &none, &count), RT_ERR_INVALID);
+    CHECK_EQ(rt_overlapped_dealloc(op), RT_OK);
+    CHECK_EQ(pread(fd, got, 10, 0), 10);
+    CHECK(strcmp(got, "01234abc89") == 0);
+    close(fd);
+}
+
+/* The three kinds of ends that data comes to later. */
+static void pending_until_data_comes(int in, int out)
+{
+    rt_overlapped *op = start_read(NULL, out, 100, "pending");
+    size_t count = 0;
+    const void *data = NULL;
+    CHECK_EQ(rt_overlapped_result(op, &count), RT_ERR_IN_FLIGHT);
+    CHECK_EQ(rt_overlapped_data(op, &data, &count), RT_ERR_IN_FLIGHT);
+    CHECK_EQ(rt_overlapped_wait(op, 0), RT_ERR_TIMEOUT);
+    CHECK_EQ(rt_overlapped_wait(op, 2000), RT_ERR_TIMEOUT);
+    put(in, "late", 4);
+    CHECK_EQ(rt_overlapped_wait(op, -1), RT_OK);
+    check_data(op, "late", 4);
+    CHECK_EQ(rt_overlapped_dealloc(op), RT_OK);
+}
+
+static void a_read_of_a_pipe_waits_for_data(void)
+{
+    tube t = tube_open();
+    pending_until_data_comes(t.in, t.out);
+}
+
+static void a_read_of_a_socket_waits_for_data(void)
+{
+    int ends[2];
+    NEED(socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == 0);
+    pending_until_data_comes(ends[0], ends[1]);
+    pending_until_data_comes(ends[1], ends[0]);
+}
+
+static void a_failed_write_tells_its_errno(void)
+{
+    tube t = tube_open();
+    rt_overlapped *op = NULL;
+    signal(SIGPIPE, SIG_IGN);
+    close(t.out);
+    CHECK_EQ(rt_overlapped_aio_write(NULL, t.in, "x", 1, 0, "lost", &op), RT_OK);
+    CHECK_EQ(rt_overlapped_wait(op, -1), RT_ERR_IO);
+    CHECK(strstr(rt_last_error(), strerror(EPIPE)) != NULL);
+    CHECK(strstr(rt_last_error(), "lost") != NULL);
+    CHECK_EQ(rt_overlapped_result(op, NULL), RT_ERR_IO);
+    CHECK_EQ(rt_overlapped_dealloc(op), RT_OK);
+}
+
+static void a_queued_read_is_cancelled(void)
+{
+    tube t = tube_open();
+    rt_overlapped *first = start_read(NULL, t.out, 1, "first");
+    rt_overlapped *second = start_read(NULL, t.out, 1, "second");
+    rt_overlapped *third = start_read(NULL, t.out, 1, "third");
+    CHECK_EQ(rt_overlapped_cancel(second), RT_OK);
+    CHECK_EQ(rt_overlapped_result(second, NULL), RT_ERR_IO);
+    CHECK(strstr(rt_last_error(), strerror(ECANCELED)) != NULL);
+    CHECK_EQ(rt_overlapped_dealloc(second), RT_OK);
+    CHECK_EQ(rt_overlapped_dealloc(third), RT_OK); /* cancelled by this call */
+    put(t.in, "12", 2);
+    CHECK_EQ(rt_overlapped_wait(first, -1), RT_OK);
+    check_data(first, "1", 1);
+    CHECK_EQ(rt_overlapped_dealloc(first), RT_OK);
+    CHECK_EQ(bytes_in(t.out), 1);
+}
+
+static void a_read_under_way_is_not_freed_while_running(void)
+{
+    tube t = tube_open();
+    rt_overlapped *op = start_read(NULL, t.out, 8, "stuck");
+    warned w = {0};
+    CHECK_EQ(rt_overlapped_on_warning(op, note_warning, &w), RT_OK);
+    CHECK_EQ(rt_overlapped_cancel(op), RT_ERR_IN_FLIGHT);
+    CHECK_EQ(rt_overlapped_dealloc(op), RT_ERR_IN_FLIGHT);
+    CHECK(strstr(rt_last_error(), "stuck") != NULL);
+    CHECK_EQ(w.count, 1);
+    CHECK_EQ(w.warning, RT_WARN_IN_FLIGHT);
+    CHECK(strcmp(w.name, "stuck") == 0);
+    CHECK_EQ(rt_overlapped_on_warning(op, NULL, NULL), RT_OK);
+    CHECK_EQ(rt_overlapped_dealloc(op), RT_ERR_IN_FLIGHT);
+    CHECK_EQ(w.count, 1);
+    put(t.in, "alive", 5); /* the kernel writes to what was not freed */
+    CHECK_EQ(rt_overlapped_wait(op, -1), RT_OK);
+    check_data(op, "alive", 5);
+    CHECK_EQ(rt_overlapped_dealloc(op), RT_OK);
+}
+
+/* Returns once the system has taken the byte. */
+static void put_byte(void *arg)
+{
+    tube *t = (tube *)arg;
+    tube_put(t);
+    while (bytes_in(t->out) > 0) {
+        sched_yield();
+    }
+}
+
+static void data_that_comes_during_the_second_attempt_ends_it(void)
+{
+    tube t = tube_open();
+    rt_overlapped *op = start_read(NULL, t.out, 8, "late");
+    warned w = {.act = put_byte, .arg = &t};
+    CHECK_EQ(rt_overlapped_on_warning(op, note_warning, &w), RT_OK);
+    CHECK_EQ(rt_overlapped_dealloc(op), RT_OK);
+    CHECK_EQ(w.count, 1);
+    CHECK_EQ(bytes_in(t.out), 0);
+    CHECK_EQ(rt_overlapped_dealloc(op), RT_ERR_HANDLE);
+}
+
+static void *put_byte_now(void *arg)
+{
+    tube_put((tube *)arg);
+    return NULL;
+}
+
+static void an_operation_that_ends_while_it_is_freed_is_freed_once(void)
+{
+    int i;
+    for (i = 0; i < 20; i++) {
+        tube t = tube_open();
+        rt_overlapped *op = start_read(NULL, t.out, 8, "race");
+        pthread_t thread = thread_start(put_byte_now, &t);
+        CHECK_EQ(dealloc_patiently(op), RT_OK); /* read, or cancelled before */
+        pthread_join(thread, NULL);
+        CHECK_EQ(rt_overlapped_dealloc(op), RT_ERR_HANDLE);
+        close(t.in);
+        close(t.out);
+    }
+}
+
+static void a_callback_operation_is_cancelled_closed_and_freed(void)
+{
+    kernel k;
+    rt_overlapped *op;
+    kernel_start(&k, 1);
+    op = start_on(NULL, &k, "own");
+    CHECK_EQ(rt_overlapped_result(op, NULL), RT_ERR_IN_FLIGHT);
+    CHECK_EQ(rt_overlapped_dealloc(op), RT_OK);
+    CHECK_EQ(k.cancels, 1);
+    CHECK_EQ(k.closes, 1);
+    CHECK_EQ(k.frees, 1);
+    CHECK_EQ(rt_overlapped_dealloc(op), RT_ERR_HANDLE);
+    CHECK_EQ(k.frees, 1);
+}
+
+static void a_completed_callback_operation_is_freed_without_a_cancel(void)
+{
+    kernel k;
+    rt_overlapped *op;
+    size_t count = 99;
+    const void *data = NULL;
+    kernel_start(&k, 0);
+    op = start_on(NULL, &k, "own");
+    kernel_complete(&k);
+    CHECK_EQ(rt_overlapped_wait(op, -1), RT_OK);
+    CHECK_EQ(rt_overlapped_result(op, &count), RT_OK);
+    CHECK_EQ(count, 0);
+    CHECK_EQ(rt_overlapped_data(op, &data, &count), RT_ERR_INVALID);
+    CHECK_EQ(k.closes, 0);
+    CHECK_EQ(rt_overlapped_dealloc(op), RT_OK);
+    CHECK_EQ(k.cancels, 0);
+    CHECK_EQ(k.frees, 1);
+}
+
+static void a_callback_operation_that_cannot_be_cancelled_stays(void)
+{
+    kernel k;
+    rt_overlapped *op;
+    warned w = {0};
+    kernel_start(&k, 0);
+    op = start_on(NULL, &k, "own");
+    CHECK_EQ(rt_overlapped_on_warning(op, note_warning, &w), RT_OK);
+    CHECK_EQ(rt_overlapped_dealloc(op), RT_ERR_IN_FLIGHT);
+    CHECK_EQ(w.count, 1);
+    CHECK_EQ(k.cancels, 2);
+    CHECK_EQ(k.closes + k.frees, 0);
+    kernel_complete(&k); /* writes to its memory */
+    CHECK_EQ(rt_overlapped_dealloc(op), RT_OK);
+    CHECK_EQ(k.frees, 1);
+}
+
+static void a_failing_wait_callback_counts_as_pending(void)
+{
+    kernel k;
+    rt_overlapped *op;
+    kernel_start(&k, 0);
+    k.wait_fails = 1;
+    op = start_on(NULL, &k, "own");
+    CHECK_EQ(rt_overlapped_wait(op, -1), RT_ERR_CALLBACK);
+    CHECK_EQ(rt_overlapped_dealloc(op), RT_ERR_IN_FLIGHT);
+    CHECK_EQ(k.closes + k.frees, 0);
+    k.wait_fails = 0;
+    kernel_complete(&k);
+    CHECK_EQ(rt_overlapped_dealloc(op), RT_OK);
+    CHECK_EQ(k.frees, 1);
+}
+
+/* Only `wait` must be given. */
+static void callbacks_that_are_not_there_are_not_called(void)
+{
+    kernel k;
+    rt_overlapped *op = NULL;
+    rt_overlapped_callbacks callbacks;
+    kernel_start(&k, 0);
+    callbacks = kernel_callbacks(&k);
+    callbacks.cancel = callbacks.close = callbacks.free = NULL;
+    CHECK_EQ(rt_overlapped_new(NULL, &callbacks, NULL, &op), RT_OK);
+    CHECK_EQ(rt_overlapped_cancel(op), RT_ERR_IN_FLIGHT);
+    kernel_complete(&k);
+    CHECK_EQ(rt_overlapped_dealloc(op), RT_OK);
+    free(k.memory);
+}
+
+/* --- several threads on one handle --- */
+
+typedef struct caller {
+    rt_overlapped *op;
+    rt_status status;
+    pthread_barrier_t *together;
+} caller;
+
+static void *dealloc_together(void *arg)
+{
+    caller *c = (caller *)arg;
+    pthread_barrier_wait(c->together);
+    c->status = dealloc_patiently(c->op);
+    return NULL;
+}
+
+static void dealloc_from_threads(rt_overlapped *op)
+{
+    enum { THREADS = 8 };
+    pthread_t threads[THREADS];
+    caller callers[THREADS];
+    pthread_barrier_t together;
+    int i, ok = 0;
+    pthread_barrier_init(&together, NULL, THREADS);
+    for (i = 0; i < THREADS; i++) {
+        callers[i] = (caller){op, RT_OK, &together};
+        threads[i] = thread_start(dealloc_together, &callers[i]);
+    }
+    for (i = 0; i < THREADS; i++) {
+        pthread_join(threads[i], NULL);
+        ok += callers[i].status == RT_OK;
+        CHECK(callers[i].status == RT_OK || callers[i].status == RT_ERR_HANDLE);
+    }
+    CHECK_EQ(ok, 1);
+    pthread_barrier_destroy(&together);
+}
+
+static void of_several_deallocs_exactly_one_frees(void)
+{
+    int round;
+    for (round = 0; round < 20; round++) {
+        kernel k;
+        int fd = file_with("data", 4);
+        kernel_start(&k, 1);
+        dealloc_from_threads(start_on(NULL, &k, "shared"));
+        CHECK_EQ(k.closes, 1);
+        CHECK_EQ(k.frees, 1);
+        dealloc_from_threads(start_read(NULL, fd, 4, "shared"));
+        close(fd);
+    }
+}
+
+static void memory_stays_while_a_thread_is_in_a_callback(void)
+{
+    kernel k;
+    waiter w = {NULL, RT_ERR_INTERNAL, 1};
+    pthread_t thread;
+    kernel_start(&k, 1);
+    w.op = start_on(NULL, &k, "own");
+    thread = thread_start(wait_for_ever, &w);
+    event_wait(&k.waited_on);
+    kernel_complete(&k);
+    CHECK_EQ(rt_overlapped_dealloc(w.op), RT_ERR_IN_FLIGHT);
+    CHECK(strstr(rt_last_error(), "a thread is still inside") != NULL);
+    CHECK_EQ(k.closes + k.frees, 0);
+    event_set(&k.go_on);
+    pthread_join(thread, NULL);
+    CHECK_EQ(w.status, RT_OK);
+    CHECK_EQ(rt_overlapped_dealloc(w.op), RT_OK);
+    CHECK_EQ(k.frees, 1);
+}
+
+static void dealloc_wakes_a_thread_that_waits(void)
+{
+    kernel k;
+    waiter w = {NULL, RT_ERR_INTERNAL, 0};
+    pthread_t thread;
+    kernel_start(&k, 1);
+    w.op = start_on(NULL, &k, "own");
+    thread = thread_start(wait_for_ever, &w);
+    event_wait(&k.waited_on);
+    CHECK_EQ(dealloc_patiently(w.op), RT_OK); /* cancels, and waits for the thread to come out */
+    CHECK_EQ(k.frees, 1);
+    pthread_join(thread, NULL);
+    CHECK_EQ(w.status, RT_OK);
+}
+
+static void a_thread_that_waits_is_woken_by_the_end(void)
+{
+    tube t = tube_open();
+    waiter w = {start_read(NULL, t.out, 8, "waited for"), RT_ERR_INTERNAL, 0};
+    pthread_t thread = thread_start(wait_for_ever, &w);
+    tube_put(&t);
+    pthread_join(thread, NULL);
+    CHECK_EQ(w.status, RT_OK);
+    CHECK_EQ(rt_overlapped_dealloc(w.op), RT_OK);
+}
+
+/* --- callbacks that do what they like --- */
+
+static rt_overlapped *self;
+static rt_status from_free, from_warning;
+
+static int free_that_frees_again(void *arg)
+{
+    from_free = rt_overlapped_dealloc(self);
+    return kernel_free(arg);
+}
+
+static void warning_that_frees(void *arg)
+{
+    (void)arg;
+    from_warning = rt_overlapped_dealloc(self);
+}
+
+static void dealloc_from_inside_its_own_callbacks_is_refused(void)
+{
+    kernel k;
+    rt_overlapped_callbacks callbacks;
+    warned w = {.act = warning_that_frees};
+    kernel_start(&k, 0);
+    callbacks = kernel_callbacks(&k);
+    callbacks.free = free_that_frees_again;
+    CHECK_EQ(rt_overlapped_new(NULL, &callbacks, "own", &self), RT_OK);
+    CHECK_EQ(rt_overlapped_on_warning(self, note_warning, &w), RT_OK);
+    CHECK_EQ(rt_overlapped_dealloc(self), RT_ERR_IN_FLIGHT);
+    CHECK_EQ(from_warning, RT_ERR_REENTRANT);
+    kernel_complete(&k);
+    CHECK_EQ(rt_overlapped_dealloc(self), RT_OK);
+    CHECK_EQ(from_free, RT_ERR_REENTRANT);
+    CHECK_EQ(k.frees, 1);
+}
+
+static int close_that_ends_its_thread(void *arg)
+{
+    kernel_close(arg);
+    pthread_exit(arg);
+}
+
+static void *dealloc_once(void *arg)
+{
+    caller *c = (caller *)arg;
+    c->status = rt_overlapped_dealloc(c->op);
+    return NULL;
+}
+
+static void a_callback_that_ends_its_thread_leaves_the_operation_freed(void)
+{
+    kernel k;
+    caller c = {NULL, RT_ERR_INTERNAL, NULL};
+    rt_overlapped_callbacks callbacks;
+    pthread_t thread;
+    void *value = NULL;
+    kernel_start(&k, 1);
+    callbacks = kernel_callbacks(&k);
+    callbacks.close = close_that_ends_its_thread;
+    CHECK_EQ(rt_overlapped_new(NULL, &callbacks, "own", &c.op), RT_OK);
+    thread = thread_start(dealloc_once, &c);
+    pthread_join(thread, &value);
+    CHECK(value == &k); /* the thread has ended, as it wanted to */
+    CHECK_EQ(k.closes, 1);
+    CHECK_EQ(k.frees, 1);
+    CHECK_EQ(rt_overlapped_dealloc(c.op), RT_ERR_HANDLE);
+}
+
+int main(void)
+{
+    RUN(a_read_of_a_file_gives_its_bytes);
+    RUN(a_read_at_the_end_of_a_file_gives_nothing);
+    RUN(a_write_has_its_own_copy);
+    RUN(a_read_of_a_pipe_waits_for_data);
+    RUN(a_read_of_a_socket_waits_for_data);
+    RUN(a_failed_write_tells_its_errno);
+    RUN(a_queued_read_is_cancelled);
+    RUN(a_read_under_way_is_not_freed_while_running);
+    RUN(data_that_comes_during_the_second_attempt_ends_it);
+    RUN(an_operation_that_ends_while_it_is_freed_is_freed_once);
+    RUN(a_callback_operation_is_cancelled_closed_and_freed);
+    RUN(a_completed_callback_operation_is_freed_without_a_cancel);
+    RUN(a_callback_operation_that_cannot_be_cancelled_stays);
+    RUN(a_failing_wait_callback_counts_as_pending);
+    RUN(callbacks_that_are_not_there_are_not_called);
+    RUN(of_several_deallocs_exactly_one_frees);
+    RUN(memory_stays_while_a_thread_is_in_a_callback);
+    RUN(dealloc_wakes_a_thread_that_waits);
+    RUN(a_thread_that_waits_is_woken_by_the_end);
+    RUN(dealloc_from_inside_its_own_callbacks_is_refused);
+    RUN(a_callback_that_ends_its_thread_leaves_the_operation_freed);
+    return check_done();
+}
