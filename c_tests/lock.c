@@ -229,11 +229,9 @@ static void use_and_free_if_last(shared *s)
     }
 }
 
-/* Fewer under valgrind, which runs one thread at a time, slowly; it preloads itself by this name. */
 static int hand_overs(void)
 {
-    const char *preloaded = getenv("LD_PRELOAD");
-    return preloaded != NULL && strstr(preloaded, "vgpreload") != NULL ? 2000 : 100000;
+    return under_valgrind() ? 2000 : 100000;
 }
 
 static void *other_user(void *arg)

@@ -146,7 +146,8 @@ static void an_owner_that_comes_back_within_the_grace_hands_the_lock_over(void)
     taker t = {&o->lock, 9, 0, 0};
     rt_finalize_options options = options_none();
     options.grace_us = BOUND_US;
-    CHECK_EQ(rt_phase_add_handler(NULL, RT_PHASE_FREEZE, 0, NULL, let_the_owner_go, o, NULL), RT_OK);
+    CHECK_EQ(rt_phase_add_handler(NULL, RT_PHASE_FREEZE, 0, NULL, let_the_owner_go, o, NULL),
+             RT_OK);
     take_in(NULL, &t);
     CHECK_EQ(rt_finalize(NULL, &options, NULL), RT_OK);
     CHECK_EQ(t.status, RT_OK);

@@ -1,0 +1,365 @@
+/*
+ * The report: what finalization did, in numbers for a program and in three forms to be read, and the
+ * environment variable that asks for it.
+ */
+#include "destination.h"
+
+static int fail(void *arg)
+{
+    (void)arg;
+    return -7;
+}
+
+static int pause_a_little(void *arg)
+{
+    (void)arg;
+    usleep(20000);
+    return 0;
+}
+
+/* A finalization with a little of everything: bytes flushed, bytes left over, a failure, a late call. */
+static rt_report *eventful(rt_writer **fine, rt_writer **stuck)
+{
+    static const char name[] = "quote \" backslash \\ newline \n bell \a \xc3\xa4\xe2\x82\xac";
+    int fine_ends[2], stuck_ends[2];
+    rt_report *report = NULL;
+    rt_finalize_options options = options_none();
+    options.grace_us = 20000;
+    pipe_open(fine_ends);
+    pipe_open(stuck_ends);
+    *fine = writer_open(NULL, fine_ends[1], name, 1000, 0);
+    *stuck = writer_open(NULL, stuck_ends[1], "stuck", 1000, 0);
+    CHECK_EQ(rt_writer_write(*fine, stream(0, 700), 700), RT_OK);
+    CHECK_EQ(rt_writer_write(*stuck, stream(0, PIPE_SIZE + 900), PIPE_SIZE + 900), RT_OK);
+    CHECK_EQ(rt_atexit(NULL, "the failing one", fail, NULL, NULL), RT_OK);
+    CHECK_EQ(rt_phase_add_handler(NULL, RT_PHASE_FINALIZE, 0, "pausing", pause_a_little, NULL, NULL),
+             RT_OK);
+    CHECK_EQ(rt_finalize(NULL, &options, &report), RT_ERR_INCOMPLETE);
+    CHECK(strlen(rt_last_error()) > 0);
+    NEED(report != NULL);
+    return report;
+}
+
+static void the_summary_has_the_numbers(void)
+{
+    rt_writer *fine, *stuck;
+    rt_report *report = eventful(&fine, &stuck), *again = NULL;
+    rt_report_summary summary = summary_of(report);
+    rt_report_destination left;
+    rt_report_leak leak;
+    uint32_t phase;
+    int64_t sum = 0;
+    CHECK_EQ(summary.status, RT_ERR_INCOMPLETE);
+    CHECK(summary.passes >= 1);
+    CHECK_EQ(summary.unwritten, 900);
+    CHECK_EQ(summary.in_flight, 0);
+    CHECK_EQ(summary.recovered, 0);
+    CHECK_EQ(summary.destinations, 2);
+    CHECK_EQ(summary.leaks, 0);
+    CHECK_EQ(summary.failures, 1);
+    CHECK_EQ(summary.runaways, 0);
+    CHECK_EQ(summary.undetached, 0);
+    CHECK_EQ(summary.late_calls, 0);
+    CHECK_EQ(summary.restartable, 1);
+    left = destination_of(report, "stuck");
+    CHECK_EQ(left.accepted, PIPE_SIZE + 900);
+    CHECK_EQ(left.written, PIPE_SIZE);
+    CHECK_EQ(left.unwritten, 900);
+    CHECK(strlen(left.reason) > 0);
+    left.struct_size = sizeof left;
+    CHECK_EQ(rt_report_get_destination(report, 2, &left), RT_ERR_NOT_FOUND);
+    CHECK_EQ(rt_report_get_destination(report, SIZE_MAX, &left), RT_ERR_NOT_FOUND);
+    leak.struct_size = sizeof leak;
+    CHECK_EQ(rt_report_get_leak(report, 0, &leak), RT_ERR_NOT_FOUND);
+    /* Every phase ran and took its time; the phases are within the whole. */
+    for (phase = RT_PHASE_GUARDS; phase <= RT_PHASE_EXIT_FUNCTIONS; phase++) {
+        int64_t us = rt_report_phase_us(report, phase);
+        CHECK(us >= 0);
+        sum += us;
+    }
+    CHECK(rt_report_phase_us(report, RT_PHASE_FINALIZE) >= 20000);
+    CHECK(sum <= (int64_t)summary.total_us);
+    CHECK_EQ(rt_report_phase_us(report, 0), -1);
+    CHECK_EQ(rt_report_phase_us(report, 99), -1);
+    /* Asked for again, it is the same account under a handle of its own. */
+    CHECK_EQ(rt_finalize(NULL, NULL, &again), RT_OK);
+    CHECK(again != report);
+    CHECK_EQ(summary_of(again).total_us, summary.total_us);
+    CHECK_EQ(rt_report_free(report), RT_OK);
+    CHECK_EQ(rt_report_free(report), RT_ERR_HANDLE);
+    CHECK_EQ(summary_of(again).unwritten, 900);
+    CHECK_EQ(rt_report_free(again), RT_OK);
+    CHECK_EQ(rt_report_free(NULL), RT_OK);
+}
+
+static void a_form_fits_into_any_buffer_or_is_cut_as_a_c_string(void)
+{
+    rt_writer *fine, *stuck;
+    rt_report *report = eventful(&fine, &stuck);
+    uint32_t form;
+    for (form = RT_REPORT_TEXT; form <= RT_REPORT_TRACE; form++) {
+        size_t needed = 0, size;
+        char *whole, *part;
+        CHECK_EQ(rt_report_format(report, form, NULL, 0, &needed), RT_OK);
+        CHECK(needed > 1);
+        whole = (char *)malloc(needed);
+        part = (char *)malloc(needed + 2);
+        NEED(whole != NULL && part != NULL);
+        CHECK_EQ(rt_report_format(report, form, whole, needed, NULL), RT_OK);
+        CHECK_EQ(strlen(whole), needed - 1);
+        for (size = 1; size < needed; size += size < 200 ? 1 : needed / 7) {
+            size_t again = 0;
+            memset(part, '#', needed + 2);
+            CHECK_EQ(rt_report_format(report, form, part, size, &again), RT_ERR_SIZE);
+            CHECK_EQ(again, needed);
+            CHECK(strlen(part) < size && strlen(part) + 4 >= size); /* between characters */
+            CHECK(memcmp(part, whole, strlen(part)) == 0);
+            CHECK_EQ(part[size], '#');
+        }
+        memset(part, '#', needed + 2);
+        CHECK_EQ(rt_report_format(report, form, part, SIZE_MAX, NULL), RT_OK); /* it promises */
+        CHECK_EQ(strlen(part), needed - 1);
+        CHECK_EQ(part[needed], '#');
+        CHECK_EQ(rt_report_format(report, form, NULL, 10, NULL), RT_ERR_NULL);
+        free(whole);
+        free(part);
+    }
+    CHECK_EQ(rt_report_format(report, 0, NULL, 0, NULL), RT_ERR_INVALID);
+    CHECK_EQ(rt_report_format(report, 4, NULL, 0, NULL), RT_ERR_INVALID);
+    CHECK(report_says(report, "stuck"));
+    CHECK(report_says(report, "the failing one"));
+    CHECK(report_says(report, rt_phase_name(RT_PHASE_FLUSH_FROZEN)));
+    CHECK_EQ(rt_report_free(report), RT_OK);
+}
+
+static void every_form_goes_through_a_pipe_larger_than_its_room(void)
+{
+    rt_writer *fine, *stuck;
+    rt_report *report = eventful(&fine, &stuck);
+    uint32_t form;
+    int nonblocking;
+    for (form = RT_REPORT_TEXT; form <= RT_REPORT_TRACE; form++) {
+        for (nonblocking = 0; nonblocking < 2; nonblocking++) {
+            int ends[2];
+            size_t needed = 0;
+            reader r;
+            char *text;
+            pipe_open(ends);
+            NEED(write(ends[1], stream(0, 4000), 4000) == 4000);
+            NEED(fcntl(ends[1], F_SETFL, nonblocking ? O_NONBLOCK : 0) == 0);
+            reader_start(&r, ends[0], SIZE_MAX, 0);
+            CHECK_EQ(rt_report_write(report, form, ends[1]), RT_OK);
+            close(ends[1]);
+            reader_join(&r);
+            CHECK_EQ(rt_report_format(report, form, NULL, 0, &needed), RT_OK);
+            text = (char *)malloc(needed);
+            NEED(text != NULL);
+            CHECK_EQ(rt_report_format(report, form, text, needed, NULL), RT_OK);
+            CHECK(r.got.len >= 4000 + needed - 1);
+            CHECK(r.got.len >= 4000 + needed - 1 && memcmp(r.got.data + 4000, text, needed - 1) == 0);
+            CHECK_EQ(r.got.data[r.got.len - 1], '\n');
+            bytes_free(&r.got);
+            free(text);
+            close(ends[0]);
+        }
+    }
+    CHECK_EQ(rt_report_free(report), RT_OK);
+}
+
+static void a_report_nobody_reads_is_an_error_and_not_the_end_of_the_process(void)
+{
+    int ends[2], full = open("/dev/full", O_WRONLY), file = open("/dev/null", O_RDONLY);
+    rt_writer *fine, *stuck;
+    rt_report *report = eventful(&fine, &stuck);
+    NEED(signal(SIGPIPE, SIG_DFL) != SIG_ERR);
+    pipe_open(ends);
+    close(ends[0]);
+    CHECK_EQ(rt_report_write(report, RT_REPORT_TEXT, ends[1]), RT_ERR_IO);
+    CHECK_EQ(rt_report_write(report, RT_REPORT_TEXT, full), RT_ERR_IO);
+    CHECK_EQ(rt_report_write(report, RT_REPORT_TEXT, file), RT_ERR_BAD_DESCRIPTOR);
+    CHECK_EQ(rt_report_write(report, RT_REPORT_TEXT, -1), RT_ERR_BAD_DESCRIPTOR);
+    CHECK_EQ(rt_report_write(report, RT_REPORT_TEXT, 12345), RT_ERR_BAD_DESCRIPTOR);
+    CHECK_EQ(rt_report_write(report, 77, 1), RT_ERR_INVALID);
+    CHECK_EQ(rt_report_free(report), RT_OK);
+}
+
+/* Runs Python on a file; its exit code. */
+static int python(const char *script, const char *path)
+{
+    char command[2048];
+    int status;
+    snprintf(command, sizeof command, "python3 -c '%s' %s", script, path);
+    fflush(NULL);
+    status = system(command);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+static int has_python(void)
+{
+    if (system("command -v python3 >/dev/null 2>&1") != 0) {
+        printf("skipped parsing JSON: there is no python3\n");
+        return 0;
+    }
+    return 1;
+}
+
+static void write_form(const rt_report *report, uint32_t form, char *path)
+{
+    int fd = mkstemp(path);
+    NEED(fd >= 0);
+    CHECK_EQ(rt_report_write(report, form, fd), RT_OK);
+    close(fd);
+}
+
+static void the_json_forms_are_json_with_the_same_numbers(void)
+{
+    static const char check_json[] =
+        "import json, sys; r = json.load(open(sys.argv[1], encoding=\"utf-8\")); "
+        "d = {d[\"name\"]: d for d in r[\"destinations\"]}; "
+        "assert r[\"rtfinalize_report\"] == 1 and r[\"status\"][\"code\"] == -61; "
+        "assert d[\"stuck\"][\"unwritten\"] == 900 == r[\"missing_bytes\"]; "
+        "assert \"quote \\\" backslash \\\\ newline \\n bell \\a \\u00e4\\u20ac\" in d; "
+        "assert all(x[\"accepted\"] == x[\"written\"] + x[\"unwritten\"] + x[\"in_flight\"] "
+        "for x in d.values()); "
+        "assert r[\"failures\"][0][\"name\"] == \"the failing one\"; "
+        "assert len(r[\"phases\"]) == 14 and r[\"restartable\"] is True";
+    static const char check_trace[] =
+        "import json, sys; t = json.load(open(sys.argv[1], encoding=\"utf-8\")); "
+        "e = t[\"traceEvents\"]; names = {x.get(\"name\") for x in e}; "
+        "assert {\"freeze\", \"pausing\"} <= names, names; "
+        "assert all(x[\"dur\"] >= 0 and x[\"ts\"] >= 0 for x in e if x[\"ph\"] == \"X\")";
+    char json[] = "/tmp/rtfinalize-report-XXXXXX", trace[] = "/tmp/rtfinalize-report-XXXXXX";
+    rt_writer *fine, *stuck;
+    rt_report *report;
+    if (!has_python()) {
+        return;
+    }
+    report = eventful(&fine, &stuck);
+    write_form(report, RT_REPORT_JSON, json);
+    write_form(report, RT_REPORT_TRACE, trace);
+    CHECK_EQ(python(check_json, json), 0);
+    CHECK_EQ(python(check_trace, trace), 0);
+    CHECK_EQ(rt_report_free(report), RT_OK);
+    unlink(json);
+    unlink(trace);
+}
+
+/* Finalizes in a process of its own with the wish in the environment; gives what went to stderr. */
+static bytes finalize_wishing(const char *wish, int expected)
+{
+    int ends[2], status = 0;
+    bytes said = {0};
+    pid_t child;
+    NEED(pipe(ends) == 0);
+    fflush(NULL);
+    child = fork();
+    NEED(child >= 0);
+    if (child == 0) {
+        NEED(dup2(ends[1], STDERR_FILENO) == STDERR_FILENO);
+        NEED(setenv("RTFINALIZE_REPORT", wish, 1) == 0);
+        close(ends[0]);
+        _exit(rt_finalize_ex() == 0 ? 0 : 1);
+    }
+    close(ends[1]);
+    read_most(ends[0], &said, SIZE_MAX);
+    close(ends[0]);
+    NEED(waitpid(child, &status, 0) == child);
+    CHECK(WIFEXITED(status) && WEXITSTATUS(status) == expected);
+    bytes_add(&said, "", 1); /* a C string */
+    return said;
+}
+
+static void the_environment_asks_for_the_report(void)
+{
+    char path[] = "/tmp/rtfinalize-wish-XXXXXX", wish[100];
+    int fd = mkstemp(path);
+    bytes said, file = {0};
+    NEED(fd >= 0);
+    said = finalize_wishing("text", 0);
+    CHECK(strstr((char *)said.data, "freeze") != NULL);
+    bytes_free(&said);
+    said = finalize_wishing("json", 0);
+    CHECK(said.len > 2 && said.data[0] == '{' && said.data[said.len - 2] == '\n');
+    bytes_free(&said);
+    snprintf(wish, sizeof wish, "json:%s", path);
+    said = finalize_wishing(wish, 0);
+    CHECK_EQ(said.len, 1);
+    bytes_free(&said);
+    read_most(fd, &file, SIZE_MAX);
+    CHECK(file.len > 2 && file.data[0] == '{' && file.data[file.len - 1] == '\n');
+    bytes_free(&file);
+    snprintf(wish, sizeof wish, "trace:%s", path);
+    said = finalize_wishing(wish, 0);
+    CHECK_EQ(said.len, 1);
+    if (has_python()) {
+        CHECK_EQ(python("import json, sys; json.load(open(sys.argv[1]))[\"traceEvents\"]", path), 0);
+    }
+    bytes_free(&said);
+    close(fd);
+    unlink(path);
+}
+
+static void a_wish_that_makes_no_sense_costs_a_line_and_nothing_else(void)
+{
+    static const char *const wishes[] = {"nonsense", "TEXT", ":", "json:", "text:/no/such/dir/x",
+                                         "json:/", "\xff\xfe", "\xff:/tmp/x"};
+    size_t i;
+    bytes said = finalize_wishing("", 0);
+    CHECK_EQ(said.len, 1);
+    bytes_free(&said);
+    for (i = 0; i < sizeof wishes / sizeof *wishes; i++) {
+        said = finalize_wishing(wishes[i], 0);
+        CHECK(strncmp((char *)said.data, "rtfinalize: ", 12) == 0);
+        CHECK(strchr((char *)said.data, '\n') == (char *)said.data + said.len - 2);
+        bytes_free(&said);
+    }
+}
+
+static void a_stderr_nobody_reads_neither_kills_nor_hangs_the_exit(void)
+{
+    int ends[2], round;
+    NEED(signal(SIGPIPE, SIG_DFL) != SIG_ERR);
+    for (round = 0; round < 3; round++) {
+        int status = 0, saved;
+        pid_t child;
+        pipe_open(ends);
+        fflush(NULL);
+        child = fork();
+        NEED(child >= 0);
+        if (child == 0) {
+            saved = dup(STDERR_FILENO);
+            if (round == 0) { /* closed by its reader */
+                close(ends[0]);
+                NEED(dup2(ends[1], STDERR_FILENO) == STDERR_FILENO);
+            } else if (round == 1) { /* full */
+                NEED(write(ends[1], stream(0, PIPE_SIZE), PIPE_SIZE) == PIPE_SIZE);
+                NEED(dup2(ends[1], STDERR_FILENO) == STDERR_FILENO);
+            } else {
+                close(STDERR_FILENO);
+            }
+            setenv("RTFINALIZE_REPORT", "text", 1);
+            status = rt_finalize_ex();
+            dup2(saved, STDERR_FILENO);
+            CHECK_EQ(status, 0);
+            _exit(check_failed_here);
+        }
+        NEED(waitpid(child, &status, 0) == child);
+        CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+        close(ends[0]);
+        close(ends[1]);
+    }
+}
+
+int main(void)
+{
+    NEED(unsetenv("RTFINALIZE_REPORT") == 0);
+    RUN(the_summary_has_the_numbers);
+    RUN(a_form_fits_into_any_buffer_or_is_cut_as_a_c_string);
+    RUN(every_form_goes_through_a_pipe_larger_than_its_room);
+    RUN(a_report_nobody_reads_is_an_error_and_not_the_end_of_the_process);
+    RUN(the_json_forms_are_json_with_the_same_numbers);
+    RUN(the_environment_asks_for_the_report);
+    RUN(a_wish_that_makes_no_sense_costs_a_line_and_nothing_else);
+    RUN(a_stderr_nobody_reads_neither_kills_nor_hangs_the_exit);
+    return check_done();
+}
