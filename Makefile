@@ -1,0 +1,77 @@
+# make            the shared and the static library, in $(CARGO_TARGET_DIR)/release
+# make demo       a C host that finalizes with everything in flight (FILE=… is the text it logs)
+# make test       everything; closes with `N passed, N failed`
+# make check      formatting and lints alone
+# make bench      benchmarks
+# make header     include/rtfinalize.h from src/capi
+# make install    PREFIX, LIBDIR, INCLUDEDIR, PCLIBDIR, DESTDIR; and make uninstall
+#
+# CARGO, CC, CXX and CARGO_TARGET_DIR are honoured.
+
+CARGO ?= cargo
+CARGO_TARGET_DIR ?= target
+export CARGO CARGO_TARGET_DIR
+
+PREFIX ?= /usr/local
+LIBDIR ?= $(PREFIX)/lib
+INCLUDEDIR ?= $(PREFIX)/include
+PCLIBDIR ?= $(LIBDIR)/pkgconfig
+INSTALL ?= install
+
+VERSION := $(shell sed -n '/^version = /{s/.*"\(.*\)"/\1/p;q;}' Cargo.toml)
+SONAME := librtfinalize.so.$(firstword $(subst ., ,$(VERSION)))
+RELEASE := $(abspath $(CARGO_TARGET_DIR))/release
+PROGRAMS := $(CARGO_TARGET_DIR)/c
+
+all:
+	$(CARGO) build --release
+	@ln -sf librtfinalize.so $(RELEASE)/$(SONAME)
+
+demo-needs test-needs: %-needs:
+	@c_tests/prerequisites $*
+
+demo: demo-needs
+	@$(MAKE) --no-print-directory all
+	@mkdir -p $(PROGRAMS)
+	$(CC) -std=gnu11 -O2 -g -Wall -Wextra -Wpedantic $(WERROR) $(CFLAGS) -pthread -Iinclude \
+		c_tests/demo.c $(wildcard c_tests/demo/*.c) -o $(PROGRAMS)/demo \
+		-L$(RELEASE) -Wl,-rpath,$(RELEASE) $(LDFLAGS) -lrtfinalize
+	@$(PROGRAMS)/demo
+
+test: test-needs
+	@c_tests/run
+
+check lint:
+	$(CARGO) fmt --check
+	$(CARGO) clippy --all-targets -- -D warnings
+
+bench: all
+	benches/run
+
+header:
+	RTFINALIZE_BLESS=1 $(CARGO) test --quiet --test header the_shipped_header_is_the_generated_one
+
+install: all
+	$(INSTALL) -d $(DESTDIR)$(LIBDIR) $(DESTDIR)$(INCLUDEDIR) $(DESTDIR)$(PCLIBDIR)
+	$(INSTALL) -m 755 $(RELEASE)/librtfinalize.so $(DESTDIR)$(LIBDIR)/librtfinalize.so.$(VERSION)
+	ln -sf librtfinalize.so.$(VERSION) $(DESTDIR)$(LIBDIR)/$(SONAME)
+	ln -sf $(SONAME) $(DESTDIR)$(LIBDIR)/librtfinalize.so
+	$(INSTALL) -m 644 $(RELEASE)/librtfinalize.a $(DESTDIR)$(LIBDIR)/librtfinalize.a
+	$(INSTALL) -m 644 include/rtfinalize.h $(DESTDIR)$(INCLUDEDIR)/rtfinalize.h
+	sed -e 's|@VERSION@|$(VERSION)|' -e 's|@PREFIX@|$(PREFIX)|' \
+		-e 's|@LIBDIR@|$(LIBDIR:$(PREFIX)/%=$${prefix}/%)|' \
+		-e 's|@INCLUDEDIR@|$(INCLUDEDIR:$(PREFIX)/%=$${prefix}/%)|' \
+		rtfinalize.pc.in > $(DESTDIR)$(PCLIBDIR)/rtfinalize.pc
+	chmod 644 $(DESTDIR)$(PCLIBDIR)/rtfinalize.pc
+	@# The loader finds a library outside its default directories only after this.
+	@if [ -z "$(DESTDIR)" ] && [ "$$(id -u)" = 0 ] && command -v ldconfig >/dev/null; then ldconfig; fi
+
+uninstall:
+	$(RM) $(DESTDIR)$(LIBDIR)/librtfinalize.a $(DESTDIR)$(LIBDIR)/librtfinalize.so \
+		$(DESTDIR)$(LIBDIR)/$(SONAME) $(DESTDIR)$(LIBDIR)/librtfinalize.so.$(VERSION) \
+		$(DESTDIR)$(INCLUDEDIR)/rtfinalize.h $(DESTDIR)$(PCLIBDIR)/rtfinalize.pc
+
+clean:
+	$(CARGO) clean
+
+.PHONY: all demo demo-needs test test-needs check lint bench header install uninstall clean
