@@ -224,6 +224,16 @@ static void passes_are_bounded_and_what_was_not_run_is_told(void)
     CHECK_EQ(pending, 7);
 }
 
+static void a_handler_that_always_wants_another_pass_makes_the_result_incomplete(void)
+{
+    int calls = 0;
+    rt_finalize_options options = options_none();
+    options.max_passes = 5;
+    add(RT_PHASE_GUARDS, 0, always_again, &calls);
+    CHECK_EQ(rt_finalize(NULL, &options, NULL), RT_ERR_INCOMPLETE);
+    CHECK_EQ(calls, 5);
+}
+
 static int register_once(void *arg)
 {
     static int registered;
@@ -304,6 +314,7 @@ int main(void)
     RUN(what_cannot_run_any_more_is_not_accepted);
     RUN(a_handler_that_did_something_makes_the_passes_repeat);
     RUN(passes_are_bounded_and_what_was_not_run_is_told);
+    RUN(a_handler_that_always_wants_another_pass_makes_the_result_incomplete);
     RUN(what_is_registered_just_before_the_freeze_still_runs);
     RUN(a_failing_handler_is_counted_and_the_rest_still_run);
     RUN(the_report_has_the_time_of_each_phase);

@@ -1084,6 +1084,9 @@ rt_status rt_unregister(struct rt_runtime *runtime, uint64_t id);
  * Attaches the calling thread to a runtime and stores its handle in `*thread`. The thread is outside
  * then: it must enter before it touches the runtime.
  *
+ * Finalization knows the thread from here on, not from its creation: one that must be waited for
+ * attaches before its creator goes on.
+ *
  * `options` may be NULL. The handle is gone after `rt_thread_detach`, or with the thread; a thread that
  * exits attached is noticed and named in the report.
  *
@@ -1302,12 +1305,13 @@ rt_status rt_writer_open_callbacks(struct rt_runtime *runtime,
  * Thread: any, attached or not; in a signal handler not. Stage: until the runtime freezes; the
  * finalizing thread until the end.
  *
- * Returns `RT_OK`. With any error nothing was accepted: `RT_ERR_FINALIZING`; `RT_ERR_EXIT_THREAD` by
- * policy; `RT_ERR_IO` and `RT_ERR_BAD_DESCRIPTOR` if there is no room and the destination fails;
+ * Returns `RT_OK`. With any error nothing was accepted (but for a record larger than the buffer of which
+ * the destination had taken a part when finalization ended: the report counts that part):
+ * `RT_ERR_FINALIZING`; `RT_ERR_EXIT_THREAD` by policy; `RT_ERR_IO` and `RT_ERR_BAD_DESCRIPTOR` if there is no room and the destination fails;
  * `RT_ERR_WOULD_BLOCK` if callbacks cannot wait; `RT_ERR_TIMEOUT` on the finalizing thread, or if a
  * wait callback says so; `RT_ERR_CALLBACK` if a callback failed to wait or ended its thread;
- * `RT_ERR_REENTRANT` from inside a callback of the same writer; `RT_ERR_OWNER_BLOCKED` as for the lock; `RT_ERR_STATE` if it is closed; `RT_ERR_NULL`,
- * `RT_ERR_HANDLE`, `RT_ERR_SIZE`, `RT_ERR_NO_MEMORY`.
+ * `RT_ERR_REENTRANT` from inside a callback of the same writer; `RT_ERR_OWNER_BLOCKED` as for the lock;
+ * `RT_ERR_STATE` if it is closed; `RT_ERR_NULL`, `RT_ERR_HANDLE`, `RT_ERR_SIZE`, `RT_ERR_NO_MEMORY`.
  *
  * CPython: `BufferedWriter.write`.
  */
@@ -1417,7 +1421,8 @@ rt_status rt_writer_close(struct rt_writer *writer,
 
 /**
  * Ends the writer whatever is left in it, and stores how many bytes were not written in `*lost` (may be
- * NULL). The handle is gone. If bytes were lost, the runtime's report names them.
+ * NULL). The handle is gone. If bytes were lost, the runtime's report names them, and its status is
+ * `RT_ERR_INCOMPLETE`.
  *
  * Thread: any. Stage: any.
  *

@@ -195,8 +195,8 @@ impl Runtime {
         }
         let id = books.new_id();
         let name = name.into();
-        let added = books.handlers.add(Arc::new(Handler { id, phase, order, name, call }));
-        if added { Ok(id) } else { Err(Status::NoMemory.error()) }
+        books.handlers.add(Arc::new(Handler { id, phase, order, name, call }));
+        Ok(id)
     }
 
     pub(crate) fn admit_thread(&self, attachment: &Arc<Attachment>) -> Result<()> {

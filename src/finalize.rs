@@ -291,8 +291,9 @@ impl Finalization<'_> {
             format!("{} '{}' was leaked: {}", leak.kind.name(), leak.name, leak.reason)
         }));
         let report = Arc::new(self.notes.finish());
-        runtime.end(report.clone());
+        // First: another thread that waited for the end may call exit() at once.
         crate::report::publish(&report);
+        runtime.end(report.clone());
         report
     }
 }

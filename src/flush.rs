@@ -162,6 +162,9 @@ impl Finalization<'_> {
             let mut books = self.runtime.books.lock();
             (std::mem::take(&mut books.writers), std::mem::take(&mut books.abandoned))
         };
+        if !abandoned.is_empty() {
+            self.notes.incomplete();
+        }
         self.notes.report.destinations.extend(abandoned);
         for writer in &writers {
             writer.seal();

@@ -27,7 +27,11 @@ impl Finalization<'_> {
             self.phase(Phase::Threads, Self::wait_for_threads);
             self.phase(Phase::Pending, Self::drain_pending);
             self.phase(Phase::AtExit, Self::drain_at_exit);
-            if !self.busy || self.is_out_of_passes() {
+            if !self.busy {
+                return;
+            }
+            if self.is_out_of_passes() {
+                self.notes.cut_short();
                 return;
             }
         }

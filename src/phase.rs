@@ -2,6 +2,8 @@
 
 use crate::host_call::HostCall;
 use crate::sync::Arc;
+use std::collections::BTreeMap;
+use std::ops::Bound;
 
 /// A step of finalization. The numbers are the order, and part of the ABI.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -141,8 +143,11 @@ pub struct Handler {
 /// The handlers of a runtime, by phase, order and age.
 #[derive(Default)]
 pub struct Handlers {
-    list: Vec<Arc<Handler>>,
+    in_order: BTreeMap<Key, Arc<Handler>>,
+    by_id: BTreeMap<u64, Key>,
 }
+
+type Key = (Phase, i32, u64);
 
 /// Which of a phase's handlers are meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -156,36 +161,33 @@ pub enum Side {
 impl Handlers {
     /// None.
     pub const fn new() -> Handlers {
-        Handlers { list: Vec::new() }
+        Handlers { in_order: BTreeMap::new(), by_id: BTreeMap::new() }
     }
 
-    /// Adds one. False if memory ran out.
-    #[must_use]
-    pub fn add(&mut self, handler: Arc<Handler>) -> bool {
-        if self.list.try_reserve(1).is_err() {
-            return false;
-        }
-        let key = |h: &Handler| (h.phase, h.order, h.id);
-        let at = self.list.partition_point(|h| key(h) < key(&handler));
-        self.list.insert(at, handler);
-        true
+    /// Adds one.
+    pub fn add(&mut self, handler: Arc<Handler>) {
+        let key = (handler.phase, handler.order, handler.id);
+        self.by_id.insert(handler.id, key);
+        self.in_order.insert(key, handler);
     }
 
     /// Takes one out.
     pub fn remove(&mut self, id: u64) -> Option<Arc<Handler>> {
-        let at = self.list.iter().position(|h| h.id == id)?;
-        Some(self.list.remove(at))
+        let key = self.by_id.remove(&id)?;
+        self.in_order.remove(&key)
     }
 
     /// The first of `phase` and `side` that comes after `last` in the order.
     ///
     /// Handlers are asked for one at a time, so that one may add or remove others while it runs.
     pub fn next(&self, phase: Phase, side: Side, last: Option<(i32, u64)>) -> Option<Arc<Handler>> {
-        let is_next = |h: &&Arc<Handler>| {
-            h.phase == phase
-                && (h.order < 0) == (side == Side::BeforeWork)
-                && last.is_none_or(|last| (h.order, h.id) > last)
+        let first = match (last, side) {
+            (Some((order, id)), _) => Bound::Excluded((phase, order, id)),
+            (None, Side::BeforeWork) => Bound::Included((phase, i32::MIN, 0)),
+            (None, Side::AfterWork) => Bound::Included((phase, 0, 0)),
         };
-        self.list.iter().find(is_next).cloned()
+        let (_, next) = self.in_order.range((first, Bound::Unbounded)).next()?;
+        let belongs = next.phase == phase && (next.order < 0) == (side == Side::BeforeWork);
+        belongs.then(|| next.clone())
     }
 }

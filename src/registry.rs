@@ -75,15 +75,24 @@ impl Runtime {
     /// Takes a finalized runtime other than the default one out of the registry.
     ///
     /// # Errors
-    /// `State` while it is not finalized; `Invalid` for the default runtime.
+    /// `State` while it is not finalized, `Handle` if it is gone already, `Invalid` for the default
+    /// runtime.
     pub fn discard(&self) -> Result<()> {
         if self.id() == DEFAULT_ID {
             return Err(Status::Invalid.because("the default runtime cannot be freed"));
         }
-        if self.state() != State::Finalized {
-            return Err(Status::State.because("finalize the runtime before you free it"));
-        }
-        let life = REGISTRY.lock().lives.remove(&self.id());
+        // In one section: a free that races with an initialise or another free is refused.
+        let life = {
+            let mut registry = REGISTRY.lock();
+            match registry.lives.get(&self.id()) {
+                None => return Err(Status::Handle.error()),
+                Some(life) if life.state() == State::Finalized => {}
+                Some(_) => {
+                    return Err(Status::State.because("finalize the runtime before you free it"));
+                }
+            }
+            registry.lives.remove(&self.id())
+        };
         drop(life);
         Ok(())
     }

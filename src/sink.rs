@@ -250,7 +250,8 @@ impl Descriptor {
         loop {
             let way = self.way();
             let wrote = match way {
-                Way::Plain => raw_write(self.fd, data),
+                // Guarded like the rest: the host may have put a pipe in the file's place.
+                Way::Plain => without_sigpipe(|| raw_write(self.fd, data)),
                 Way::Socket => send(self.fd, data),
                 Way::NoWait => write_nowait(self.fd, data),
                 Way::Terminal => write_terminal(self.fd, data),

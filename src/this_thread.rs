@@ -244,6 +244,7 @@ fn introduce() -> Result<&'static Block> {
     if cell.exiting.get() == GONE {
         return Err(Status::ThreadExiting.error());
     }
+    crate::memory::spare(size_of::<Block>())?;
     let owner = OWNERS.introduce(current_tid());
     let id = owner.id();
     let block = Box::into_raw(Box::new(Block {

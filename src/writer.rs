@@ -35,7 +35,7 @@ use crate::status::{Error, Result, Status};
 use crate::sync::{Arc, AtomicBool, Deadline, Mutex, Ordering};
 use crate::this_thread;
 use crate::thread::Attachment;
-use flow::{Core, Flow};
+use flow::{Accepted, Core, Flow};
 use std::sync::Weak;
 use std::time::Duration;
 
@@ -69,9 +69,8 @@ pub struct Writer {
     runtime: Weak<Runtime>,
     sink: Sink,
     core: Guarded<Core>,
+    accepted: Accepted,
     flow: Mutex<Flow>,
-    /// The flow's seal, for those who can see it late.
-    sealed: AtomicBool,
     /// Closed by its host: nothing is accepted any more.
     closed: AtomicBool,
     /// Why the last flush failed; reports quote it.
@@ -112,8 +111,8 @@ impl Writer {
             runtime: Arc::downgrade(runtime),
             sink,
             core: Guarded::new(runtime.id(), core),
+            accepted: Accepted::default(),
             flow: Mutex::new(Flow::default()),
-            sealed: AtomicBool::new(false),
             closed: AtomicBool::new(false),
             trouble: Mutex::new(None),
         });
@@ -179,7 +178,7 @@ impl Writer {
                 Err(other) => refused = Some(other.error(&self.name)),
             }
         }
-        if refused.is_none() && !self.flow.lock().accept(rest.len()) {
+        if refused.is_none() && !self.accepted.add(rest.len()) {
             refused = Some(self.late());
         }
         if refused.is_none() {
@@ -202,8 +201,7 @@ impl Writer {
     /// The rest stays in the buffer: `Io`, `BadDescriptor`, `Timeout`, `Finalizing`, or what the
     /// lock gives.
     pub fn flush(&self, deadline: Deadline) -> Result<()> {
-        let accepted = self.flow.lock().accepted;
-        self.flush_up_to(accepted, deadline)
+        self.flush_up_to(self.accepted.count(), deadline)
     }
 
     /// Writes until `target` bytes of the writer's life are written.
@@ -270,11 +268,11 @@ impl Writer {
         if self.is_closed() {
             return Err(Status::State.because(format!("writer '{}' is closed", self.name)));
         }
-        if !self.sealed.load(Ordering::Relaxed) {
+        if !self.accepted.is_sealed() {
             self.flush(deadline)?;
         }
         let core = self.acquire(deadline)?;
-        if self.sealed.load(Ordering::Relaxed) {
+        if self.accepted.is_sealed() {
             // Finalized: the report has counted what is left.
             return self.retire(core);
         }
@@ -335,7 +333,7 @@ impl Writer {
         if self.gate.is_shut() && !self.gate.is_finalizer(this_thread::id()?) {
             return Err(self.late());
         }
-        if self.sealed.load(Ordering::Relaxed) {
+        if self.accepted.is_sealed() {
             return Err(self.late());
         }
         Ok(())

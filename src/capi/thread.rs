@@ -48,6 +48,9 @@ const OPTIONS_FIRST_VERSION: usize = size_of::<rt_thread_options>();
 /// Attaches the calling thread to a runtime and stores its handle in `*thread`. The thread is outside
 /// then: it must enter before it touches the runtime.
 ///
+/// Finalization knows the thread from here on, not from its creation: one that must be waited for
+/// attaches before its creator goes on.
+///
 /// `options` may be NULL. The handle is gone after `rt_thread_detach`, or with the thread; a thread that
 /// exits attached is noticed and named in the report.
 ///

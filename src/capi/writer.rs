@@ -190,12 +190,13 @@ pub unsafe extern "C-unwind" fn rt_writer_open_callbacks(
 /// Thread: any, attached or not; in a signal handler not. Stage: until the runtime freezes; the
 /// finalizing thread until the end.
 ///
-/// Returns `RT_OK`. With any error nothing was accepted: `RT_ERR_FINALIZING`; `RT_ERR_EXIT_THREAD` by
-/// policy; `RT_ERR_IO` and `RT_ERR_BAD_DESCRIPTOR` if there is no room and the destination fails;
+/// Returns `RT_OK`. With any error nothing was accepted (but for a record larger than the buffer of which
+/// the destination had taken a part when finalization ended: the report counts that part):
+/// `RT_ERR_FINALIZING`; `RT_ERR_EXIT_THREAD` by policy; `RT_ERR_IO` and `RT_ERR_BAD_DESCRIPTOR` if there is no room and the destination fails;
 /// `RT_ERR_WOULD_BLOCK` if callbacks cannot wait; `RT_ERR_TIMEOUT` on the finalizing thread, or if a
 /// wait callback says so; `RT_ERR_CALLBACK` if a callback failed to wait or ended its thread;
-/// `RT_ERR_REENTRANT` from inside a callback of the same writer; `RT_ERR_OWNER_BLOCKED` as for the lock; `RT_ERR_STATE` if it is closed; `RT_ERR_NULL`,
-/// `RT_ERR_HANDLE`, `RT_ERR_SIZE`, `RT_ERR_NO_MEMORY`.
+/// `RT_ERR_REENTRANT` from inside a callback of the same writer; `RT_ERR_OWNER_BLOCKED` as for the lock;
+/// `RT_ERR_STATE` if it is closed; `RT_ERR_NULL`, `RT_ERR_HANDLE`, `RT_ERR_SIZE`, `RT_ERR_NO_MEMORY`.
 ///
 /// CPython: `BufferedWriter.write`.
 #[unsafe(no_mangle)]
@@ -357,7 +358,8 @@ pub extern "C-unwind" fn rt_writer_close(writer: *mut rt_writer, timeout_us: i64
 }
 
 /// Ends the writer whatever is left in it, and stores how many bytes were not written in `*lost` (may be
-/// NULL). The handle is gone. If bytes were lost, the runtime's report names them.
+/// NULL). The handle is gone. If bytes were lost, the runtime's report names them, and its status is
+/// `RT_ERR_INCOMPLETE`.
 ///
 /// Thread: any. Stage: any.
 ///

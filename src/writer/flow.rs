@@ -4,7 +4,7 @@ use super::{Drained, Writer};
 use crate::report::Destination;
 use crate::sink::Refused;
 use crate::status::{Result, Status};
-use crate::sync::{Deadline, Ordering};
+use crate::sync::{AtomicU64, Deadline, Ordering};
 
 /// Where the bytes offered to the destination lie.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -24,30 +24,54 @@ pub(super) struct Core {
     offer: Offer,
 }
 
-/// What was accepted, and what of it went to the destination.
+/// The bytes a writer accepted over its life, with the seal: one word, so that the two cannot be at odds.
+///
+/// A record is counted in one step that fails once the seal is set. So the count taken with the seal is
+/// final but for direct offers in flight, which the [`Flow`] settles.
+#[derive(Default)]
+pub(super) struct Accepted(AtomicU64);
+
+const SEALED: u64 = 1 << 63;
+
+impl Accepted {
+    /// Counts the bytes of a record. False once the writer is sealed; but a record of which no bytes
+    /// are left, for the destination took it whole, is not refused any more.
+    pub(super) fn add(&self, bytes: usize) -> bool {
+        let add = |word: u64| (word & SEALED == 0 || bytes == 0).then_some(word + bytes as u64);
+        // Relaxed: the word alone decides; what it counts is handed on by the writer's lock.
+        self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add).is_ok()
+    }
+
+    pub(super) fn count(&self) -> u64 {
+        self.0.load(Ordering::Relaxed) & !SEALED
+    }
+
+    pub(super) fn is_sealed(&self) -> bool {
+        self.0.load(Ordering::Relaxed) & SEALED != 0
+    }
+
+    /// A direct offer begins: until it returns its record counts as accepted.
+    fn begin(&self, offered: u64) {
+        self.0.fetch_add(offered, Ordering::Relaxed);
+    }
+
+    /// It returned, and this much of it was not taken.
+    fn take_back(&self, not_taken: u64) {
+        self.0.fetch_sub(not_taken, Ordering::Relaxed);
+    }
+
+    fn seal(&self) {
+        self.0.fetch_or(SEALED, Ordering::Relaxed);
+    }
+}
+
+/// What of the accepted bytes went to the destination.
 #[derive(Default)]
 pub(super) struct Flow {
-    /// Bytes whose `write` succeeded, over the writer's life, and those of a direct offer in flight.
-    pub(super) accepted: u64,
     pub(super) written: u64,
     flushed: u64,
     recovered: u64,
     pub(super) in_flight: u64,
-    /// No raw write begins any more.
-    sealed: bool,
-}
-
-impl Flow {
-    /// Accepts `bytes` for the buffer. False once the writer is sealed: either the caller sees the
-    /// seal, or the account taken with it counts the bytes. A record that the destination took whole
-    /// (no bytes are left of it) is not refused any more.
-    pub(super) fn accept(&mut self, bytes: usize) -> bool {
-        let accepts = !self.sealed || bytes == 0;
-        if accepts {
-            self.accepted += bytes as u64;
-        }
-        accepts
-    }
 }
 
 impl Writer {
@@ -89,13 +113,13 @@ impl Writer {
         let offered = available.min(crate::sink::RAW_WRITE_MAX);
         {
             let mut flow = self.flow.lock();
-            if flow.sealed {
+            // The seal is set under this mutex.
+            if self.accepted.is_sealed() {
                 return Err(Refused::Sealed);
             }
             flow.in_flight = offered as u64;
             if direct.is_some() {
-                // Until it returns the record counts as accepted and in flight.
-                flow.accepted += offered as u64;
+                self.accepted.begin(offered as u64);
             }
         }
         core.offer = if direct.is_some() { Offer::Direct } else { Offer::Buffered };
@@ -120,7 +144,7 @@ impl Writer {
                 core.start += taken_count as usize;
                 core.trim(self.capacity);
             }
-            Offer::Direct => flow.accepted -= offered - taken_count,
+            Offer::Direct => self.accepted.take_back(offered - taken_count),
         }
         flow.written += taken_count;
     }
@@ -137,19 +161,20 @@ impl Writer {
 
     /// Accepts nothing and lets no raw write begin any more.
     pub(crate) fn seal(&self) {
-        self.flow.lock().sealed = true;
-        // Relaxed: what must not be late asks the flow.
-        self.sealed.store(true, Ordering::Relaxed);
+        // Under the mutex: an offer is noted before the seal, or not made.
+        let _flow = self.flow.lock();
+        self.accepted.seal();
     }
 
     /// Bytes by what became of them, as of now.
     pub fn account(&self) -> Destination {
         let trouble = self.trouble.lock().clone();
         let flow = self.flow.lock();
-        let left = flow.accepted.saturating_sub(flow.written);
+        let accepted = self.accepted.count();
+        let left = accepted.saturating_sub(flow.written);
         Destination {
             name: self.name.to_string(),
-            accepted: flow.accepted,
+            accepted,
             written: flow.written,
             flushed: flow.flushed,
             recovered: flow.recovered,
