@@ -4,26 +4,6 @@
  */
 #include "destination.h"
 
-/* The call is refused with this status, and the last error is about it. */
-#define REFUSED(call, status)                                                      \
-    do {                                                                           \
-        CHECK_EQ((call), (status));                                                \
-        CHECK(strstr(rt_last_error(), rt_strerror(status)) != NULL);               \
-    } while (0)
-
-static int nothing(void *arg)
-{
-    (void)arg;
-    return 0;
-}
-
-static int64_t take_all(void *arg, const void *data, size_t len)
-{
-    (void)data;
-    (void)arg;
-    return (int64_t)len;
-}
-
 /* A runtime with a thread and a writer in it still does its whole work. */
 static void check_library_works(void)
 {

@@ -4,25 +4,6 @@
  */
 #include "destination.h"
 
-#define REFUSED(call, status)                                                      \
-    do {                                                                           \
-        CHECK_EQ((call), (status));                                                \
-        CHECK(strstr(rt_last_error(), rt_strerror(status)) != NULL);               \
-    } while (0)
-
-static int nothing(void *arg)
-{
-    (void)arg;
-    return 0;
-}
-
-static int64_t take_all(void *arg, const void *data, size_t len)
-{
-    (void)data;
-    (void)arg;
-    return (int64_t)len;
-}
-
 static void sizes_near_the_largest_are_refused_and_accept_nothing(void)
 {
     static const size_t huge[] = {SIZE_MAX, SIZE_MAX - 1, (size_t)PTRDIFF_MAX + 1};

@@ -64,6 +64,13 @@ static inline void check_fail(const char *file, int line, const char *text)
         }                                                                                 \
     } while (0)
 
+/* The call is refused with this status, and the last error is about it. */
+#define REFUSED(call, status)                                                      \
+    do {                                                                           \
+        CHECK_EQ((call), (status));                                                \
+        CHECK(strstr(rt_last_error(), rt_strerror(status)) != NULL);               \
+    } while (0)
+
 /* For what a test needs and does not test: without it there is no sense in going on. */
 #define NEED(condition)                                                        \
     do {                                                                       \

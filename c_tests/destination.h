@@ -196,4 +196,19 @@ static inline void check_stream(const char *file, int line, const bytes *b, size
     }
 }
 
+/* A callback with nothing to do. */
+static inline int nothing(void *arg)
+{
+    (void)arg;
+    return 0;
+}
+
+/* A destination that takes whatever it is offered. */
+static inline int64_t take_all(void *arg, const void *data, size_t len)
+{
+    (void)data;
+    (void)arg;
+    return (int64_t)len;
+}
+
 #endif

@@ -15,7 +15,7 @@ mod shelf;
 
 pub use host::{Callbacks, WARN_IN_FLIGHT, Warning};
 
-use crate::freeze::{Gate, Position};
+use crate::freeze::Gate;
 use crate::ledger::{Leak, LeakKind};
 use crate::owner::OwnerId;
 use crate::runtime::Runtime;
@@ -173,20 +173,7 @@ impl Overlapped {
         if !look.may_end() || deadline.passed() {
             return self.answer(look, Status::Timeout);
         }
-        let inside = self
-            .runtime
-            .upgrade()
-            .and_then(|runtime| Attachment::of_this_thread(&runtime))
-            .filter(|attachment| attachment.position() == Position::Inside);
-        if let Some(attachment) = &inside {
-            attachment.leave()?;
-        }
-        let waited = self.wait_outside(deadline);
-        match inside {
-            // Once the runtime is frozen this does not return, or returns the policy's error.
-            Some(attachment) => attachment.enter().and(waited),
-            None => waited,
-        }
+        Attachment::outside_while(&self.runtime, || self.wait_outside(deadline))
     }
 
     fn wait_outside(&self, deadline: Deadline) -> Result<usize> {

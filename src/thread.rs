@@ -190,6 +190,27 @@ impl Attachment {
         Ok(())
     }
 
+    /// Waits with the calling thread outside `runtime`, and enters again if it was inside.
+    ///
+    /// The runtime is not kept meanwhile: the wait may be for ever.
+    ///
+    /// # Errors
+    /// What `wait` gives; once the runtime is frozen, what entering gives (with the policy `Hang` it does
+    /// not return).
+    pub fn outside_while<T>(
+        runtime: &Weak<Runtime>,
+        wait: impl FnOnce() -> Result<T>,
+    ) -> Result<T> {
+        let inside = runtime
+            .upgrade()
+            .and_then(|runtime| Attachment::of_this_thread(&runtime))
+            .filter(|attachment| attachment.position() == Position::Inside);
+        let Some(attachment) = inside else { return wait() };
+        attachment.leave()?;
+        let waited = wait();
+        attachment.enter().and(waited)
+    }
+
     /// Called often by a thread that runs inside; costs one load while nothing is up.
     ///
     /// # Errors

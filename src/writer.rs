@@ -27,7 +27,7 @@
 
 mod flow;
 
-use crate::freeze::{Gate, Position};
+use crate::freeze::Gate;
 use crate::guarded::{Guarded, Hold};
 use crate::runtime::Runtime;
 use crate::sink::{Refused, Sink};
@@ -355,27 +355,16 @@ impl Writer {
     fn wait_for_room(&self, core: Hold<'_, Core>, deadline: Deadline) -> Result<()> {
         // A lock kept by the host stays held: the host wants its records together.
         drop(core);
-        let Some(runtime) = self.runtime.upgrade() else { return Err(Status::Finalizing.error()) };
+        let _shield = crate::cancel::Shield::up();
         if self.gate.is_shut() && self.gate.is_finalizer(this_thread::id()?) {
             // Law 2: what is left of the grace, and no longer.
+            let Some(runtime) = self.runtime.upgrade() else {
+                return Err(Status::Finalizing.error());
+            };
             let grace = runtime.grace().shared(1.0);
             return self.sink.wait(deadline.min(grace.deadline));
         }
-        let inside = Attachment::of_this_thread(&runtime)
-            .filter(|attachment| attachment.position() == Position::Inside);
-        // A thread may wait here for ever; it must not keep the runtime.
-        drop(runtime);
-        if let Some(attachment) = &inside {
-            attachment.leave()?;
-        }
-        let shield = crate::cancel::Shield::up();
-        let waited = self.wait_until_shut(deadline);
-        drop(shield);
-        match inside {
-            // Once the runtime is frozen this does not return, or returns the policy's error.
-            Some(attachment) => attachment.enter().and(waited),
-            None => waited,
-        }
+        Attachment::outside_while(&self.runtime, || self.wait_until_shut(deadline))
     }
 
     /// Waits for room until `deadline`, or until the runtime is frozen, which the caller will see.
