@@ -82,6 +82,9 @@ pub fn publish(report: &Report) {
     let Some(wish) = std::env::var_os("RTFINALIZE_REPORT").filter(|wish| !wish.is_empty()) else {
         return;
     };
+    if has_foreign_rights() {
+        return;
+    }
     let (name, path) = split(&wish);
     let Some(form) = name.to_str().and_then(Form::from_name) else {
         let wish = wish.to_string_lossy();
@@ -99,6 +102,17 @@ pub fn publish(report: &Report) {
         let place = path.unwrap_or("stderr".as_ref()).to_string_lossy();
         tell(&format!("rtfinalize: the report could not be written to {place}: {error}"));
     }
+}
+
+/// Whether the process has rights its user lacks (a set-user-ID program): then the environment is not to
+/// be trusted with the name of a file to write.
+fn has_foreign_rights() -> bool {
+    #[cfg(target_os = "linux")]
+    // SAFETY: it only asks.
+    return unsafe { libc::getauxval(libc::AT_SECURE) } != 0;
+    #[cfg(not(target_os = "linux"))]
+    // SAFETY: they only ask.
+    return unsafe { libc::getuid() != libc::geteuid() || libc::getgid() != libc::getegid() };
 }
 
 /// `FORM:PATH`; a path need not be UTF-8.
