@@ -380,7 +380,8 @@ typedef struct rt_writer rt_writer;
 typedef int32_t rt_status;
 
 /**
- * Settings for one finalization. Zero in a field takes the default; so `{ .struct_size = sizeof options }`
+ * Settings for one finalization. The environment's `RTFINALIZE_DEADLINE` and `RTFINALIZE_GRACE` (`5s`,
+ * `500ms`) win over them. Zero in a field takes the default; so `{ .struct_size = sizeof options }`
  * is a good start.
  */
 typedef struct rt_finalize_options {

@@ -5,6 +5,7 @@
 //! new is that bytes are flushed before anything is torn down, that no step waits without a bound
 //! once the runtime is frozen, and that nothing a live thread may touch is freed.
 
+use crate::environment;
 use crate::freeze::{Position, State};
 use crate::ledger::{Leak, LeakKind};
 use crate::options::Options;
@@ -54,6 +55,7 @@ pub fn finalize(runtime: &Arc<Runtime>) -> Result<Finalized> {
 /// `Timeout` if another thread finalizes and does not end in time. Trouble during finalization is no
 /// error of this call: the report has it.
 pub fn finalize_with(runtime: &Arc<Runtime>, options: Options) -> Result<Finalized> {
+    let options = environment::apply(options);
     let me = this_thread::owner()?;
     if this_thread::calls().get() > 0 || runtime.gate().is_finalizer(me.id()) {
         return Err(Status::InCallback.error());

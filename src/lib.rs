@@ -7,7 +7,8 @@
 //! | to find | read |
 //! |---|---|
 //! | what happens, in which order | [`finalize`], [`passes`], [`flush`], [`phase`] |
-//! | a runtime's life, its books, the registry of all | [`runtime`], [`books`], [`registry`], [`options`] |
+//! | a runtime's life, its books, the registry of all | [`runtime`], [`books`], [`registry`] |
+//! | what a host, or the environment, can set | [`options`], [`environment`] |
 //! | how threads are stopped | [`freeze`] (the gate), [`thread`] (policies) |
 //! | who owns a lock, and whether it ever lets go | [`owner`], [`this_thread`] |
 //! | the lock, its data, its patience | [`buffered_lock`], [`guarded`], [`grace`] |
@@ -46,6 +47,8 @@ pub mod books;
 pub mod cancel;
 #[cfg(not(loom))]
 pub mod capi;
+#[cfg(not(loom))]
+pub mod environment;
 #[cfg(not(loom))]
 pub mod finalize;
 #[cfg(not(loom))]

@@ -42,7 +42,8 @@ pub const RT_STATE_FINALIZING: i32 = 2;
 /// Finalized.
 pub const RT_STATE_FINALIZED: i32 = 3;
 
-/// Settings for one finalization. Zero in a field takes the default; so `{ .struct_size = sizeof options }`
+/// Settings for one finalization. The environment's `RTFINALIZE_DEADLINE` and `RTFINALIZE_GRACE` (`5s`,
+/// `500ms`) win over them. Zero in a field takes the default; so `{ .struct_size = sizeof options }`
 /// is a good start.
 #[repr(C)]
 #[derive(Clone, Copy)]

@@ -3,6 +3,7 @@
 //! `RTFINALIZE_REPORT=text|json|trace[:PATH]` is for a deployed program whose source nobody changes.
 
 use super::{Report, TextStyle, to_json, to_text, to_trace};
+use crate::environment;
 use crate::sink::{tell, write_all};
 use crate::status::Result;
 use crate::sync::Deadline;
@@ -79,12 +80,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// Writes the report where the environment asks for it, if it does. What goes wrong is told in a line
 /// on stderr: the exit must not fail for want of its report.
 pub fn publish(report: &Report) {
-    let Some(wish) = std::env::var_os("RTFINALIZE_REPORT").filter(|wish| !wish.is_empty()) else {
-        return;
-    };
-    if has_foreign_rights() {
-        return;
-    }
+    let Some(wish) = environment::value("RTFINALIZE_REPORT") else { return };
     let (name, path) = split(&wish);
     let Some(form) = name.to_str().and_then(Form::from_name) else {
         let wish = wish.to_string_lossy();
@@ -102,17 +98,6 @@ pub fn publish(report: &Report) {
         let place = path.unwrap_or("stderr".as_ref()).to_string_lossy();
         tell(&format!("rtfinalize: the report could not be written to {place}: {error}"));
     }
-}
-
-/// Whether the process has rights its user lacks (a set-user-ID program): then the environment is not to
-/// be trusted with the name of a file to write.
-fn has_foreign_rights() -> bool {
-    #[cfg(target_os = "linux")]
-    // SAFETY: it only asks.
-    return unsafe { libc::getauxval(libc::AT_SECURE) } != 0;
-    #[cfg(not(target_os = "linux"))]
-    // SAFETY: they only ask.
-    return unsafe { libc::getuid() != libc::geteuid() || libc::getgid() != libc::getegid() };
 }
 
 /// `FORM:PATH`; a path need not be UTF-8.

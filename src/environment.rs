@@ -1,0 +1,95 @@
+//! What the environment asks for, in a deployed program whose source nobody changes.
+//!
+//! | variable | value |
+//! |---|---|
+//! | `RTFINALIZE_DEADLINE` | the time all phases together may take: `5`, `5s`, `1.5s`, `500ms`, `250us` |
+//! | `RTFINALIZE_GRACE` | the time for owners of locks that might still let go, likewise |
+//! | `RTFINALIZE_REPORT` | `text`, `json` or `trace`, and `:PATH` for a file |
+//!
+//! It wins over what the host sets: whoever runs the program knows best how long it may take to end.
+
+use crate::options::Options;
+use crate::sink::tell;
+use std::ffi::OsString;
+
+/// The value of a variable; nothing if it is unset, empty, or not to be trusted.
+pub fn value(name: &str) -> Option<OsString> {
+    std::env::var_os(name).filter(|value| !value.is_empty() && !has_foreign_rights())
+}
+
+/// Whether the process has rights its user lacks (a set-user-ID program): then the user's environment is
+/// not to be trusted, least of all with the name of a file to write.
+fn has_foreign_rights() -> bool {
+    #[cfg(target_os = "linux")]
+    // SAFETY: it only asks.
+    return unsafe { libc::getauxval(libc::AT_SECURE) } != 0;
+    #[cfg(not(target_os = "linux"))]
+    // SAFETY: they only ask.
+    return unsafe { libc::getuid() != libc::geteuid() || libc::getgid() != libc::getegid() };
+}
+
+/// The options with what the environment asks for in their place.
+pub fn apply(mut options: Options) -> Options {
+    if let Some(us) = time("RTFINALIZE_DEADLINE") {
+        options.deadline_us = us;
+    }
+    if let Some(us) = time("RTFINALIZE_GRACE") {
+        options.grace_us = us;
+    }
+    options
+}
+
+fn time(name: &str) -> Option<i64> {
+    let value = value(name)?;
+    let us = value.to_str().and_then(microseconds);
+    if us.is_none() {
+        let value = value.to_string_lossy();
+        tell(&format!("rtfinalize: {name} is '{value}'; it takes a time like 5s, 1.5s or 500ms"));
+    }
+    us
+}
+
+/// A time with its unit; seconds without one.
+fn microseconds(text: &str) -> Option<i64> {
+    let text = text.trim();
+    let unit_at = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, unit) = text.split_at(unit_at);
+    let scale = match unit.trim_start() {
+        "" | "s" => 1e6,
+        "ms" => 1e3,
+        "us" | "µs" => 1.0,
+        _ => return None,
+    };
+    let number: f64 = number.parse().ok()?;
+    // Saturates: a time no clock can hold is for ever.
+    Some((number * scale) as i64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::microseconds;
+
+    #[test]
+    fn a_time_has_a_unit_or_is_in_seconds() {
+        let times = [
+            ("5", 5_000_000),
+            ("5s", 5_000_000),
+            (" 1.5 s", 1_500_000),
+            ("500ms", 500_000),
+            ("250us", 250),
+            ("250µs", 250),
+            ("0", 0),
+            ("99999999999999999999", i64::MAX),
+        ];
+        for (text, us) in times {
+            assert_eq!(microseconds(text), Some(us), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_time_is_none() {
+        for text in ["", "s", "five", "5 minutes", "-1", "1e3", "1.2.3", "5ss", "nan", "inf", "."] {
+            assert_eq!(microseconds(text), None, "{text}");
+        }
+    }
+}
