@@ -226,6 +226,37 @@ static void a_notice_nobody_can_read_disturbs_nothing(void)
     close(stderr_before);
 }
 
+/* Returns once stderr, a pipe, has said its name twice. */
+static int until_named(void *arg)
+{
+    char line[512] = "";
+    int i;
+    for (i = 0; i < 2; i++) {
+        CHECK(fgets(line, sizeof line, (FILE *)arg) != NULL);
+        CHECK(strstr(line, "'send telemetry' in the phase atexit") != NULL);
+    }
+    return 0;
+}
+
+static void a_callback_that_takes_long_is_named_on_stderr(void)
+{
+    tube t = tube_open();
+    int stderr_before = dup(STDERR_FILENO);
+    FILE *lines = fdopen(t.out, "r");
+    rt_finalize_options options = options_none();
+    rt_status status;
+    NEED(stderr_before >= 0 && lines != NULL);
+    options.notice_us = 20000;
+    CHECK_EQ(rt_atexit(NULL, "send telemetry", until_named, lines, NULL), RT_OK);
+    NEED(dup2(t.in, STDERR_FILENO) >= 0);
+    status = rt_finalize(NULL, &options, NULL);
+    NEED(dup2(stderr_before, STDERR_FILENO) >= 0);
+    CHECK_EQ(status, RT_OK);
+    fclose(lines);
+    close(t.in);
+    close(stderr_before);
+}
+
 int main(void)
 {
     RUN(a_deadline_bounds_the_wait_for_a_thread_that_never_ends);
@@ -235,5 +266,6 @@ int main(void)
     RUN(the_freeze_has_a_budget_and_names_who_overran_it);
     RUN(a_long_wait_says_on_stderr_whom_it_waits_for);
     RUN(a_notice_nobody_can_read_disturbs_nothing);
+    RUN(a_callback_that_takes_long_is_named_on_stderr);
     return check_done();
 }

@@ -402,8 +402,9 @@ typedef struct rt_finalize_options {
      */
     int64_t grace_us;
     /**
-     * How long a wait without a deadline stays silent before a line on stderr names what it waits
-     * for, in microseconds. Default 5 s; negative: for ever.
+     * How long a wait for threads, or a callback, may take before a line on stderr names what is
+     * waited for, in microseconds; further lines come at growing intervals. Default 5 s; negative:
+     * never.
      */
     int64_t notice_us;
     /**

@@ -9,7 +9,7 @@
 
 use crate::at_exit::{Entry, Stack};
 use crate::freeze::State;
-use crate::host_call::{Function, HostCall, Outcome};
+use crate::host_call::{Function, HostCall};
 use crate::ledger::Leak;
 use crate::overlapped::Overlapped;
 use crate::owner::Owner;
@@ -144,14 +144,14 @@ impl Runtime {
         }
     }
 
-    /// Makes the pending calls that were there when this began, oldest first, and returns how many.
-    pub fn run_pending(&self, mut done: impl FnMut(&str, Outcome)) -> u64 {
+    /// Has `make` make the pending calls that were there when this began, oldest first, and returns how
+    /// many.
+    pub fn run_pending(&self, mut make: impl FnMut(&Entry)) -> u64 {
         let mut left = self.books.lock().pending.len();
         let mut made = 0;
         while left > 0 {
             let Some(entry) = self.books.lock().pending.pop_front() else { break };
-            let outcome = entry.call.call();
-            done(&entry.name, outcome);
+            make(&entry);
             made += 1;
             left -= 1;
         }

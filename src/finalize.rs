@@ -18,6 +18,7 @@ use crate::status::{Result, Status};
 use crate::sync::{Arc, Deadline, now};
 use crate::this_thread;
 use crate::thread::Attachment;
+use crate::watch::Watch;
 
 /// What a call to finalize came to.
 pub enum Finalized {
@@ -78,6 +79,7 @@ pub fn finalize_with(runtime: &Arc<Runtime>, options: Options) -> Result<Finaliz
         deadline: Deadline::after_us(options.deadline_us),
         passes_deadline: Deadline::after_us(options.passes_deadline_us()),
         phase_deadline: Deadline::NEVER,
+        watch: Watch::new(runtime.name(), options.notice_us),
         options,
         notes: Recorder::begin(runtime.name(), deadline_us),
         busy: false,
@@ -120,6 +122,7 @@ pub(crate) struct Finalization<'a> {
     phase_deadline: Deadline,
     pub(crate) options: Options,
     pub(crate) notes: Recorder,
+    pub(crate) watch: Watch,
     /// The present pass did something, so another must look.
     pub(crate) busy: bool,
     /// The budget for threads that do not detach is spent.
@@ -194,7 +197,7 @@ impl Finalization<'_> {
             let Some(handler) = next else { break };
             last = Some((handler.order, handler.id));
             let since = now();
-            let outcome = handler.call.call();
+            let outcome = self.watch.during(phase, &handler.name, || handler.call.call());
             self.notes.handler(&handler.name, since);
             if outcome.failed() {
                 self.notes.failed(&handler.name, outcome.text());
@@ -256,10 +259,12 @@ impl Finalization<'_> {
                 || matches!(thread.position(), Position::Gone | Position::Parked);
             if mine || never_again {
                 self.notes.work(1);
-                if let Some(outcome) = thread.delete_state()
+                let name = thread.describe();
+                let delete = || thread.delete_state();
+                if let Some(outcome) = self.watch.during(Phase::Reclaim, &name, delete)
                     && outcome.failed()
                 {
-                    self.notes.failed(&thread.describe(), outcome.text());
+                    self.notes.failed(&name, outcome.text());
                 }
             } else if thread.has_state() {
                 self.runtime.enter_leak(Leak {
@@ -292,6 +297,7 @@ impl Finalization<'_> {
         because.extend(report.leaks.iter().map(|leak| {
             format!("{} '{}' was leaked: {}", leak.kind.name(), leak.name, leak.reason)
         }));
+        drop(self.watch);
         let report = Arc::new(self.notes.finish());
         // First: another thread that waited for the end may call exit() at once.
         crate::report::publish(&report);

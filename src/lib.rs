@@ -6,7 +6,7 @@
 //!
 //! | to find | read |
 //! |---|---|
-//! | what happens, in which order | [`finalize`], [`passes`], [`flush`], [`phase`] |
+//! | what happens, in which order | [`finalize`], [`passes`], [`flush`], [`phase`], [`watch`] |
 //! | a runtime's life, its books, the registry of all | [`runtime`], [`books`], [`registry`] |
 //! | what a host, or the environment, can set | [`options`], [`environment`] |
 //! | how threads are stopped | [`freeze`] (the gate), [`thread`] (policies) |
@@ -81,5 +81,7 @@ pub mod sink;
 pub mod this_thread;
 #[cfg(not(loom))]
 pub mod thread;
+#[cfg(not(loom))]
+pub mod watch;
 #[cfg(not(loom))]
 pub mod writer;

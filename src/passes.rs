@@ -9,10 +9,10 @@ use crate::books::Books;
 use crate::finalize::Finalization;
 use crate::freeze::State;
 use crate::phase::Phase;
-use crate::sync::{Deadline, elapsed, now};
+use crate::sync::now;
 use crate::thread::Attachment;
+use crate::watch::Notice;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 /// How many callbacks may follow one another in a drain, each registered by the one before.
 const CHAIN_BOUND: u64 = 1_000_000;
@@ -116,10 +116,11 @@ impl Finalization<'_> {
     }
 
     fn make_pending_calls(&mut self) -> u64 {
-        let notes = &mut self.notes;
-        let made = self.runtime.run_pending(|name, outcome| {
+        let Finalization { notes, watch, runtime, .. } = self;
+        let made = runtime.run_pending(|entry| {
+            let outcome = watch.during(notes.phase(), &entry.name, || entry.call.call());
             if outcome.failed() {
-                notes.failed(name, outcome.text());
+                notes.failed(&entry.name, outcome.text());
             }
         });
         self.busy |= made > 0;
@@ -157,44 +158,11 @@ impl Finalization<'_> {
             }
             made += 1;
             self.notes.work(1);
-            let outcome = entry.call.call();
+            let phase = self.notes.phase();
+            let outcome = self.watch.during(phase, &entry.name, || entry.call.call());
             if outcome.failed() {
                 self.notes.failed(&entry.name, outcome.text());
             }
         }
-    }
-}
-
-/// The line on stderr for a wait without a deadline, at growing intervals (law 2).
-struct Notice {
-    since: Instant,
-    next: Option<Instant>,
-    interval: Duration,
-}
-
-impl Notice {
-    fn new(first_us: i64, since: Instant) -> Notice {
-        let interval = u64::try_from(first_us).map_or(Duration::MAX, Duration::from_micros);
-        Notice { since, next: since.checked_add(interval), interval }
-    }
-
-    fn next(&self) -> Deadline {
-        self.next.map_or(Deadline::NEVER, Deadline::at)
-    }
-
-    fn is_due(&self) -> bool {
-        self.next().passed()
-    }
-
-    fn say(&mut self, runtime: &str, what: &str, names: &[String]) {
-        let shown = names.iter().take(8).cloned().collect::<Vec<_>>().join(", ");
-        let more = names.len().saturating_sub(8);
-        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-        crate::sink::tell(&format!(
-            "rtfinalize: '{runtime}' has waited {} s for {shown}{more} {what}",
-            elapsed(self.since).as_secs()
-        ));
-        self.interval = self.interval.saturating_mul(2);
-        self.next = now().checked_add(self.interval);
     }
 }

@@ -366,9 +366,12 @@ pub fn write_all(fd: c_int, data: &[u8], deadline: Deadline) -> Result<()> {
     Ok(())
 }
 
-/// Writes a line to stderr, in one piece. One that nobody reads is not worth a wait, nor a signal.
+/// Writes a line to stderr, in one piece. One that nobody reads is not worth a wait, nor a signal; and
+/// no name in it makes two lines of one.
 pub fn tell(line: &str) {
-    let _ = write_all(libc::STDERR_FILENO, format!("{line}\n").as_bytes(), Deadline::after_us(0));
+    let printable = |c: char| if c.is_control() { '?' } else { c };
+    let line: String = line.chars().map(printable).chain(['\n']).collect();
+    let _ = write_all(libc::STDERR_FILENO, line.as_bytes(), Deadline::after_us(0));
 }
 
 /// Keeps the signal of a write to a closed pipe from ending the host: the write's error says it.

@@ -314,11 +314,13 @@ impl Attachment {
     }
 }
 
+pub(crate) use never_again::seal_thread;
+
 mod never_again {
     //! How a thread stops for good without being unwound: its frames may be C++ with destructors
     //! that must not run (gh-87135), or hold what others still use.
 
-    /// From here on no signal handler and no cancellation runs on this thread.
+    /// From here on no signal handler and no cancellation runs on the calling thread.
     #[cfg(unix)]
     pub fn seal_thread() {
         std::mem::forget(crate::cancel::Shield::up());

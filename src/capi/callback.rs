@@ -146,10 +146,11 @@ pub unsafe extern "C-unwind" fn rt_pending_run(
     boundary(|| {
         let runtime = runtime_of(runtime)?;
         let mut failed = None;
-        let count = runtime.run_pending(|name, outcome| {
+        let count = runtime.run_pending(|entry| {
+            let outcome = entry.call.call();
             if outcome.failed() {
-                runtime.note_failure(name, outcome.text());
-                failed = Some(format!("pending call '{name}' {}", outcome.text()));
+                runtime.note_failure(&entry.name, outcome.text());
+                failed = Some(format!("pending call '{}' {}", entry.name, outcome.text()));
             }
         });
         if !made.is_null() {

@@ -58,8 +58,9 @@ pub struct rt_finalize_options {
     /// The time the finalizing thread gives, in all, to owners of held locks and to destinations
     /// without room, in microseconds. Default 1 s. Must not be negative.
     pub grace_us: i64,
-    /// How long a wait without a deadline stays silent before a line on stderr names what it waits
-    /// for, in microseconds. Default 5 s; negative: for ever.
+    /// How long a wait for threads, or a callback, may take before a line on stderr names what is
+    /// waited for, in microseconds; further lines come at growing intervals. Default 5 s; negative:
+    /// never.
     pub notice_us: i64,
     /// How long a second thread that calls finalize waits for the first, in microseconds. Default
     /// 10 s. Must not be negative.
