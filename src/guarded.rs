@@ -1,7 +1,7 @@
 //! A buffered lock with what it protects.
 //!
 //! One rule beyond the lock's: what it protects is used by one operation at a time. A holder may
-//! keep the lock over several operations ([`Guarded::keep`]), but an operation inside another, from
+//! keep the lock over several operations ([`Hold::keep`]), but an operation inside another, from
 //! a callback or a signal handler, is refused.
 
 use crate::buffered_lock::{Acquired, BufferedLock};

@@ -1,7 +1,7 @@
 //! A runtime: one life of one, from its start to its finalization.
 //!
 //! What is registered with it is in its [books](crate::books); which lives there are is in the
-//! [registry](crate::registry).
+//! [`registry`].
 
 use crate::books::Books;
 use crate::freeze::{Gate, State};
