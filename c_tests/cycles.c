@@ -1,0 +1,156 @@
+/*
+ * Initialise, use, finalize, and again: a runtime that is started ten thousand times in one process costs
+ * no more memory than one that was started a hundred times.
+ */
+#include "host.h"
+
+#include <fcntl.h>
+
+enum { WARM_UP = 100, CYCLES = 10000, CYCLES_UNDER_VALGRIND = 150 };
+
+/* The process's own memory in pages: without those of files, which are code that ran for the first time.
+   The look itself must not need memory. */
+static long own_pages(void)
+{
+    static char text[8192];
+    const int file = open("/proc/self/status", O_RDONLY);
+    ssize_t got;
+    long kib = -1;
+    NEED(file >= 0 && (got = read(file, text, sizeof text - 1)) > 0);
+    close(file);
+    text[got] = '\0';
+    NEED(sscanf(strstr(text, "RssAnon:"), "RssAnon: %ld", &kib) == 1);
+    return kib * 1024 / sysconf(_SC_PAGESIZE);
+}
+
+static int count(void *arg)
+{
+    ++*(long *)arg;
+    return 0;
+}
+
+/* The operation's kernel: it is done. (POSIX AIO is not in the cycle: how many pages the C library's
+   threads for it have touched is not ours to say.) */
+static int has_ended(void *arg, int64_t timeout_us)
+{
+    (void)arg;
+    (void)timeout_us;
+    return 0;
+}
+
+typedef struct life {
+    rt_runtime *runtime;
+    rt_writer *writer;
+    long deleted;
+} life;
+
+/* A thread of the runtime's: attaches with a state, writes under the writer's lock, detaches. */
+static void *work(void *arg)
+{
+    life *l = (life *)arg;
+    rt_thread *thread = NULL;
+    rt_thread_options options;
+    memset(&options, 0, sizeof options);
+    options.struct_size = sizeof options;
+    options.name = "worker";
+    options.delete_state = count;
+    options.state = &l->deleted;
+    CHECK_EQ(rt_thread_attach(l->runtime, &options, &thread), RT_OK);
+    CHECK_EQ(rt_thread_enter(thread), RT_OK);
+    CHECK_EQ(rt_writer_lock(l->writer), RT_OK);
+    CHECK_EQ(rt_writer_write(l->writer, "a line\n", 7), RT_OK);
+    CHECK_EQ(rt_writer_unlock(l->writer), RT_OK);
+    CHECK_EQ(rt_thread_checkpoint(thread), RT_OK);
+    CHECK_EQ(rt_thread_leave(thread), RT_OK);
+    CHECK_EQ(rt_thread_detach(thread), RT_OK);
+    return NULL;
+}
+
+/* Everything a host does with a runtime in one life of it. */
+static void live_once(rt_runtime *runtime, int sink)
+{
+    life l = {runtime, NULL, 0};
+    rt_writer_options options;
+    rt_report *report = NULL;
+    rt_overlapped *operation = NULL;
+    rt_overlapped_callbacks callbacks;
+    rt_buffered_lock lock;
+    pthread_t thread;
+    long ran = 0;
+    memset(&options, 0, sizeof options);
+    options.struct_size = sizeof options;
+    options.name = "log";
+    options.capacity = 4096;
+    CHECK_EQ(rt_writer_open_fd(runtime, sink, &options, &l.writer), RT_OK);
+    CHECK_EQ(rt_atexit(runtime, "callback", count, &ran, NULL), RT_OK);
+    CHECK_EQ(rt_exit_function(runtime, "exit function", count, &ran, NULL), RT_OK);
+    CHECK_EQ(rt_pending_add(runtime, "pending call", count, &ran, NULL), RT_OK);
+    CHECK_EQ(rt_phase_add_handler(runtime, RT_PHASE_FINALIZE, 0, "handler", count, &ran, NULL), RT_OK);
+    CHECK_EQ(rt_buffered_lock_init_for(&lock, runtime), RT_OK);
+    CHECK_EQ(rt_buffered_lock_acquire(&lock), RT_OK);
+    CHECK_EQ(rt_buffered_lock_release(&lock), RT_OK);
+    memset(&callbacks, 0, sizeof callbacks);
+    callbacks.struct_size = sizeof callbacks;
+    callbacks.wait = has_ended;
+    callbacks.free = count;
+    callbacks.arg = &ran;
+    CHECK_EQ(rt_overlapped_new(runtime, &callbacks, "operation", &operation), RT_OK);
+    thread = thread_start(work, &l);
+    pthread_join(thread, NULL);
+    CHECK_EQ(rt_finalize(runtime, NULL, &report), RT_OK);
+    CHECK_EQ(ran, 5);
+    CHECK_EQ(l.deleted, 1);
+    CHECK_EQ(summary_of(report).restartable, 1);
+    CHECK_EQ(rt_report_free(report), RT_OK);
+    CHECK_EQ(rt_overlapped_dealloc(operation), RT_OK);
+    CHECK_EQ(rt_writer_close(l.writer, 0), RT_OK);
+}
+
+static void check_cycles(void (*cycle)(int sink))
+{
+    const int cycles = under_valgrind() ? CYCLES_UNDER_VALGRIND : CYCLES;
+    const int sink = open("/dev/null", O_WRONLY);
+    long after_warm_up = own_pages(); /* or the first look would count its own */
+    int i;
+    NEED(sink >= 0);
+    for (i = 0; i < cycles; i++) {
+        if (i == WARM_UP) {
+            after_warm_up = own_pages();
+        }
+        cycle(sink);
+    }
+    if (!under_valgrind()) {
+        CHECK(own_pages() <= after_warm_up);
+    }
+    close(sink);
+}
+
+static void one_more_life_of_the_default_runtime(int sink)
+{
+    live_once(NULL, sink);
+    CHECK_EQ(rt_initialize(NULL), RT_OK);
+}
+
+static void lives_of_the_default_runtime_leave_nothing_behind(void)
+{
+    check_cycles(one_more_life_of_the_default_runtime);
+}
+
+static void one_more_runtime(int sink)
+{
+    rt_runtime *runtime = runtime_new("short-lived");
+    live_once(runtime, sink);
+    CHECK_EQ(rt_runtime_free(runtime), RT_OK);
+}
+
+static void runtimes_made_and_freed_leave_nothing_behind(void)
+{
+    check_cycles(one_more_runtime);
+}
+
+int main(void)
+{
+    RUN(lives_of_the_default_runtime_leave_nothing_behind);
+    RUN(runtimes_made_and_freed_leave_nothing_behind);
+    return check_done();
+}
