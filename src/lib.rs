@@ -8,6 +8,7 @@
 //! |---|---|
 //! | what happens, in which order | [`finalize`], [`passes`], [`flush`], [`phase`] |
 //! | a runtime's life, its books, the registry of all | [`runtime`], [`books`], [`registry`], [`options`] |
+//! | runtimes in a tree | [`children`] |
 //! | how threads are stopped | [`freeze`] (the gate), [`thread`] (policies) |
 //! | who owns a lock, and whether it ever lets go | [`owner`], [`this_thread`] |
 //! | the lock, its data, its patience | [`buffered_lock`], [`guarded`], [`grace`] |
@@ -46,6 +47,8 @@ pub mod books;
 pub mod cancel;
 #[cfg(not(loom))]
 pub mod capi;
+#[cfg(not(loom))]
+pub mod children;
 #[cfg(not(loom))]
 pub mod finalize;
 #[cfg(not(loom))]

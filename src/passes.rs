@@ -48,16 +48,21 @@ impl Finalization<'_> {
         let left = {
             let mut books = self.runtime.books.lock();
             let waits = !self.gave_up_on_threads && books.holds_up(&self.me);
-            if (waits || books.has_calls()) && !give_up {
+            let work = books.has_calls() || !books.children.is_empty();
+            if (waits || work) && !give_up {
                 return false;
             }
             books.closed = true;
             self.runtime.gate().advance(State::Finalizing);
             // Nobody runs what is left: not a late `rt_pending_run` either.
-            (std::mem::take(&mut books.at_exit), std::mem::take(&mut books.pending))
+            let children = std::mem::take(&mut books.children);
+            (std::mem::take(&mut books.at_exit), std::mem::take(&mut books.pending), children)
         };
         // Again, with nothing locked, for those who wait by rules that just changed.
         self.runtime.advance(State::Finalizing);
+        for child in &left.2 {
+            self.leak_child(child, "it was not finalized: out of passes or time");
+        }
         let left = left.0.len() + left.1.len();
         if left > 0 {
             self.notes.failed("", format!("{left} callbacks were not run: out of passes or time"));
@@ -157,7 +162,7 @@ impl Finalization<'_> {
             }
             made += 1;
             self.notes.work(1);
-            let outcome = entry.call.call();
+            let outcome = entry.call.call_for(self.runtime);
             if outcome.failed() {
                 self.notes.failed(&entry.name, outcome.text());
             }
@@ -166,27 +171,27 @@ impl Finalization<'_> {
 }
 
 /// The line on stderr for a wait without a deadline, at growing intervals (law 2).
-struct Notice {
+pub(crate) struct Notice {
     since: Instant,
     next: Option<Instant>,
     interval: Duration,
 }
 
 impl Notice {
-    fn new(first_us: i64, since: Instant) -> Notice {
+    pub(crate) fn new(first_us: i64, since: Instant) -> Notice {
         let interval = u64::try_from(first_us).map_or(Duration::MAX, Duration::from_micros);
         Notice { since, next: since.checked_add(interval), interval }
     }
 
-    fn next(&self) -> Deadline {
+    pub(crate) fn next(&self) -> Deadline {
         self.next.map_or(Deadline::NEVER, Deadline::at)
     }
 
-    fn is_due(&self) -> bool {
+    pub(crate) fn is_due(&self) -> bool {
         self.next().passed()
     }
 
-    fn say(&mut self, runtime: &str, what: &str, names: &[String]) {
+    pub(crate) fn say(&mut self, runtime: &str, what: &str, names: &[String]) {
         let shown = names.iter().take(8).cloned().collect::<Vec<_>>().join(", ");
         let more = names.len().saturating_sub(8);
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };

@@ -26,6 +26,7 @@ fn quiet() -> Report {
     Report {
         runtime: "main".into(),
         status: Status::Ok,
+        began: None,
         total_us: 1_250,
         deadline_us: None,
         passes: 1,
@@ -47,6 +48,7 @@ fn quiet() -> Report {
         }],
         leaks: vec![],
         late_calls: 0,
+        children: vec![],
         not_restartable: vec![],
     }
 }
@@ -70,6 +72,7 @@ fn rich() -> Report {
     Report {
         runtime: "main".into(),
         status: Status::Incomplete,
+        began: None,
         total_us: 2_100_000,
         deadline_us: Some(5_000_000),
         passes: 2,
@@ -111,6 +114,7 @@ fn rich() -> Report {
             leak(LeakKind::ThreadState, "worker", 0, "its thread is still running"),
         ],
         late_calls: 17,
+        children: vec![],
         not_restartable: vec!["a runaway may still use the runtime".into()],
     }
 }
@@ -377,6 +381,7 @@ fn json_has_every_field_of_the_model() {
         ],
         "late_calls": 17,
         "restartable": false,
+        "children": [],
         "not_restartable": ["a runaway may still use the runtime"],
     });
     assert_eq!(parsed(to_json(&rich())), expected);
