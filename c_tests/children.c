@@ -125,6 +125,31 @@ static void an_incomplete_child_makes_its_parent_incomplete_and_says_why(void)
     CHECK_EQ(rt_runtime_free(child), RT_OK);
 }
 
+static void the_environments_report_is_the_whole_trees_and_no_childs_of_its_own(void)
+{
+    char path[] = "/tmp/rtfinalize-children-XXXXXX", wish[64];
+    const char *begins = "{\"rtfinalize_report\":1,\"runtime\":\"main\"";
+    char whole[16384];
+    size_t got;
+    const int fd = mkstemp(path);
+    FILE *file;
+    rt_runtime *child = child_of(NULL, "child", 0);
+    NEED(fd >= 0);
+    close(fd);
+    snprintf(wish, sizeof wish, "json:%s", path);
+    setenv("RTFINALIZE_REPORT", wish, 1);
+    CHECK_EQ(rt_finalize_ex(), 0);
+    file = fopen(path, "r");
+    NEED(file != NULL);
+    got = fread(whole, 1, sizeof whole - 1, file);
+    whole[got] = '\0';
+    fclose(file);
+    unlink(path);
+    CHECK(strncmp(whole, begins, strlen(begins)) == 0);
+    CHECK(strstr(whole, "\"runtime\":\"child\"") != NULL);
+    CHECK_EQ(rt_runtime_free(child), RT_OK);
+}
+
 /* --- admission ---------------------------------------------------------------------------------- */
 
 static rt_runtime *late_child;
@@ -390,6 +415,33 @@ static void a_child_does_not_wait_for_the_thread_that_finalizes_its_parent(void)
     CHECK_EQ(rt_runtime_free(o.child), RT_OK);
 }
 
+static void *finalize_child_attached(void *arg)
+{
+    other *o = (other *)arg;
+    rt_thread *thread = attach(NULL, "other", 0, RT_POLICY_ERROR);
+    event_set(&o->held);
+    o->status = rt_finalize(o->child, NULL, NULL);
+    CHECK_EQ(rt_thread_detach(thread), RT_OK);
+    return NULL;
+}
+
+/* Each of two finalizing threads is attached, and no daemon, to what the other one finalizes. */
+static void two_finalizations_do_not_wait_for_each_others_threads(void)
+{
+    other o = {child_of(NULL, "busy", 0), EVENT_INIT, EVENT_INIT, 1, 0};
+    rt_thread *mine = attach(o.child, "main", 0, RT_POLICY_ERROR);
+    pthread_t thread = thread_start(finalize_child_attached, &o);
+    event_wait(&o.held);
+    while (rt_runtime_state(o.child) == RT_STATE_RUNNING) {
+        sched_yield();
+    }
+    CHECK_EQ(rt_finalize_ex(), 0);
+    pthread_join(thread, NULL);
+    CHECK_EQ(o.status, RT_OK);
+    CHECK_EQ(rt_thread_detach(mine), RT_OK);
+    CHECK_EQ(rt_runtime_free(o.child), RT_OK);
+}
+
 static void the_wait_for_it_is_bounded_and_the_ledger_names_it(void)
 {
     other o = {child_of(NULL, "stuck", 0), EVENT_INIT, EVENT_INIT, 1, 0};
@@ -629,6 +681,7 @@ int main(void)
     RUN(children_are_finalized_before_their_parent_the_youngest_first);
     RUN(a_child_is_finalized_alone_and_leaves_its_parent);
     RUN(an_incomplete_child_makes_its_parent_incomplete_and_says_why);
+    RUN(the_environments_report_is_the_whole_trees_and_no_childs_of_its_own);
     RUN(a_child_made_during_the_passes_is_finalized_too);
     RUN(a_child_made_after_the_children_phase_makes_the_passes_go_round);
     RUN(children_without_end_are_bounded_and_the_last_is_in_the_ledger);
@@ -639,6 +692,7 @@ int main(void)
     RUN(a_thread_that_finalizes_is_never_parked_by_another_runtime);
     RUN(a_child_that_another_thread_finalizes_is_waited_for);
     RUN(a_child_does_not_wait_for_the_thread_that_finalizes_its_parent);
+    RUN(two_finalizations_do_not_wait_for_each_others_threads);
     RUN(the_wait_for_it_is_bounded_and_the_ledger_names_it);
     RUN(a_childs_waits_end_within_its_parents_deadline);
     RUN(a_callback_may_finalize_neither_its_runtime_nor_an_ancestor);

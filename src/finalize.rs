@@ -85,7 +85,8 @@ pub(crate) fn finalize_unless_begun(
     // Before it begins: a signal handler in between is refused.
     host_call::finalizing(runtime, || {
         let begun = runtime.begin(me.id());
-        Ok(begun.then(|| Finalized::Now(run(runtime, me, options))))
+        let finalize = || Finalized::Now(run(runtime, me, options));
+        Ok(begun.then(|| Attachment::while_finalizing(runtime, finalize)))
     })
 }
 

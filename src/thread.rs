@@ -320,6 +320,26 @@ impl Attachment {
         self.gate.depart(&self.place, Position::Gone);
     }
 
+    /// Notes for the length of `work` that the calling thread finalizes `runtime`: another thread that
+    /// finalizes a descendant must not wait for it, for it waits for them.
+    pub(crate) fn while_finalizing<R>(runtime: &Runtime, work: impl FnOnce() -> R) -> R {
+        let mut below = this_thread::attachments(|list| list.clone()).unwrap_or_default();
+        below.retain(|attachment| {
+            let attached_to = attachment.runtime.upgrade();
+            attached_to.is_some_and(|r| r.id() != runtime.id() && r.is_within(runtime))
+        });
+        let set = |awaits| {
+            for attachment in &below {
+                attachment.awaits_finalizer.store(awaits, Ordering::Relaxed);
+                attachment.gate.announce();
+            }
+        };
+        set(true);
+        let result = work();
+        set(false);
+        result
+    }
+
     /// Notes for the length of `wait` that the thread waits for another's finalization.
     pub(crate) fn while_awaiting_finalizer<R>(&self, wait: impl FnOnce() -> R) -> R {
         self.awaits_finalizer.store(true, Ordering::Relaxed);
