@@ -294,7 +294,7 @@ static void what_belongs_to_another_thread_is_refused(void)
 }
 
 static rt_status finalize_result;
-static rt_runtime *other_runtime;
+static rt_runtime *child_runtime;
 
 static int finalize_again(void *arg)
 {
@@ -304,7 +304,6 @@ static int finalize_again(void *arg)
     REFUSED(finalize_result, RT_ERR_IN_CALLBACK);
     CHECK(report == NULL);
     CHECK_EQ(rt_finalize_ex(), -1);
-    REFUSED(rt_finalize(other_runtime, NULL, NULL), RT_ERR_IN_CALLBACK);
     REFUSED(rt_initialize(NULL), RT_ERR_STATE);
     return 0;
 }
@@ -312,9 +311,13 @@ static int finalize_again(void *arg)
 static void finalize_from_inside_a_callback_is_refused(void)
 {
     uint32_t phase;
-    other_runtime = runtime_new("other");
+    CHECK_EQ(rt_runtime_new_child(NULL, NULL, &child_runtime), RT_OK);
     CHECK_EQ(rt_pending_add(NULL, NULL, finalize_again, NULL, NULL), RT_OK);
     CHECK_EQ(rt_pending_run(NULL, NULL), RT_OK);
+    CHECK_EQ(finalize_result, RT_ERR_IN_CALLBACK);
+    finalize_result = RT_OK;
+    CHECK_EQ(rt_pending_add(child_runtime, NULL, finalize_again, NULL, NULL), RT_OK);
+    CHECK_EQ(rt_pending_run(child_runtime, NULL), RT_OK);
     CHECK_EQ(finalize_result, RT_ERR_IN_CALLBACK);
     CHECK_EQ(rt_atexit(NULL, NULL, finalize_again, NULL, NULL), RT_OK);
     CHECK_EQ(rt_exit_function(NULL, NULL, finalize_again, NULL, NULL), RT_OK);
@@ -322,8 +325,8 @@ static void finalize_from_inside_a_callback_is_refused(void)
         CHECK_EQ(rt_phase_add_handler(NULL, phase, 0, NULL, finalize_again, NULL, NULL), RT_OK);
     }
     CHECK_EQ(rt_finalize_ex(), 0);
-    CHECK_EQ(rt_finalize(other_runtime, NULL, NULL), RT_OK);
-    CHECK_EQ(rt_runtime_free(other_runtime), RT_OK);
+    CHECK_EQ(rt_finalize(child_runtime, NULL, NULL), RT_OK);
+    CHECK_EQ(rt_runtime_free(child_runtime), RT_OK);
     check_library_works();
 }
 

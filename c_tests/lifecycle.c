@@ -174,7 +174,8 @@ static void a_new_life_works_and_the_former_one_stays_over(void)
 
 static int refusals, refused_calls;
 
-/* Every way to finalize, from inside a callback. The options must not be kept for later. */
+/* Every way to finalize the callback's own runtime or its parent, the default one. The options must
+   not be kept for later. */
 static int finalize_in_callback(void *runtime)
 {
     rt_report *report = (rt_report *)&refusals;
@@ -194,7 +195,8 @@ static void finalize_from_inside_any_callback_is_refused(void)
     size_t made = 0;
     rt_thread *thread = NULL;
     rt_thread_options options;
-    rt_runtime *other = runtime_new("other");
+    rt_runtime *other = NULL;
+    CHECK_EQ(rt_runtime_new_child(NULL, NULL, &other), RT_OK);
     memset(&options, 0, sizeof options);
     options.struct_size = sizeof options;
     options.delete_state = finalize_in_callback;

@@ -122,7 +122,7 @@
 #define RT_ERR_FINALIZING (-30)
 
 /**
- * Finalize was called from inside a callback.
+ * Finalize was called from inside a callback of the runtime or of a descendant of it.
  */
 #define RT_ERR_IN_CALLBACK (-31)
 
@@ -217,6 +217,11 @@
 #define RT_STATE_FINALIZED 3
 
 /**
+ * No daemon threads: `rt_thread_attach` refuses them.
+ */
+#define RT_RUNTIME_NO_DAEMONS 1
+
+/**
  * Wait for open guards. Repeats.
  */
 #define RT_PHASE_GUARDS 1
@@ -287,7 +292,9 @@
 #define RT_PHASE_EXIT_FUNCTIONS 14
 
 /**
- * A thread that comes too late is parked for good; its stack stays, nothing is unwound. The default.
+ * A thread that comes too late is parked for good, for all runtimes it is attached to; its stack
+ * stays, nothing is unwound. One that is finalizing another runtime at that moment gets
+ * `RT_ERR_FINALIZING` instead. The default.
  */
 #define RT_POLICY_HANG 1
 
@@ -349,6 +356,11 @@
 #define RT_LEAK_THREAD_STATE 3
 
 /**
+ * A child runtime that was not finalized with its parent.
+ */
+#define RT_LEAK_CHILD 4
+
+/**
  * An operation the kernel works on, with the memory it works in.
  */
 typedef struct rt_overlapped rt_overlapped;
@@ -378,6 +390,28 @@ typedef struct rt_writer rt_writer;
  * The answer of a call: 0 is success, positive a success worth knowing, negative an error.
  */
 typedef int32_t rt_status;
+
+/**
+ * What a child runtime is made with; it keeps that in every life. Zero in a field is the default.
+ */
+typedef struct rt_runtime_options {
+    /**
+     * `sizeof(rt_runtime_options)`.
+     */
+    size_t struct_size;
+    /**
+     * The name reports use, copied; NULL is a name of its own.
+     */
+    const char *name;
+    /**
+     * 0, or `RT_RUNTIME_NO_DAEMONS`.
+     */
+    uint32_t flags;
+    /**
+     * Must be 0.
+     */
+    uint32_t reserved;
+} rt_runtime_options;
 
 /**
  * Settings for one finalization. The environment's `RTFINALIZE_DEADLINE` and `RTFINALIZE_GRACE` (`5s`,
@@ -426,8 +460,8 @@ typedef struct rt_finalize_options {
  * What a host registers to be called: `arg` is what it registered with it. A negative answer counts
  * as a failure, which is reported; any other is success.
  *
- * It is called with no lock of the library held. It may call any function of the library except
- * those that finalize a runtime. It may end its thread: the library finishes its work and then
+ * It is called with no lock of the library held. It may call any function of the library, but
+ * not finalize its own runtime or an ancestor of that (see `rt_finalize`). It may end its thread: the library finishes its work and then
  * the thread ends. It must not throw a C++ exception (the process ends with a message) nor
  * `longjmp` out.
  */
@@ -446,7 +480,8 @@ typedef struct rt_thread_options {
      */
     const char *name;
     /**
-     * Not 0: a daemon, which finalization does not wait for.
+     * Not 0: a daemon, which finalization does not wait for. A runtime with `RT_RUNTIME_NO_DAEMONS`
+     * refuses it.
      */
     uint32_t daemon;
     /**
@@ -640,7 +675,7 @@ typedef struct rt_overlapped_callbacks {
 typedef void (*rt_warning_callback)(void *arg, int32_t warning, const char *name);
 
 /**
- * The numbers of a report.
+ * The numbers of a report. They are the runtime's own: what its children have is in their reports.
  */
 typedef struct rt_report_summary {
     /**
@@ -648,7 +683,7 @@ typedef struct rt_report_summary {
      */
     size_t struct_size;
     /**
-     * `RT_OK` or `RT_ERR_INCOMPLETE`.
+     * `RT_OK`, or `RT_ERR_INCOMPLETE`, also if a child's is.
      */
     rt_status status;
     /**
@@ -703,6 +738,14 @@ typedef struct rt_report_summary {
      * 0.
      */
     uint32_t reserved;
+    /**
+     * How many reports of children `rt_report_child` knows.
+     */
+    uint64_t children;
+    /**
+     * How many of them are incomplete.
+     */
+    uint64_t children_incomplete;
 } rt_report_summary;
 
 /**
@@ -841,7 +884,42 @@ const char *rt_version_string(void);
 rt_status rt_runtime_new(const char *name, struct rt_runtime **runtime);
 
 /**
+ * Makes a runtime that runs, as a child of `parent`, and stores its handle in `*child`. NULL as the
+ * parent is the default runtime.
+ *
+ * A child has threads, callbacks, writers and handlers of its own; a thread may be attached to it and
+ * to its parent. Finalizing the parent finalizes its children in the `children` phase, the youngest
+ * first, each with all its phases, on the thread that finalizes the parent: by the child's own
+ * options, within the time the parent has left and at most half of the grace it has left. If another
+ * thread is finalizing the child, that is waited for as long as the child's `join_us` and the
+ * parent's time allow; then the child is left to it and entered in the parent's ledger as
+ * `RT_LEAK_CHILD`. A child that was incomplete makes its parent incomplete; its report is part of
+ * the parent's (`rt_report_child`).
+ *
+ * A child may be finalized before its parent, alone: from any thread, also inside a callback or
+ * handler of the parent. It may have children of its own, down to 32 generations.
+ *
+ * `options` may be NULL: the defaults. The handle is the host's, also after the parent finalized
+ * the child: free it with `rt_runtime_free`, before or after the parent's.
+ *
+ * Thread: any. Stage: until the parent freezes; one made while the parent runs its passes is
+ * finalized with the others.
+ *
+ * Returns `RT_OK`; `RT_ERR_NULL`, `RT_ERR_HANDLE`, `RT_ERR_STRUCT_SIZE`, `RT_ERR_UTF8`,
+ * `RT_ERR_INVALID` (a flag, or too many generations), `RT_ERR_NO_MEMORY`, `RT_ERR_FINALIZING` (the
+ * parent).
+ *
+ * CPython: `Py_NewInterpreterFromConfig`; the flag is its `allow_daemon_threads`.
+ */
+rt_status rt_runtime_new_child(struct rt_runtime *parent,
+                               const struct rt_runtime_options *options,
+                               struct rt_runtime **child);
+
+/**
  * Frees a runtime that was finalized, and its handle. Nothing may use the handle any more.
+ *
+ * Children of it that its finalization left to other threads go on, and are still their hosts' to
+ * free; a child cannot be initialised again once its parent is freed.
  *
  * Thread: any. Stage: after `rt_finalize` of it. Threads parked by it stay parked.
  *
@@ -856,11 +934,13 @@ rt_status rt_runtime_free(struct rt_runtime *runtime);
  * Starts a runtime again after it was finalized: a new life, in which nothing of the former one is
  * registered and no thread attached. Threads and writers of the former life find it finalized.
  *
- * The default runtime needs no first start: it runs as soon as it is used.
+ * The default runtime needs no first start: it runs as soon as it is used. A child starts again only
+ * while its parent admits children; it is one of them again then.
  *
  * Thread: any. Stage: finalized.
  *
- * Returns `RT_OK`; `RT_ERR_HANDLE`; `RT_ERR_STATE` if the runtime is not finalized.
+ * Returns `RT_OK`; `RT_ERR_HANDLE`; `RT_ERR_STATE` if the runtime is not finalized, or its parent is
+ * finalized or freed.
  *
  * CPython: `Py_Initialize` after `Py_FinalizeEx`.
  */
@@ -920,7 +1000,7 @@ int rt_is_finalizing(void);
  * most 10 s, and gets its result. With `RTFINALIZE_REPORT=text|json|trace[:PATH]` in the environment
  * the report is written to stderr or PATH.
  *
- * Thread: any, attached or not; not from inside a callback. Stage: any.
+ * Thread: any, attached or not; inside a callback as for `rt_finalize`. Stage: any.
  *
  * Returns 0; again, 0 with nothing done; -1 if data could not be flushed, a phase failed, a deadline
  * passed or the call was refused: `rt_last_error` says which.
@@ -936,7 +1016,14 @@ int rt_finalize_ex(void);
  * the finalization whenever there is one, also with `RT_ERR_INCOMPLETE`, and to NULL otherwise. The
  * report is the host's: free it with `rt_report_free`.
  *
- * Thread: any, attached or not; not from inside a callback. Stage: any. A second thread waits for
+ * Inside a callback it depends on whose that is. The runtime whose callback (or handler, or
+ * `delete_state`) it is, and that runtime's ancestors, are refused with `RT_ERR_IN_CALLBACK`: their
+ * finalization would enter again what the thread is in the middle of, or wait for it. Any other
+ * runtime can be finalized there, so also the children of the callback's own. Inside a callback of a
+ * writer or of an in-flight operation every runtime is refused; and in a signal handler over a
+ * thread that finalizes, the runtime it finalizes, and that one's ancestors.
+ *
+ * Thread: any, attached or not. Stage: any. A second thread waits for
  * the first and gets its result (if it is inside the runtime, it is outside afterwards); after
  * finalization the call does nothing and gives the report again.
  *
@@ -1095,7 +1182,7 @@ rt_status rt_unregister(struct rt_runtime *runtime, uint64_t id);
  * Thread: any that is not attached to this runtime yet. Stage: until the runtime freezes.
  *
  * Returns `RT_OK`; `RT_ERR_NULL`, `RT_ERR_HANDLE`, `RT_ERR_STRUCT_SIZE`, `RT_ERR_UTF8`,
- * `RT_ERR_INVALID` (no such policy), `RT_ERR_ALREADY_ATTACHED`, `RT_ERR_FINALIZING`,
+ * `RT_ERR_INVALID` (no such policy, or a daemon where there may be none), `RT_ERR_ALREADY_ATTACHED`, `RT_ERR_FINALIZING`,
  * `RT_ERR_NO_MEMORY`, `RT_ERR_THREAD_EXITING`. After an error `delete_state` is not called.
  *
  * CPython: `PyThreadState_New`.
@@ -1675,6 +1762,32 @@ rt_status rt_report_get_destination(const struct rt_report *report,
 rt_status rt_report_get_leak(const struct rt_report *report,
                              size_t index,
                              struct rt_report_leak *leak);
+
+/**
+ * Stores in `*child` the report of child number `index`, from 0 in the order in which they ended:
+ * of those that were finalized in the course of this runtime's finalization, whichever thread did
+ * it. It is the host's, beside the parent's report: free it with `rt_report_free`, in any order.
+ * After an error `*child` is NULL.
+ *
+ * Thread: any. Stage: any.
+ *
+ * Returns `RT_OK`; `RT_ERR_NOT_FOUND` past the last; `RT_ERR_HANDLE`, `RT_ERR_NULL`,
+ * `RT_ERR_NO_MEMORY`.
+ *
+ * CPython: none.
+ */
+rt_status rt_report_child(const struct rt_report *report, size_t index, struct rt_report **child);
+
+/**
+ * Stores in `*name` the name of the runtime the report is about; it lives as long as the report.
+ *
+ * Thread: any. Stage: any.
+ *
+ * Returns `RT_OK`; `RT_ERR_HANDLE`, `RT_ERR_NULL`.
+ *
+ * CPython: none.
+ */
+rt_status rt_report_runtime(const struct rt_report *report, const char **name);
 
 /**
  * Renders a report into a buffer of `size` bytes, as a C string.

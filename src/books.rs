@@ -3,7 +3,7 @@
 //! # Admission
 //!
 //! Everything that could give finalization more work (threads, at-exit callbacks, pending calls,
-//! handlers) is kept under one mutex, with one flag: closed. The step to `freeze` looks whether all
+//! handlers, children) is kept under one mutex, with one flag: closed. The step to `freeze` looks whether all
 //! is empty, sets the flag and moves the state in one section. What came before that is seen and the
 //! passes go round again; what comes after is refused.
 
@@ -14,7 +14,7 @@ use crate::ledger::Leak;
 use crate::overlapped::Overlapped;
 use crate::owner::Owner;
 use crate::phase::{Handler, Handlers, Phase};
-use crate::report::{Destination, Failure};
+use crate::report::{Destination, Failure, Report};
 use crate::runtime::Runtime;
 use crate::status::{Result, Status};
 use crate::sync::Arc;
@@ -39,6 +39,10 @@ pub(crate) struct Books {
     pub handlers: Handlers,
     pub writers: Vec<Arc<Writer>>,
     pub operations: Vec<Arc<Overlapped>>,
+    /// Those not finalized yet, the youngest last.
+    pub children: Vec<Arc<Runtime>>,
+    /// What children said that were finalized during this finalization.
+    pub child_reports: Vec<Arc<Report>>,
     pub leaks: Vec<Leak>,
     pub failures: Vec<(String, String)>,
     /// Writers their hosts gave up with bytes still in them.
@@ -59,6 +63,8 @@ impl Books {
             handlers: Handlers::new(),
             writers: Vec::new(),
             operations: Vec::new(),
+            children: Vec::new(),
+            child_reports: Vec::new(),
             leaks: Vec::new(),
             failures: Vec::new(),
             abandoned: Vec::new(),

@@ -7,6 +7,7 @@
 
 use crate::environment;
 use crate::freeze::{Position, State};
+use crate::host_call;
 use crate::ledger::{Leak, LeakKind};
 use crate::options::Options;
 use crate::overlapped::Settled;
@@ -52,28 +53,51 @@ pub fn finalize(runtime: &Arc<Runtime>) -> Result<Finalized> {
 /// Finalizes `runtime` from the calling thread, by `options`.
 ///
 /// # Errors
-/// `InCallback` from inside a callback, or from a signal handler over the thread that finalizes;
+/// `InCallback` from inside a callback of `runtime` or of a descendant of it, from inside a callback
+/// of a writer or an in-flight operation, and from a signal handler over a thread that finalizes
+/// `runtime` or a descendant of it: each would re-enter what the thread is in the middle of, or wait
+/// for it. A callback may finalize any other runtime, so also its own runtime's children.
 /// `Timeout` if another thread finalizes and does not end in time. Trouble during finalization is no
 /// error of this call: the report has it.
 pub fn finalize_with(runtime: &Arc<Runtime>, options: Options) -> Result<Finalized> {
     let options = environment::apply(options);
+    let join_us = options.join_us.max(0);
+    if let Some(done) = finalize_unless_begun(runtime, options)? {
+        return Ok(done);
+    }
+    let report = join(runtime, Deadline::after_us(join_us))?;
+    let timeout = || Status::Timeout.because("another thread is finalizing and has not ended");
+    report.map(Finalized::ByAnother).ok_or_else(timeout)
+}
+
+/// Finalizes `runtime`; `None` if another thread has begun to.
+pub(crate) fn finalize_unless_begun(
+    runtime: &Arc<Runtime>,
+    options: Options,
+) -> Result<Option<Finalized>> {
     let me = this_thread::owner()?;
-    if this_thread::calls().get() > 0 || runtime.gate().is_finalizer(me.id()) {
+    if host_call::forbids_finalizing(runtime) {
         return Err(Status::InCallback.error());
     }
     // The state first: the report is there a moment before the other thread is done.
     if runtime.state() == State::Finalized
         && let Some(report) = runtime.outcome()
     {
-        return Ok(Finalized::Before(report));
+        return Ok(Some(Finalized::Before(report)));
     }
-    if !runtime.begin(me.id()) {
-        return join(runtime, &options);
-    }
+    // Before it begins: a signal handler in between is refused.
+    host_call::finalizing(runtime, || {
+        let begun = runtime.begin(me.id());
+        let finalize = || Finalized::Now(run(runtime, me, options));
+        Ok(begun.then(|| Attachment::while_finalizing(runtime, finalize)))
+    })
+}
+
+fn run(runtime: &Arc<Runtime>, me: Arc<Owner>, options: Options) -> Arc<Report> {
     let _shield = crate::cancel::Shield::up();
     runtime.grace().refill(options.grace_us.max(0));
     let deadline_us = u64::try_from(options.deadline_us).ok();
-    let report = Finalization {
+    Finalization {
         runtime,
         me,
         deadline: Deadline::after_us(options.deadline_us),
@@ -85,12 +109,11 @@ pub fn finalize_with(runtime: &Arc<Runtime>, options: Options) -> Result<Finaliz
         busy: false,
         gave_up_on_threads: false,
     }
-    .run();
-    Ok(Finalized::Now(report))
+    .run()
 }
 
-/// Waits for the thread that finalizes already.
-fn join(runtime: &Arc<Runtime>, options: &Options) -> Result<Finalized> {
+/// Waits for the thread that finalizes already; `None` if it has not ended by `deadline`.
+pub(crate) fn join(runtime: &Arc<Runtime>, deadline: Deadline) -> Result<Option<Arc<Report>>> {
     let attachment = Attachment::of_this_thread(runtime);
     if let Some(attachment) = &attachment
         && attachment.position() == Position::Inside
@@ -98,18 +121,12 @@ fn join(runtime: &Arc<Runtime>, options: &Options) -> Result<Finalized> {
         // The freezer must not wait for a thread that waits for the freezer.
         attachment.leave()?;
     }
-    let wait = || {
-        let deadline = Deadline::after_us(options.join_us.max(0));
-        runtime.gate().wait_until(deadline, || runtime.state() == State::Finalized)
-    };
+    let wait = || runtime.gate().wait_until(deadline, || runtime.state() == State::Finalized);
     let ended = match &attachment {
         Some(attachment) => attachment.while_awaiting_finalizer(wait),
         None => wait(),
     };
-    match runtime.outcome() {
-        Some(report) if ended => Ok(Finalized::ByAnother(report)),
-        _ => Err(Status::Timeout.because("another thread is finalizing and has not ended")),
-    }
+    Ok(runtime.outcome().filter(|_| ended))
 }
 
 /// A finalization under way, on its thread.
@@ -133,7 +150,7 @@ impl Finalization<'_> {
     fn run(mut self) -> Arc<Report> {
         loop {
             self.passes();
-            self.phase(Phase::Children, |_| {});
+            self.phase(Phase::Children, Self::finalize_children);
             // A tenth of the grace at most: what is stuck now is tried again when the locks of
             // stopped threads can be taken over, and needs the rest then.
             self.phase(Phase::FlushEarly, |this| this.flush_writers(0.1));
@@ -197,7 +214,8 @@ impl Finalization<'_> {
             let Some(handler) = next else { break };
             last = Some((handler.order, handler.id));
             let since = now();
-            let outcome = self.watch.during(phase, &handler.name, || handler.call.call());
+            let call = || handler.call.call_for(self.runtime);
+            let outcome = self.watch.during(phase, &handler.name, call);
             self.notes.handler(&handler.name, since);
             if outcome.failed() {
                 self.notes.failed(&handler.name, outcome.text());
@@ -286,10 +304,12 @@ impl Finalization<'_> {
         {
             let mut books = runtime.books.lock();
             self.notes.report.leaks = std::mem::take(&mut books.leaks);
+            self.notes.report.children = std::mem::take(&mut books.child_reports);
         }
         let report = &mut self.notes.report;
         report.late_calls = runtime.late_calls().load(crate::sync::Ordering::Relaxed);
-        if self.deadline.passed() {
+        let incomplete = report.incomplete_children() > 0;
+        if self.deadline.passed() || incomplete {
             report.status = Status::Incomplete;
         }
         let because = &mut report.not_restartable;
@@ -297,11 +317,19 @@ impl Finalization<'_> {
         because.extend(report.leaks.iter().map(|leak| {
             format!("{} '{}' was leaked: {}", leak.kind.name(), leak.name, leak.reason)
         }));
+        because.extend(report.children.iter().flat_map(|child| {
+            let of_child = |why| format!("of child '{}': {why}", child.runtime);
+            child.not_restartable.iter().map(of_child)
+        }));
         drop(self.watch);
         let report = Arc::new(self.notes.finish());
+        let nested = runtime.hand_to_parent(&report);
         // First: another thread that waited for the end may call exit() at once.
-        crate::report::publish(&report);
+        if !nested {
+            crate::report::publish(&report);
+        }
         runtime.end(report.clone());
+        runtime.leave_parent();
         report
     }
 }

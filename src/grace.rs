@@ -35,6 +35,11 @@ impl Grace {
         self.left_us.load(Ordering::Relaxed).max(0)
     }
 
+    /// Takes off what was spent elsewhere on its account.
+    pub fn spend(&self, us: i64) {
+        self.left_us.fetch_sub(us.max(0), Ordering::Relaxed);
+    }
+
     /// A wait of the finalizing thread, billed when it ends, of at most `share` of what is left.
     pub fn shared(self: &Arc<Grace>, share: f64) -> GraceSpan {
         let us = (self.left_us() as f64 * share) as i64;

@@ -2,10 +2,12 @@
 //!
 //! Three rules meet here. No internal lock is held (law 5; checked in debug builds). A callback that
 //! ends its thread is stopped at our frame (`host_call.c`), so the library finishes its work first.
-//! A callback that calls finalize again is recognised, for the thread is marked as inside one.
+//! A callback that calls finalize is recognised, for the thread is marked as inside it: see [`Duty`].
 
+use crate::runtime::Runtime;
 use crate::this_thread;
 use libc::{c_int, c_void};
+use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// How a callback ended.
@@ -89,11 +91,21 @@ impl HostCall {
         std::ptr::fn_addr_eq(self.function, function) && arg.is_none_or(|arg| arg == self.arg)
     }
 
-    /// Calls it on this thread.
+    /// Calls it on this thread, which then may finalize nothing meanwhile.
     pub fn call(&self) -> Outcome {
+        self.call_of(None)
+    }
+
+    /// Calls it on this thread as a callback of `runtime`: meanwhile the thread may finalize neither
+    /// that nor an ancestor of it.
+    pub fn call_for(&self, runtime: &Runtime) -> Outcome {
+        self.call_of(Some(runtime))
+    }
+
+    fn call_of(&self, runtime: Option<&Runtime>) -> Outcome {
         let (function, arg) = (self.function, self.arg);
         // SAFETY: by the contract of `from_c`.
-        match run(|| unsafe { function(arg) }) {
+        match run_for(runtime, || unsafe { function(arg) }) {
             Some(PANICKED) if self.drop.is_some() => Outcome::Panicked,
             Some(code) => Outcome::Returned(code),
             None => Outcome::EndedThread,
@@ -116,6 +128,10 @@ impl Drop for HostCall {
 ///
 /// `None`: it ended its thread.
 pub fn run<R, F: FnOnce() -> R>(call: F) -> Option<R> {
+    run_for(None, call)
+}
+
+fn run_for<R, F: FnOnce() -> R>(runtime: Option<&Runtime>, call: F) -> Option<R> {
     struct Context<F, R> {
         call: Option<F>,
         result: Option<R>,
@@ -135,10 +151,12 @@ pub fn run<R, F: FnOnce() -> R>(call: F) -> Option<R> {
     let depth = calls.get();
     calls.set(depth + 1);
     let cancel = crate::cancel::lift();
-    // SAFETY: `thunk` takes what it is given; `context` outlives the call.
-    let returned = unsafe {
-        rtfinalize_host_call(thunk::<R, F>, std::ptr::from_mut(&mut context).cast(), &mut rest)
-    };
+    let returned = on_duty(runtime, false, || {
+        // SAFETY: `thunk` takes what it is given; `context` outlives the call.
+        unsafe {
+            rtfinalize_host_call(thunk::<R, F>, std::ptr::from_mut(&mut context).cast(), &mut rest)
+        }
+    });
     crate::cancel::restore(cancel);
     calls.set(depth);
     if returned == 0 {
@@ -157,4 +175,65 @@ pub fn settle() {
         // SAFETY: `rest` was noted on this thread by a frame that the host's own frames enclose.
         unsafe { rtfinalize_resume_exit(rest) };
     }
+}
+
+/// What a thread is in the middle of for a runtime: a callback of it, or its finalization.
+///
+/// Duties lie on the stacks of those who do them, each with a link to the one around it. A single
+/// store begins or ends one, so a signal handler always finds them whole.
+struct Duty {
+    /// Null for a callback of a writer or an operation: whatever it is for, the thread holds that.
+    runtime: *const Runtime,
+    finalizes: bool,
+    outer: *const Duty,
+}
+
+thread_local! {
+    /// This thread's innermost duty.
+    static INNERMOST: Cell<*const Duty> = const { Cell::new(std::ptr::null()) };
+}
+
+fn on_duty<R>(runtime: Option<&Runtime>, finalizes: bool, work: impl FnOnce() -> R) -> R {
+    struct Restore(*const Duty);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            INNERMOST.set(self.0);
+        }
+    }
+    let runtime = runtime.map_or(std::ptr::null(), std::ptr::from_ref);
+    let duty = Duty { runtime, finalizes, outer: INNERMOST.get() };
+    let _restore = Restore(duty.outer);
+    INNERMOST.set(&duty);
+    work()
+}
+
+/// This thread finalizes `runtime` for the length of `work`.
+pub(crate) fn finalizing<R>(runtime: &Runtime, work: impl FnOnce() -> R) -> R {
+    on_duty(Some(runtime), true, work)
+}
+
+fn any_duty(is_it: impl Fn(Option<&Runtime>, bool) -> bool) -> bool {
+    let mut next = INNERMOST.get();
+    // SAFETY: a duty is linked only while the frame it lies on is on this thread's stack, and its
+    // runtime is borrowed for as long.
+    while let Some(duty) = unsafe { next.as_ref() } {
+        // SAFETY: as above.
+        if is_it(unsafe { duty.runtime.as_ref() }, duty.finalizes) {
+            return true;
+        }
+        next = duty.outer;
+    }
+    false
+}
+
+/// Whether this thread is in the middle of something that finalizing `runtime` would re-enter or
+/// wait for: a callback or the finalization of it or of a descendant; a writer's or an operation's
+/// callback.
+pub(crate) fn forbids_finalizing(runtime: &Runtime) -> bool {
+    any_duty(|duty, _| duty.is_none_or(|busy| busy.is_within(runtime)))
+}
+
+/// Whether this thread is finalizing some runtime.
+pub(crate) fn is_finalizing() -> bool {
+    any_duty(|_, finalizes| finalizes)
 }

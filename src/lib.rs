@@ -9,6 +9,7 @@
 //! | what happens, in which order | [`finalize`], [`passes`], [`flush`], [`phase`], [`watch`] |
 //! | a runtime's life, its books, the registry of all | [`runtime`], [`books`], [`registry`] |
 //! | what a host, or the environment, can set | [`options`], [`environment`] |
+//! | runtimes in a tree | [`children`] |
 //! | how threads are stopped | [`freeze`] (the gate), [`thread`] (policies) |
 //! | who owns a lock, and whether it ever lets go | [`owner`], [`this_thread`] |
 //! | the lock, its data, its patience | [`buffered_lock`], [`guarded`], [`grace`] |
@@ -47,6 +48,8 @@ pub mod books;
 pub mod cancel;
 #[cfg(not(loom))]
 pub mod capi;
+#[cfg(not(loom))]
+pub mod children;
 #[cfg(not(loom))]
 pub mod environment;
 #[cfg(not(loom))]

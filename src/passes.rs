@@ -48,16 +48,21 @@ impl Finalization<'_> {
         let left = {
             let mut books = self.runtime.books.lock();
             let waits = !self.gave_up_on_threads && books.holds_up(&self.me);
-            if (waits || books.has_calls()) && !give_up {
+            let work = books.has_calls() || !books.children.is_empty();
+            if (waits || work) && !give_up {
                 return false;
             }
             books.closed = true;
             self.runtime.gate().advance(State::Finalizing);
             // Nobody runs what is left: not a late `rt_pending_run` either.
-            (std::mem::take(&mut books.at_exit), std::mem::take(&mut books.pending))
+            let children = std::mem::take(&mut books.children);
+            (std::mem::take(&mut books.at_exit), std::mem::take(&mut books.pending), children)
         };
         // Again, with nothing locked, for those who wait by rules that just changed.
         self.runtime.advance(State::Finalizing);
+        for child in &left.2 {
+            self.leak_child(child, "it was not finalized: out of passes or time");
+        }
         let left = left.0.len() + left.1.len();
         if left > 0 {
             self.notes.failed("", format!("{left} callbacks were not run: out of passes or time"));
@@ -118,7 +123,7 @@ impl Finalization<'_> {
     fn make_pending_calls(&mut self) -> u64 {
         let Finalization { notes, watch, runtime, .. } = self;
         let made = runtime.run_pending(|entry| {
-            let outcome = watch.during(notes.phase(), &entry.name, || entry.call.call());
+            let outcome = watch.during(notes.phase(), &entry.name, || entry.call.call_for(runtime));
             if outcome.failed() {
                 notes.failed(&entry.name, outcome.text());
             }
@@ -159,7 +164,8 @@ impl Finalization<'_> {
             made += 1;
             self.notes.work(1);
             let phase = self.notes.phase();
-            let outcome = self.watch.during(phase, &entry.name, || entry.call.call());
+            let outcome =
+                self.watch.during(phase, &entry.name, || entry.call.call_for(self.runtime));
             if outcome.failed() {
                 self.notes.failed(&entry.name, outcome.text());
             }

@@ -8,7 +8,7 @@ use crate::buffered_lock::World;
 use crate::freeze::{Position, State};
 use crate::grace::GraceSpan;
 use crate::owner::{Fate, Owner, OwnerId};
-use crate::runtime::Runtime;
+use crate::runtime::{Runtime, RuntimeOptions};
 use crate::status::{Result, Status};
 use crate::sync::{Arc, AtomicI32, AtomicU32, Deadline, Mutex, Ordering};
 use crate::this_thread::OWNERS;
@@ -36,34 +36,43 @@ impl Runtime {
     pub fn main() -> Arc<Runtime> {
         let mut registry = REGISTRY.lock();
         let life = registry.lives.entry(DEFAULT_ID);
-        life.or_insert_with(|| Runtime::start(DEFAULT_ID, "main")).clone()
+        let born_with = || RuntimeOptions { name: "main".into(), no_daemons: false };
+        life.or_insert_with(|| Runtime::start(DEFAULT_ID, born_with(), None)).clone()
     }
 
     /// Another runtime.
     pub fn new(name: &str) -> Arc<Runtime> {
-        let mut registry = REGISTRY.lock();
-        let id = registry.next_id;
-        registry.next_id += 1;
-        let runtime = Runtime::start(id, name);
-        registry.lives.insert(id, runtime.clone());
-        runtime
+        enroll(RuntimeOptions { name: name.into(), no_daemons: false }, None)
     }
 
     /// Begins a new life in place of this finalized one, and returns it.
     ///
     /// # Errors
-    /// `State` while the present life is not finalized.
+    /// `State` while the present life is not finalized; for a child, also when its parent is gone or
+    /// admits nothing any more.
     pub fn initialise_again(&self) -> Result<Arc<Runtime>> {
         let mut registry = REGISTRY.lock();
-        let life = match registry.lives.get_mut(&self.id()) {
-            Some(life) if life.state() == State::Finalized => life,
+        let former = match registry.lives.get(&self.id()) {
+            Some(life) if life.state() == State::Finalized => life.clone(),
             _ => return Err(Status::State.because("only a finalized runtime starts again")),
         };
-        let fresh = Runtime::start(self.id(), life.name());
+        let parent = match self.ancestors().first() {
+            None => None,
+            Some(parent) => Some(registry.lives.get(parent).cloned().ok_or_else(|| {
+                Status::State.because("the runtime's parent was freed; make a new child of another")
+            })?),
+        };
+        let life = Runtime::start(self.id(), former.born_with().clone(), parent.as_ref());
         // Ids go on, so that one of the former life names nothing in the new one.
-        fresh.books.lock().next_id = life.books.lock().next_id;
-        let former = std::mem::replace(life, fresh);
-        let life = life.clone();
+        life.books.lock().next_id = former.books.lock().next_id;
+        if let Some(parent) = parent
+            && let Err(error) = parent.admit_child(&life)
+        {
+            let why = "the runtime's parent is finalized; initialize that first";
+            let late = error.status() == Status::Finalizing;
+            return Err(if late { Status::State.because(why) } else { error });
+        }
+        registry.lives.insert(self.id(), life.clone());
         flag_finalizing(&life, false);
         drop(registry);
         // With nothing locked: it may be the last reference, and closures' drops are host code.
@@ -96,6 +105,22 @@ impl Runtime {
         drop(life);
         Ok(())
     }
+}
+
+/// Enters a new runtime under a number of its own.
+pub(crate) fn enroll(born_with: RuntimeOptions, parent: Option<&Arc<Runtime>>) -> Arc<Runtime> {
+    let mut registry = REGISTRY.lock();
+    let id = registry.next_id;
+    registry.next_id += 1;
+    let runtime = Runtime::start(id, born_with, parent);
+    registry.lives.insert(id, runtime.clone());
+    runtime
+}
+
+/// Takes out a runtime that nobody has heard of yet.
+pub(crate) fn strike(runtime: &Runtime) {
+    let life = REGISTRY.lock().lives.remove(&runtime.id());
+    drop(life);
 }
 
 /// Sets the flag behind `rt_is_finalizing`, if `runtime` is the default one.

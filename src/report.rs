@@ -16,6 +16,8 @@ pub use trace::to_trace;
 use crate::ledger::Leak;
 use crate::phase::Phase;
 use crate::status::Status;
+use crate::sync::Arc;
+use std::time::Instant;
 
 /// A stretch of time inside a finalization, in microseconds since it began.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -111,6 +113,8 @@ pub struct Report {
     pub runtime: String,
     /// `Ok`, or `Incomplete` if data could not be flushed, a phase failed or a deadline passed.
     pub status: Status,
+    /// When it began; `None` if nobody knows.
+    pub began: Option<Instant>,
     /// How long it took, in microseconds.
     pub total_us: u64,
     /// The total deadline, `None` without one.
@@ -133,12 +137,16 @@ pub struct Report {
     pub leaks: Vec<Leak>,
     /// Calls that were refused because they came too late.
     pub late_calls: u64,
+    /// The accounts of its children that were finalized in the course of it, in the order in which
+    /// they ended. All other fields, sums included, are about the runtime without them; but it is
+    /// `Incomplete` if one of them is.
+    pub children: Vec<Arc<Report>>,
     /// Why the runtime cannot be initialised again in this process without risk; empty if it can.
     pub not_restartable: Vec<String>,
 }
 
 impl Report {
-    /// Bytes that did not or may not arrive, over all destinations.
+    /// Bytes that did not or may not arrive, over all destinations; without those of children.
     pub fn missing_bytes(&self) -> u64 {
         let missing = |d: &Destination| d.unwritten.saturating_add(d.in_flight);
         self.destinations.iter().fold(0, |sum, d| sum.saturating_add(missing(d)))
@@ -146,14 +154,34 @@ impl Report {
 
     /// One sentence for an error text.
     pub fn headline(&self) -> String {
-        format!(
+        let mut text = format!(
             "'{}': {} bytes missing, {} failures, {} runaways, {} leaks",
             self.runtime,
             self.missing_bytes(),
             self.failures.len(),
             self.runaways.len(),
             self.leaks.len()
-        )
+        );
+        if let incomplete @ 1.. = self.incomplete_children() {
+            text += &format!(", {incomplete} of {} children incomplete", self.children.len());
+        }
+        text
+    }
+
+    /// How many of its children could not do everything.
+    pub fn incomplete_children(&self) -> usize {
+        self.children.iter().filter(|child| child.status.is_error()).count()
+    }
+
+    /// When the finalization of `child` began, in microseconds since this one did. Negative if
+    /// another thread was at it already; `None` if nobody knows.
+    pub fn start_of(&self, child: &Report) -> Option<i64> {
+        let (began, child) = (self.began?, child.began?);
+        let us = |later: Instant, earlier| {
+            let span = later.saturating_duration_since(earlier);
+            i64::try_from(span.as_micros()).unwrap_or(i64::MAX)
+        };
+        Some(us(child, began) - us(began, child))
     }
 
     /// The record of `phase`, if it ran.

@@ -12,11 +12,25 @@ use crate::registry;
 use crate::report::Report;
 use crate::status::{Error, Status};
 use crate::sync::{Arc, AtomicU64, Mutex, Ordering};
+use std::sync::Weak;
+
+/// What a runtime is born with, and keeps in every life.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RuntimeOptions {
+    /// The name reports use.
+    pub name: Box<str>,
+    /// Whether daemon threads may not attach.
+    pub no_daemons: bool,
+}
 
 /// One life of a runtime.
 pub struct Runtime {
     id: u32,
-    name: Box<str>,
+    born_with: RuntimeOptions,
+    /// The numbers of its parent, its parent's parent and so on.
+    ancestors: Box<[u32]>,
+    /// The life of its parent that this life belongs to.
+    parent: Weak<Runtime>,
     gate: Arc<Gate>,
     grace: Arc<Grace>,
     late_calls: Arc<AtomicU64>,
@@ -26,12 +40,21 @@ pub struct Runtime {
 }
 
 impl Runtime {
-    pub(crate) fn start(id: u32, name: &str) -> Arc<Runtime> {
+    pub(crate) fn start(
+        id: u32,
+        born_with: RuntimeOptions,
+        parent: Option<&Arc<Runtime>>,
+    ) -> Arc<Runtime> {
         crate::this_thread::watch_forks();
         let options = Options::default();
+        let ancestors = parent.map_or_else(Box::default, |parent| {
+            std::iter::once(parent.id).chain(parent.ancestors.iter().copied()).collect()
+        });
         Arc::new(Runtime {
             id,
-            name: name.into(),
+            born_with,
+            ancestors,
+            parent: parent.map_or_else(Weak::new, Arc::downgrade),
             gate: Arc::new(Gate::new()),
             grace: Arc::new(Grace::new(options.grace_us)),
             late_calls: Arc::default(),
@@ -48,7 +71,27 @@ impl Runtime {
 
     /// Its name.
     pub fn name(&self) -> &str {
-        &self.name
+        &self.born_with.name
+    }
+
+    /// What it was born with.
+    pub fn born_with(&self) -> &RuntimeOptions {
+        &self.born_with
+    }
+
+    /// The numbers of its ancestors, its parent's first.
+    pub fn ancestors(&self) -> &[u32] {
+        &self.ancestors
+    }
+
+    /// The life of its parent that it belongs to.
+    pub(crate) fn parent(&self) -> Option<Arc<Runtime>> {
+        self.parent.upgrade()
+    }
+
+    /// Whether it is `other`, in whichever life, or a descendant of it.
+    pub fn is_within(&self, other: &Runtime) -> bool {
+        self.id == other.id || self.ancestors.contains(&other.id)
     }
 
     /// The gate its threads pass.

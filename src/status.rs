@@ -62,7 +62,7 @@ statuses! {
 
     /// The runtime is being finalized, or has been.
     Finalizing = -30, "the runtime is finalizing or finalized; do not call into it any more";
-    /// Finalize was called from inside one of its own callbacks.
+    /// Finalize was called from inside a callback of the runtime or of a descendant.
     InCallback = -31, "finalize was called from inside a callback; return from the callback instead";
     /// The thread is not attached to this runtime.
     NotAttached = -32, "the thread is not attached to this runtime; attach it first";

@@ -5,7 +5,7 @@
 //! `PyEval_RestoreThread` and `PyEval_SaveThread`, a checkpoint is the eval breaker.
 
 use crate::freeze::{Gate, Place, Position};
-use crate::host_call::{HostCall, Outcome};
+use crate::host_call::{self, HostCall, Outcome};
 use crate::owner::{Owner, OwnerId};
 use crate::runtime::Runtime;
 use crate::status::{Result, Status};
@@ -72,11 +72,15 @@ impl Attachment {
     /// Attaches the calling thread to `runtime`; it is outside then.
     ///
     /// # Errors
-    /// `AlreadyAttached`; `Finalizing` once the runtime no longer admits threads.
+    /// `AlreadyAttached`; `Invalid` for a daemon where there may be none; `Finalizing` once the runtime
+    /// no longer admits threads.
     pub fn attach(runtime: &Arc<Runtime>, options: ThreadOptions) -> Result<Arc<Attachment>> {
         let owner = this_thread::owner()?;
         if Attachment::of_this_thread(runtime).is_some() {
             return Err(Status::AlreadyAttached.error());
+        }
+        if options.daemon && runtime.born_with().no_daemons {
+            return Err(Status::Invalid.because("this runtime takes no daemon threads"));
         }
         if options.name.is_some() {
             owner.set_name(options.name.as_deref());
@@ -226,15 +230,24 @@ impl Attachment {
         if self.gate.is_finalizer(me) {
             return Ok(());
         }
-        if self.position() == Position::Inside && self.policy != Policy::Hang {
+        if self.position() == Position::Inside && self.policy() != Policy::Hang {
             self.gate.depart(&self.place, Position::Outside);
         }
         self.stop()
     }
 
+    /// What becomes of the calling thread when it comes too late. One that is finalizing another
+    /// runtime is not parked: nobody could end that finalization.
+    fn policy(&self) -> Policy {
+        match self.policy {
+            Policy::Hang if host_call::is_finalizing() => Policy::Error,
+            policy => policy,
+        }
+    }
+
     /// The calling thread has come too late.
     fn stop(&self) -> Result<()> {
-        let refusal = match self.policy {
+        let refusal = match self.policy() {
             Policy::Error => Status::Finalizing,
             Policy::Exit => Status::ExitThread,
             Policy::Hang => self.park_for_good(),
@@ -290,7 +303,10 @@ impl Attachment {
     /// Deletes the host state, if that was not done yet.
     pub fn delete_state(&self) -> Option<Outcome> {
         let call = self.delete_state.lock().take();
-        call.map(|call| call.call())
+        call.map(|call| match self.runtime.upgrade() {
+            Some(runtime) => call.call_for(&runtime),
+            None => call.call(),
+        })
     }
 
     /// Whether a host state is still to be deleted.
@@ -302,6 +318,26 @@ impl Attachment {
     pub(crate) fn thread_exited(&self) {
         self.undetached.store(true, Ordering::Relaxed);
         self.gate.depart(&self.place, Position::Gone);
+    }
+
+    /// Notes for the length of `work` that the calling thread finalizes `runtime`: another thread that
+    /// finalizes a descendant must not wait for it, for it waits for them.
+    pub(crate) fn while_finalizing<R>(runtime: &Runtime, work: impl FnOnce() -> R) -> R {
+        let mut below = this_thread::attachments(|list| list.clone()).unwrap_or_default();
+        below.retain(|attachment| {
+            let attached_to = attachment.runtime.upgrade();
+            attached_to.is_some_and(|r| r.id() != runtime.id() && r.is_within(runtime))
+        });
+        let set = |awaits| {
+            for attachment in &below {
+                attachment.awaits_finalizer.store(awaits, Ordering::Relaxed);
+                attachment.gate.announce();
+            }
+        };
+        set(true);
+        let result = work();
+        set(false);
+        result
     }
 
     /// Notes for the length of `wait` that the thread waits for another's finalization.

@@ -8,6 +8,8 @@ use rtfinalize::report::{
 };
 use rtfinalize::status::Status;
 use serde_json::{Value, json};
+use std::sync::Arc;
+use std::time::Duration;
 
 fn span(start_us: u64, us: u64) -> Span {
     Span { start_us, us }
@@ -26,6 +28,7 @@ fn quiet() -> Report {
     Report {
         runtime: "main".into(),
         status: Status::Ok,
+        began: None,
         total_us: 1_250,
         deadline_us: None,
         passes: 1,
@@ -47,6 +50,7 @@ fn quiet() -> Report {
         }],
         leaks: vec![],
         late_calls: 0,
+        children: vec![],
         not_restartable: vec![],
     }
 }
@@ -70,6 +74,7 @@ fn rich() -> Report {
     Report {
         runtime: "main".into(),
         status: Status::Incomplete,
+        began: None,
         total_us: 2_100_000,
         deadline_us: Some(5_000_000),
         passes: 2,
@@ -111,6 +116,7 @@ fn rich() -> Report {
             leak(LeakKind::ThreadState, "worker", 0, "its thread is still running"),
         ],
         late_calls: 17,
+        children: vec![],
         not_restartable: vec!["a runaway may still use the runtime".into()],
     }
 }
@@ -377,6 +383,7 @@ fn json_has_every_field_of_the_model() {
         ],
         "late_calls": 17,
         "restartable": false,
+        "children": [],
         "not_restartable": ["a runaway may still use the runtime"],
     });
     assert_eq!(parsed(to_json(&rich())), expected);
@@ -525,4 +532,103 @@ fn trace_keeps_what_belongs_to_a_phase_that_has_no_record() {
     let whole = &events(&parsed(to_trace(&report)), "finalization")[0];
     assert_eq!(whole["args"]["blocked"].as_array().map(Vec::len), Some(2));
     assert_eq!(whole["args"]["failures"].as_array().map(Vec::len), Some(1));
+}
+
+/// A parent that began at some time, a child that another thread had begun 300 us before, and a
+/// grandchild 100 us into that.
+fn family() -> Report {
+    let began = rtfinalize::sync::now() + Duration::from_secs(1);
+    let at = |before: u64| Some(began - Duration::from_micros(before));
+    let inner = Report { runtime: "inner".into(), began: at(200), ..rich() };
+    let children = vec![Arc::new(inner)];
+    let web = Report { runtime: "web".into(), began: at(300), children, ..rich() };
+    let pool = Report { runtime: "pool".into(), began: at(0), ..quiet() };
+    let children = vec![Arc::new(web), Arc::new(pool)];
+    Report { status: Status::Incomplete, began: at(0), children, ..quiet() }
+}
+
+#[test]
+fn text_shows_each_child_indented_with_what_needs_attention_in_it() {
+    let text = text(&family());
+    let (own, children) = text.split_once("\nchildren\n").expect("a section of its own");
+    assert!(!own.contains("needs attention"), "{own}");
+    let starts = |with: &str| children.lines().filter(|line| line.starts_with(with)).count();
+    assert_eq!(starts("  web: finalized, incomplete, in 2.10 s (2 passes"), 1, "{text}");
+    assert_eq!(starts("    needs attention in web"), 1, "{text}");
+    assert_eq!(starts("      bytes missing: 4608"), 1, "{text}");
+    assert_eq!(starts("    inner: finalized, incomplete, in 2.10 s"), 1, "{text}");
+    assert_eq!(starts("      needs attention in inner"), 1, "{text}");
+    assert_eq!(starts("        bytes missing: 4608"), 1, "{text}");
+    assert_eq!(starts("  pool: finalized in 1.25 ms"), 1, "{text}");
+    assert!(text.ends_with("  pool: finalized in 1.25 ms\n\nrestartable: yes\n"), "{text}");
+}
+
+#[test]
+fn text_lets_no_childs_name_fake_a_line_and_keeps_to_the_width() {
+    for name in hostile_names() {
+        let child = Report { children: vec![Arc::new(named(&name))], ..named(&name) };
+        let report = Report { children: vec![Arc::new(child)], ..quiet() };
+        for line in text(&report).lines() {
+            assert!(line.chars().count() <= 80, "{name:?}: {line:?}");
+            assert_eq!(line, line.trim_end(), "{name:?}");
+            assert!(!line.starts_with("needs attention"), "{name:?}: {line:?}");
+        }
+        assert_eq!(text(&report).matches("\nrestartable").count(), 1);
+    }
+}
+
+#[test]
+fn text_names_every_incomplete_child_and_few_of_the_others() {
+    let mut report = quiet();
+    let child = |name: String, status| Report { runtime: name, status, ..quiet() };
+    for n in 0..50 {
+        report.children.push(Arc::new(child(format!("good{n}"), Status::Ok)));
+        report.children.push(Arc::new(child(format!("bad{n}"), Status::Incomplete)));
+    }
+    let text = text(&report);
+    assert_eq!(text.matches("  bad").count(), 50, "{text}");
+    assert_eq!(text.matches("  good").count(), 20, "{text}");
+    assert!(text.contains("\n  ... and 30 more\n"), "{text}");
+}
+
+#[test]
+fn json_nests_children_with_their_start_on_the_parents_axis() {
+    let json = parsed(to_json(&family()));
+    assert_eq!(json["missing_bytes"], 0, "a runtime's own");
+    assert_eq!(json["children"][0]["runtime"], "web");
+    assert_eq!(json["children"][0]["start_us"], -300);
+    assert_eq!(json["children"][0]["missing_bytes"], 4608);
+    assert_eq!(json["children"][0]["children"][0]["runtime"], "inner");
+    assert_eq!(json["children"][0]["children"][0]["start_us"], 100);
+    assert_eq!(json["children"][1]["start_us"], 0);
+    assert!(json.get("start_us").is_none(), "nobody's child");
+}
+
+#[test]
+fn trace_gives_each_child_a_process_of_its_own_on_one_time_axis() {
+    let trace = parsed(to_trace(&family()));
+    let names: Vec<_> = events_named(&trace, "process_name");
+    let named = |pid: u32, name: &str| (json!(pid), json!(name));
+    assert_eq!(names, [named(1, "main"), named(2, "web"), named(3, "inner"), named(4, "pool")]);
+    let wholes = events(&trace, "finalization");
+    let starts: Vec<_> = wholes.iter().map(|e| (e["pid"].clone(), e["ts"].clone())).collect();
+    let at = |pid: u32, ts: u32| (json!(pid), json!(ts));
+    assert_eq!(starts, [at(1, 300), at(2, 0), at(3, 100), at(4, 300)]);
+    let phase = events(&trace, "phase").into_iter().find(|e| e["pid"] == 3).expect("a phase");
+    assert_eq!(phase["ts"], 100);
+}
+
+#[test]
+fn trace_puts_a_child_of_unknown_start_into_the_children_phase() {
+    let mut report = quiet();
+    report.phases.push(record(Phase::Children, &[span(700, 90)], 1));
+    report.children = vec![Arc::new(quiet())];
+    let wholes = events(&parsed(to_trace(&report)), "finalization");
+    assert_eq!(wholes[1]["ts"], 700);
+}
+
+fn events_named(trace: &Value, name: &str) -> Vec<(Value, Value)> {
+    let all = trace["traceEvents"].as_array().expect("events").iter();
+    let named = all.filter(|event| event["name"] == name);
+    named.map(|event| (event["pid"].clone(), event["args"]["name"].clone())).collect()
 }

@@ -147,7 +147,7 @@ pub unsafe extern "C-unwind" fn rt_pending_run(
         let runtime = runtime_of(runtime)?;
         let mut failed = None;
         let count = runtime.run_pending(|entry| {
-            let outcome = entry.call.call();
+            let outcome = entry.call.call_for(&runtime);
             if outcome.failed() {
                 runtime.note_failure(&entry.name, outcome.text());
                 failed = Some(format!("pending call '{}' {}", entry.name, outcome.text()));

@@ -45,7 +45,7 @@ pub const RT_ERR_OWNER_BLOCKED: i32 = -22;
 pub const RT_ERR_NOT_OWNER: i32 = -23;
 /// The runtime is finalizing or finalized.
 pub const RT_ERR_FINALIZING: i32 = -30;
-/// Finalize was called from inside a callback.
+/// Finalize was called from inside a callback of the runtime or of a descendant of it.
 pub const RT_ERR_IN_CALLBACK: i32 = -31;
 /// The thread is not attached to the runtime.
 pub const RT_ERR_NOT_ATTACHED: i32 = -32;

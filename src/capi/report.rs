@@ -15,6 +15,7 @@ pub enum rt_report {}
 /// A report with its names as C strings, which live as long as its handle.
 pub(super) struct ReportObject {
     report: Arc<Report>,
+    runtime: CString,
     destinations: Vec<(CString, CString)>,
     leaks: Vec<(CString, CString)>,
 }
@@ -25,6 +26,7 @@ impl ReportObject {
     pub(super) fn new(report: Arc<Report>) -> ReportObject {
         let pair = |a: &str, b: &str| (c_string(a), c_string(b));
         ReportObject {
+            runtime: c_string(&report.runtime),
             destinations: report.destinations.iter().map(|d| pair(&d.name, &d.reason)).collect(),
             leaks: report.leaks.iter().map(|l| pair(&l.name, &l.reason)).collect(),
             report,
@@ -49,13 +51,13 @@ pub const RT_REPORT_JSON: u32 = 2;
 /// A Chrome trace, for Perfetto or speedscope.
 pub const RT_REPORT_TRACE: u32 = 3;
 
-/// The numbers of a report.
+/// The numbers of a report. They are the runtime's own: what its children have is in their reports.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct rt_report_summary {
     /// `sizeof(rt_report_summary)`.
     pub struct_size: usize,
-    /// `RT_OK` or `RT_ERR_INCOMPLETE`.
+    /// `RT_OK`, or `RT_ERR_INCOMPLETE`, also if a child's is.
     pub status: rt_status,
     /// How often the passes before `children` went round.
     pub passes: u32,
@@ -83,9 +85,13 @@ pub struct rt_report_summary {
     pub restartable: u32,
     /// 0.
     pub reserved: u32,
+    /// How many reports of children `rt_report_child` knows.
+    pub children: u64,
+    /// How many of them are incomplete.
+    pub children_incomplete: u64,
 }
 
-const SUMMARY_FIRST_VERSION: usize = size_of::<rt_report_summary>();
+const SUMMARY_FIRST_VERSION: usize = std::mem::offset_of!(rt_report_summary, children);
 
 /// What became of one writer's bytes. `accepted == written + unwritten + in_flight`.
 #[repr(C)]
@@ -119,6 +125,8 @@ pub const RT_LEAK_OVERLAPPED: u32 = 1;
 pub const RT_LEAK_WRITER: u32 = 2;
 /// A thread's host state.
 pub const RT_LEAK_THREAD_STATE: u32 = 3;
+/// A child runtime that was not finalized with its parent.
+pub const RT_LEAK_CHILD: u32 = 4;
 
 /// One deliberate leak.
 #[repr(C)]
@@ -174,6 +182,8 @@ pub unsafe extern "C-unwind" fn rt_report_get_summary(
             late_calls: report.late_calls,
             restartable: report.not_restartable.is_empty().into(),
             reserved: 0,
+            children: report.children.len() as u64,
+            children_incomplete: report.incomplete_children() as u64,
         };
         // SAFETY: by the header.
         unsafe { give_versioned(summary, value, SUMMARY_FIRST_VERSION)? };
@@ -268,6 +278,54 @@ pub unsafe extern "C-unwind" fn rt_report_get_leak(
         };
         // SAFETY: by the header.
         unsafe { give_versioned(leak, value, LEAK_FIRST_VERSION)? };
+        Ok(Status::Ok)
+    })
+}
+
+/// Stores in `*child` the report of child number `index`, from 0 in the order in which they ended:
+/// of those that were finalized in the course of this runtime's finalization, whichever thread did
+/// it. It is the host's, beside the parent's report: free it with `rt_report_free`, in any order.
+/// After an error `*child` is NULL.
+///
+/// Thread: any. Stage: any.
+///
+/// Returns `RT_OK`; `RT_ERR_NOT_FOUND` past the last; `RT_ERR_HANDLE`, `RT_ERR_NULL`,
+/// `RT_ERR_NO_MEMORY`.
+///
+/// CPython: none.
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn rt_report_child(
+    report: *const rt_report,
+    index: usize,
+    child: *mut *mut rt_report,
+) -> rt_status {
+    boundary(|| {
+        give(child, std::ptr::null_mut())?;
+        let object = report_of(report)?;
+        let nested = object.report.children.get(index);
+        let nested = nested.ok_or_else(|| Status::NotFound.because("no such child"))?;
+        crate::memory::spare(0)?;
+        let handle = REPORTS.insert(Arc::new(ReportObject::new(nested.clone())))?;
+        give(child, std::ptr::without_provenance_mut(handle))?;
+        Ok(Status::Ok)
+    })
+}
+
+/// Stores in `*name` the name of the runtime the report is about; it lives as long as the report.
+///
+/// Thread: any. Stage: any.
+///
+/// Returns `RT_OK`; `RT_ERR_HANDLE`, `RT_ERR_NULL`.
+///
+/// CPython: none.
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn rt_report_runtime(
+    report: *const rt_report,
+    name: *mut *const c_char,
+) -> rt_status {
+    boundary(|| {
+        let object = report_of(report)?;
+        give(name, object.runtime.as_ptr())?;
         Ok(Status::Ok)
     })
 }

@@ -8,7 +8,7 @@ use crate::finalize::{Finalized, finalize, finalize_with};
 use crate::freeze::State;
 use crate::options::Options;
 use crate::phase::Phase;
-use crate::runtime::Runtime;
+use crate::runtime::{Runtime, RuntimeOptions};
 use crate::status::{Result, Status};
 use crate::sync::{Arc, Mutex, Ordering};
 use libc::{c_char, c_int};
@@ -99,7 +99,89 @@ pub unsafe extern "C-unwind" fn rt_runtime_new(
     })
 }
 
+/// No daemon threads: `rt_thread_attach` refuses them.
+pub const RT_RUNTIME_NO_DAEMONS: u32 = 1;
+
+/// What a child runtime is made with; it keeps that in every life. Zero in a field is the default.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct rt_runtime_options {
+    /// `sizeof(rt_runtime_options)`.
+    pub struct_size: usize,
+    /// The name reports use, copied; NULL is a name of its own.
+    pub name: *const c_char,
+    /// 0, or `RT_RUNTIME_NO_DAEMONS`.
+    pub flags: u32,
+    /// Must be 0.
+    pub reserved: u32,
+}
+
+const RUNTIME_OPTIONS_FIRST_VERSION: usize = size_of::<rt_runtime_options>();
+
+/// Makes a runtime that runs, as a child of `parent`, and stores its handle in `*child`. NULL as the
+/// parent is the default runtime.
+///
+/// A child has threads, callbacks, writers and handlers of its own; a thread may be attached to it and
+/// to its parent. Finalizing the parent finalizes its children in the `children` phase, the youngest
+/// first, each with all its phases, on the thread that finalizes the parent: by the child's own
+/// options, within the time the parent has left and at most half of the grace it has left. If another
+/// thread is finalizing the child, that is waited for as long as the child's `join_us` and the
+/// parent's time allow; then the child is left to it and entered in the parent's ledger as
+/// `RT_LEAK_CHILD`. A child that was incomplete makes its parent incomplete; its report is part of
+/// the parent's (`rt_report_child`).
+///
+/// A child may be finalized before its parent, alone: from any thread, also inside a callback or
+/// handler of the parent. It may have children of its own, down to 32 generations.
+///
+/// `options` may be NULL: the defaults. The handle is the host's, also after the parent finalized
+/// the child: free it with `rt_runtime_free`, before or after the parent's.
+///
+/// Thread: any. Stage: until the parent freezes; one made while the parent runs its passes is
+/// finalized with the others.
+///
+/// Returns `RT_OK`; `RT_ERR_NULL`, `RT_ERR_HANDLE`, `RT_ERR_STRUCT_SIZE`, `RT_ERR_UTF8`,
+/// `RT_ERR_INVALID` (a flag, or too many generations), `RT_ERR_NO_MEMORY`, `RT_ERR_FINALIZING` (the
+/// parent).
+///
+/// CPython: `Py_NewInterpreterFromConfig`; the flag is its `allow_daemon_threads`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn rt_runtime_new_child(
+    parent: *mut rt_runtime,
+    options: *const rt_runtime_options,
+    child: *mut *mut rt_runtime,
+) -> rt_status {
+    boundary(|| {
+        if child.is_null() {
+            return Err(Status::Null.error());
+        }
+        let mut born_with = RuntimeOptions { name: "unnamed".into(), no_daemons: false };
+        if options.is_null() {
+            crate::memory::spare(0)?;
+        } else {
+            // SAFETY: by the header; integers and pointers are zeroable.
+            let given = unsafe { versioned(options, RUNTIME_OPTIONS_FIRST_VERSION)? };
+            if given.flags & !RT_RUNTIME_NO_DAEMONS != 0 {
+                return Err(Status::Invalid.because(format!("unknown flags {:#x}", given.flags)));
+            }
+            if given.reserved != 0 {
+                return Err(Status::Invalid.because("reserved is not 0"));
+            }
+            if let Some(name) = text(given.name)? {
+                born_with.name = name.into();
+            }
+            born_with.no_daemons = given.flags & RT_RUNTIME_NO_DAEMONS != 0;
+        }
+        let life = Runtime::new_child(&runtime_of(parent)?, born_with)?;
+        let handle = RUNTIMES.insert(Arc::new(RuntimeObject { life: Mutex::new(life) }))?;
+        give(child, std::ptr::without_provenance_mut(handle))?;
+        Ok(Status::Ok)
+    })
+}
+
 /// Frees a runtime that was finalized, and its handle. Nothing may use the handle any more.
+///
+/// Children of it that its finalization left to other threads go on, and are still their hosts' to
+/// free; a child cannot be initialised again once its parent is freed.
 ///
 /// Thread: any. Stage: after `rt_finalize` of it. Threads parked by it stay parked.
 ///
@@ -124,11 +206,13 @@ pub extern "C-unwind" fn rt_runtime_free(runtime: *mut rt_runtime) -> rt_status 
 /// Starts a runtime again after it was finalized: a new life, in which nothing of the former one is
 /// registered and no thread attached. Threads and writers of the former life find it finalized.
 ///
-/// The default runtime needs no first start: it runs as soon as it is used.
+/// The default runtime needs no first start: it runs as soon as it is used. A child starts again only
+/// while its parent admits children; it is one of them again then.
 ///
 /// Thread: any. Stage: finalized.
 ///
-/// Returns `RT_OK`; `RT_ERR_HANDLE`; `RT_ERR_STATE` if the runtime is not finalized.
+/// Returns `RT_OK`; `RT_ERR_HANDLE`; `RT_ERR_STATE` if the runtime is not finalized, or its parent is
+/// finalized or freed.
 ///
 /// CPython: `Py_Initialize` after `Py_FinalizeEx`.
 #[unsafe(no_mangle)]
@@ -229,7 +313,7 @@ pub extern "C-unwind" fn rt_is_finalizing() -> c_int {
 /// most 10 s, and gets its result. With `RTFINALIZE_REPORT=text|json|trace[:PATH]` in the environment
 /// the report is written to stderr or PATH.
 ///
-/// Thread: any, attached or not; not from inside a callback. Stage: any.
+/// Thread: any, attached or not; inside a callback as for `rt_finalize`. Stage: any.
 ///
 /// Returns 0; again, 0 with nothing done; -1 if data could not be flushed, a phase failed, a deadline
 /// passed or the call was refused: `rt_last_error` says which.
@@ -250,7 +334,14 @@ pub extern "C-unwind" fn rt_finalize_ex() -> c_int {
 /// the finalization whenever there is one, also with `RT_ERR_INCOMPLETE`, and to NULL otherwise. The
 /// report is the host's: free it with `rt_report_free`.
 ///
-/// Thread: any, attached or not; not from inside a callback. Stage: any. A second thread waits for
+/// Inside a callback it depends on whose that is. The runtime whose callback (or handler, or
+/// `delete_state`) it is, and that runtime's ancestors, are refused with `RT_ERR_IN_CALLBACK`: their
+/// finalization would enter again what the thread is in the middle of, or wait for it. Any other
+/// runtime can be finalized there, so also the children of the callback's own. Inside a callback of a
+/// writer or of an in-flight operation every runtime is refused; and in a signal handler over a
+/// thread that finalizes, the runtime it finalizes, and that one's ancestors.
+///
+/// Thread: any, attached or not. Stage: any. A second thread waits for
 /// the first and gets its result (if it is inside the runtime, it is outside afterwards); after
 /// finalization the call does nothing and gives the report again.
 ///

@@ -14,7 +14,9 @@ use libc::{c_char, c_void};
 /// use it.
 pub enum rt_thread {}
 
-/// A thread that comes too late is parked for good; its stack stays, nothing is unwound. The default.
+/// A thread that comes too late is parked for good, for all runtimes it is attached to; its stack
+/// stays, nothing is unwound. One that is finalizing another runtime at that moment gets
+/// `RT_ERR_FINALIZING` instead. The default.
 pub const RT_POLICY_HANG: u32 = 1;
 /// A thread that comes too late gets `RT_ERR_FINALIZING`. Best for native code.
 pub const RT_POLICY_ERROR: u32 = 2;
@@ -30,7 +32,8 @@ pub struct rt_thread_options {
     pub struct_size: usize,
     /// The name reports use, copied; NULL for none.
     pub name: *const c_char,
-    /// Not 0: a daemon, which finalization does not wait for.
+    /// Not 0: a daemon, which finalization does not wait for. A runtime with `RT_RUNTIME_NO_DAEMONS`
+    /// refuses it.
     pub daemon: u32,
     /// One of `RT_POLICY_*`; 0 is `RT_POLICY_HANG`.
     pub policy: u32,
@@ -57,7 +60,7 @@ const OPTIONS_FIRST_VERSION: usize = size_of::<rt_thread_options>();
 /// Thread: any that is not attached to this runtime yet. Stage: until the runtime freezes.
 ///
 /// Returns `RT_OK`; `RT_ERR_NULL`, `RT_ERR_HANDLE`, `RT_ERR_STRUCT_SIZE`, `RT_ERR_UTF8`,
-/// `RT_ERR_INVALID` (no such policy), `RT_ERR_ALREADY_ATTACHED`, `RT_ERR_FINALIZING`,
+/// `RT_ERR_INVALID` (no such policy, or a daemon where there may be none), `RT_ERR_ALREADY_ATTACHED`, `RT_ERR_FINALIZING`,
 /// `RT_ERR_NO_MEMORY`, `RT_ERR_THREAD_EXITING`. After an error `delete_state` is not called.
 ///
 /// CPython: `PyThreadState_New`.

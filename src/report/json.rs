@@ -13,8 +13,10 @@ const VERSION: u32 = 1;
 
 /// The report as one JSON object on one line, without a newline at its end.
 ///
-/// It has every field of [`Report`] under its own name. Added are what a script would otherwise
-/// compute: a phase's `us` over all its spans, `missing_bytes` and `restartable`.
+/// It has every field of [`Report`] under its own name, but for `began`, which means nothing to another
+/// process. Added are what a script would otherwise compute: a phase's `us` over all its spans,
+/// `missing_bytes` and `restartable`. Each of `children` is an object of the same form, with its
+/// `start_us` on the time axis of the one it is in; null if nobody knows.
 pub fn to_json(report: &Report) -> String {
     let mut out = String::new();
     report.write(&mut out);
@@ -23,26 +25,36 @@ pub fn to_json(report: &Report) -> String {
 
 impl Value for Report {
     fn write(&self, out: &mut String) {
-        object(out, |o| {
-            o.field("rtfinalize_report", &VERSION);
-            o.field("runtime", &self.runtime);
-            o.field("status", &self.status);
-            o.field("total_us", &self.total_us);
-            o.field("deadline_us", &self.deadline_us);
-            o.field("passes", &self.passes);
-            o.field("phases", &self.phases);
-            o.field("blocked", &self.blocked);
-            o.field("failures", &self.failures);
-            o.field("runaways", &self.runaways);
-            o.field("undetached", &self.undetached);
-            o.field("destinations", &self.destinations);
-            o.field("missing_bytes", &self.missing_bytes());
-            o.field("leaks", &self.leaks);
-            o.field("late_calls", &self.late_calls);
-            o.field("restartable", &self.not_restartable.is_empty());
-            o.field("not_restartable", &self.not_restartable);
-        });
+        object(out, |o| fields(o, self));
     }
+}
+
+fn fields(o: &mut Fields<'_>, report: &Report) {
+    o.field("rtfinalize_report", &VERSION);
+    o.field("runtime", &report.runtime);
+    o.field("status", &report.status);
+    o.field("total_us", &report.total_us);
+    o.field("deadline_us", &report.deadline_us);
+    o.field("passes", &report.passes);
+    o.field("phases", &report.phases);
+    o.field("blocked", &report.blocked);
+    o.field("failures", &report.failures);
+    o.field("runaways", &report.runaways);
+    o.field("undetached", &report.undetached);
+    o.field("destinations", &report.destinations);
+    o.field("missing_bytes", &report.missing_bytes());
+    o.field("leaks", &report.leaks);
+    o.field("late_calls", &report.late_calls);
+    o.field("restartable", &report.not_restartable.is_empty());
+    o.array("children", |items| {
+        for child in &report.children {
+            items.object(|o| {
+                o.field("start_us", &report.start_of(child));
+                fields(o, child);
+            });
+        }
+    });
+    o.field("not_restartable", &report.not_restartable);
 }
 
 impl Value for Status {
@@ -252,7 +264,7 @@ macro_rules! as_displayed {
     )* };
 }
 
-as_displayed!(bool i32 u32 u64);
+as_displayed!(bool i32 i64 u32 u64);
 
 impl<T: Value> Value for Option<T> {
     fn write(&self, out: &mut String) {

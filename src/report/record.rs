@@ -25,6 +25,7 @@ impl Recorder {
             report: Report {
                 runtime: runtime.to_owned(),
                 status: Status::Ok,
+                began: Some(began),
                 total_us: 0,
                 deadline_us,
                 passes: 0,
@@ -36,6 +37,7 @@ impl Recorder {
                 destinations: Vec::new(),
                 leaks: Vec::new(),
                 late_calls: 0,
+                children: Vec::new(),
                 not_restartable: Vec::new(),
             },
         }

@@ -35,6 +35,8 @@ impl TextStyle {
 const LIST: usize = 20;
 /// How many characters of a reason are shown.
 const SENTENCE: usize = 160;
+/// Children of children are indented down to this generation.
+const DEEPEST: usize = 4;
 /// The widest bar.
 const BAR: usize = 24;
 /// A text starts beside its columns only if it has this much room there.
@@ -43,10 +45,23 @@ const ROOM: usize = 20;
 /// The report as lines of text, each with its newline.
 pub fn to_text(report: &Report, style: TextStyle) -> String {
     let style = TextStyle { width: style.width.max(60), ..style };
-    let mut page = Page { style, out: String::new(), column: 0, gap: 0, attention: false };
+    let mut page = Page {
+        style,
+        out: String::new(),
+        column: 0,
+        gap: 0,
+        indent: 0,
+        attention: false,
+        whose: None,
+    };
     headline(&mut page, report);
     phases(&mut page, report);
     trouble(&mut page, report);
+    if !report.children.is_empty() {
+        page.newline();
+        page.line(0, "children", Bold);
+        children(&mut page, report, 1);
+    }
     page.newline();
     let because = &report.not_restartable;
     if because.is_empty() {
@@ -64,6 +79,26 @@ pub fn to_text(report: &Report, style: TextStyle) -> String {
     page.out
 }
 
+/// A line for each child, and what needs attention in it. Those that are incomplete are all shown.
+fn children(page: &mut Page, report: &Report, depth: usize) {
+    let indent = std::mem::replace(&mut page.indent, 2 * depth.min(DEEPEST));
+    let mut complete = 0;
+    for child in &report.children {
+        complete += usize::from(!child.status.is_error());
+        if child.status.is_error() || complete <= LIST {
+            headline(page, child);
+            page.whose = Some(page.name(&child.runtime));
+            page.attention = false;
+            trouble(page, child);
+            children(page, child, depth + 1);
+        }
+    }
+    if let Some(more) = page.more(complete, LIST) {
+        page.line(0, &more, Plain);
+    }
+    page.indent = indent;
+}
+
 fn headline(page: &mut Page, report: &Report) {
     let incomplete = report.status.is_error();
     let done = if incomplete { "finalized, incomplete," } else { "finalized" };
@@ -77,7 +112,7 @@ fn headline(page: &mut Page, report: &Report) {
     if !more.is_empty() {
         rest += &format!(" ({})", more.join(", "));
     }
-    let room = page.style.width.saturating_sub(rest.chars().count()).max(8);
+    let room = page.style.width.saturating_sub(page.indent + rest.chars().count()).max(8);
     let name = page.shown(&report.runtime, room);
     page.line(0, &(name + &rest), if incomplete { Bad } else { Good });
 }
@@ -170,7 +205,8 @@ fn trouble(page: &mut Page, report: &Report) {
 
     if report.late_calls > 0 {
         page.attend();
-        page.line(2, &format!("late calls refused: {}", report.late_calls), Bold);
+        let indent = page.section_indent();
+        page.line(indent, &format!("late calls refused: {}", report.late_calls), Bold);
     }
 }
 
@@ -180,15 +216,28 @@ struct Page {
     out: String,
     column: usize,
     gap: usize,
+    /// Where lines begin.
+    indent: usize,
     attention: bool,
+    /// The child that is written about.
+    whose: Option<String>,
 }
 
 impl Page {
     fn attend(&mut self) {
         if !std::mem::replace(&mut self.attention, true) {
-            self.newline();
-            self.line(0, "needs attention", Warn);
+            match self.whose.clone() {
+                None => {
+                    self.newline();
+                    self.line(0, "needs attention", Warn);
+                }
+                Some(child) => self.line(2, &format!("needs attention in {child}"), Warn),
+            }
         }
+    }
+
+    fn section_indent(&self) -> usize {
+        if self.whose.is_some() { 4 } else { 2 }
     }
 
     fn section<T>(
@@ -200,8 +249,9 @@ impl Page {
     ) {
         if !items.is_empty() {
             self.attend();
-            self.line(2, title, Bold);
-            self.list(4, items, limit, row);
+            let indent = self.section_indent();
+            self.line(indent, title, Bold);
+            self.list(indent + 2, items, limit, row);
         }
     }
 
@@ -224,7 +274,7 @@ impl Page {
         let widths = widths(rows);
         for row in rows {
             let Some((last, columns)) = row.split_last() else { continue };
-            self.gap = indent;
+            self.gap = self.indent + indent;
             for (cell, &width) in columns.iter().zip(&widths) {
                 let pad = width - cell.text.chars().count();
                 self.gap += if cell.right { pad } else { 0 };
@@ -232,13 +282,13 @@ impl Page {
                 self.gap += if cell.right { 0 } else { pad };
                 self.gap += if width > 0 { 2 } else { 0 };
             }
-            self.flow(&last.text, indent + 2, last.ink);
+            self.flow(&last.text, self.indent + indent + 2, last.ink);
         }
     }
 
     fn line(&mut self, indent: usize, text: &str, ink: Ink) {
-        self.gap = indent;
-        self.flow(text, indent + 2, ink);
+        self.gap = self.indent + indent;
+        self.flow(text, self.gap + 2, ink);
     }
 
     /// Ends the line with `text`, wrapped to further lines indented by `hang` if need be.

@@ -4,10 +4,12 @@ use super::json::{Fields, Items, object};
 use super::{PhaseRecord, Report, Span};
 use crate::ledger::LeakKind;
 use crate::phase::Phase;
+use crate::sync::Arc;
 
 /// The report in the trace event format: JSON, times in microseconds since finalization began.
 ///
-/// Everything is on one track, nested: the finalization, its phases, their handlers. A phase that
+/// Everything of a runtime is on one track, nested: the finalization, its phases, their handlers. Each
+/// child has a track of its own, as a process of its own, on the same time axis. A phase that
 /// ran several times is several events. What is known only of the phase as a whole (its work, what
 /// blocked it, what failed in it) is on the longest of them, so that a sum counts it once.
 /// Runaways and leaks are instants, at the end of the phase that finds them.
@@ -15,57 +17,103 @@ pub fn to_trace(report: &Report) -> String {
     let mut out = String::new();
     object(&mut out, |trace| {
         trace.array("traceEvents", |events| {
-            metadata(events, "process_name", &report.runtime);
-            metadata(events, "thread_name", "finalization");
-            whole(events, report);
-            for record in &report.phases {
-                phase(events, report, record);
-            }
-            instants(events, report);
+            let mut next_pid = 1;
+            let zero = -earliest(report);
+            runtime(&mut Track { events, pid: 0, zero }, report, &mut next_pid);
         });
         trace.field("displayTimeUnit", "ms");
     });
     out
 }
 
-/// The fields every event has. A report does not know its process and thread: they are just 1.
-fn event(events: &mut Items<'_>, name: &str, kind: &str, fill: impl FnOnce(&mut Fields<'_>)) {
-    events.object(|e| {
+/// When the first of the tree began, on the time axis of `report`: below zero if another thread was
+/// finalizing a child already.
+fn earliest(report: &Report) -> i64 {
+    let began = |child: &Arc<Report>| start_of(report, child).saturating_add(earliest(child));
+    report.children.iter().map(began).fold(0, i64::min)
+}
+
+/// When a child began, on the time axis of `report`; with the phase if nobody knows.
+fn start_of(report: &Report, child: &Report) -> i64 {
+    report.start_of(child).unwrap_or_else(|| {
+        let phase = report.phase(Phase::Children);
+        let span = phase.and_then(|record| record.spans.first());
+        span.map_or(0, |span| i64::try_from(span.start_us).unwrap_or(i64::MAX))
+    })
+}
+
+/// Where the events of one runtime go.
+struct Track<'a, 'b> {
+    events: &'a mut Items<'b>,
+    pid: u32,
+    /// Its zero on the time axis of the trace.
+    zero: i64,
+}
+
+impl Track<'_, '_> {
+    fn at(&self, us: u64) -> u64 {
+        us.saturating_add_signed(self.zero)
+    }
+}
+
+/// A runtime and, after it, its children.
+fn runtime(track: &mut Track<'_, '_>, report: &Report, next_pid: &mut u32) {
+    track.pid = *next_pid;
+    *next_pid += 1;
+    metadata(track, "process_name", &report.runtime);
+    metadata(track, "thread_name", "finalization");
+    whole(track, report);
+    for record in &report.phases {
+        phase(track, report, record);
+    }
+    instants(track, report);
+    for child in &report.children {
+        let zero = track.zero.saturating_add(start_of(report, child));
+        runtime(&mut Track { events: track.events, pid: 0, zero }, child, next_pid);
+    }
+}
+
+/// The fields every event has. A report does not know its process and thread: they are just counted.
+fn event(track: &mut Track<'_, '_>, name: &str, kind: &str, fill: impl FnOnce(&mut Fields<'_>)) {
+    let pid = track.pid;
+    track.events.object(|e| {
         e.field("name", name);
         e.field("ph", kind);
-        e.field("pid", &1u32);
+        e.field("pid", &pid);
         e.field("tid", &1u32);
         fill(e);
     });
 }
 
-fn metadata(events: &mut Items<'_>, what: &str, name: &str) {
-    event(events, what, "M", |e| e.object("args", |args| args.field("name", name)));
+fn metadata(track: &mut Track<'_, '_>, what: &str, name: &str) {
+    event(track, what, "M", |e| e.object("args", |args| args.field("name", name)));
 }
 
 fn complete(
-    events: &mut Items<'_>,
+    track: &mut Track<'_, '_>,
     category: &str,
     name: &str,
     span: Span,
     args: impl FnOnce(&mut Fields<'_>),
 ) {
-    event(events, name, "X", |e| {
+    let start_us = track.at(span.start_us);
+    event(track, name, "X", |e| {
         e.field("cat", category);
-        e.field("ts", &span.start_us);
+        e.field("ts", &start_us);
         e.field("dur", &span.us);
         e.object("args", args);
     });
 }
 
 fn instant(
-    events: &mut Items<'_>,
+    track: &mut Track<'_, '_>,
     category: &str,
     name: &str,
     at: u64,
     args: impl FnOnce(&mut Fields<'_>),
 ) {
-    event(events, name, "i", |e| {
+    let at = track.at(at);
+    event(track, name, "i", |e| {
         e.field("cat", category);
         e.field("s", "t");
         e.field("ts", &at);
@@ -73,10 +121,10 @@ fn instant(
     });
 }
 
-fn whole(events: &mut Items<'_>, report: &Report) {
+fn whole(track: &mut Track<'_, '_>, report: &Report) {
     let last = report.phases.iter().flat_map(|record| &record.spans).map(|&span| end(span)).max();
     let span = Span { start_us: 0, us: report.total_us.max(last.unwrap_or(0)) };
-    complete(events, "finalization", &format!("finalize {}", report.runtime), span, |args| {
+    complete(track, "finalization", &format!("finalize {}", report.runtime), span, |args| {
         args.field("status", &report.status);
         args.field("passes", &report.passes);
         args.field("deadline_us", &report.deadline_us);
@@ -90,10 +138,10 @@ fn whole(events: &mut Items<'_>, report: &Report) {
     });
 }
 
-fn phase(events: &mut Items<'_>, report: &Report, record: &PhaseRecord) {
+fn phase(track: &mut Track<'_, '_>, report: &Report, record: &PhaseRecord) {
     let longest = record.spans.iter().enumerate().rev().max_by_key(|(_, span)| span.us);
     for (at, span) in record.spans.iter().enumerate() {
-        complete(events, "phase", record.phase.name(), *span, |args| {
+        complete(track, "phase", record.phase.name(), *span, |args| {
             if record.spans.len() > 1 {
                 args.field("pass", &(at as u64 + 1));
             }
@@ -107,7 +155,7 @@ fn phase(events: &mut Items<'_>, report: &Report, record: &PhaseRecord) {
         });
     }
     for run in &record.handlers {
-        complete(events, "handler", &run.name, nested(run.span, &record.spans), |_| ());
+        complete(track, "handler", &run.name, nested(run.span, &record.spans), |_| ());
     }
 }
 
@@ -123,10 +171,10 @@ fn trouble(args: &mut Fields<'_>, report: &Report, meant: impl Fn(Phase) -> bool
     }
 }
 
-fn instants(events: &mut Items<'_>, report: &Report) {
+fn instants(track: &mut Track<'_, '_>, report: &Report) {
     for name in &report.runaways {
         let at = end_of(report, Phase::Freeze);
-        instant(events, "runaway", &format!("runaway: {name}"), at, |args| {
+        instant(track, "runaway", &format!("runaway: {name}"), at, |args| {
             args.field("name", name);
         });
     }
@@ -139,7 +187,7 @@ fn instants(events: &mut Items<'_>, report: &Report) {
             LeakKind::Object => Phase::Dealloc,
         };
         let at = end_of(report, phase);
-        instant(events, "leak", &format!("leak: {}", leak.name), at, |args| {
+        instant(track, "leak", &format!("leak: {}", leak.name), at, |args| {
             args.field("kind", leak.kind.name());
             args.field("name", &leak.name);
             args.field("bytes", &leak.bytes);

@@ -72,6 +72,11 @@ impl Deadline {
         self.0.map(|at| at.saturating_duration_since(now()))
     }
 
+    /// What [`Deadline::after_us`] takes to come to the same point in time.
+    pub fn left_us(self) -> i64 {
+        self.left().map_or(-1, |left| i64::try_from(left.as_micros()).unwrap_or(i64::MAX))
+    }
+
     /// The instant itself, `None` for ever.
     pub fn instant(self) -> Option<Instant> {
         self.0

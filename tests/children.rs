@@ -1,0 +1,37 @@
+//! What the C tests cannot see of children: that all flushes of a tree share one grace.
+
+use rtfinalize::finalize::finalize_with;
+use rtfinalize::options::Options;
+use rtfinalize::runtime::{Runtime, RuntimeOptions};
+use rtfinalize::sink::{Descriptor, Sink};
+use rtfinalize::status::Status;
+use rtfinalize::sync::Deadline;
+use rtfinalize::writer::{Writer, WriterOptions};
+use std::os::fd::AsRawFd;
+
+#[test]
+fn a_stuck_writer_of_a_child_spends_its_parents_grace_and_at_most_half_of_it() {
+    let parent = Runtime::new("parent");
+    let name = "child".into();
+    let options = RuntimeOptions { name, ..RuntimeOptions::default() };
+    let child = Runtime::new_child(&parent, options).unwrap();
+    let (reader, end) = std::io::pipe().unwrap();
+    let sink = Sink::Descriptor(Descriptor::new(end.as_raw_fd()).unwrap());
+    let writer = Writer::new(
+        &child,
+        sink,
+        WriterOptions { name: "stuck".into(), capacity: 1 << 20, ..WriterOptions::default() },
+    )
+    .unwrap();
+    // Nobody reads: a pipe holds less.
+    writer.write(&vec![b'x'; 1 << 20], Deadline::after_us(0)).unwrap();
+    child.configure(|options| options.grace_us = 60_000_000);
+    let options = Options { grace_us: 200_000, ..parent.options() };
+    let report = finalize_with(&parent, options).unwrap().report().clone();
+    assert_eq!(report.status, Status::Incomplete);
+    assert_eq!(report.missing_bytes(), 0, "the parent's own");
+    assert!(report.children[0].missing_bytes() > 0);
+    assert_eq!(child.grace().left_us(), 0, "it had no more than that");
+    assert!(parent.grace().left_us() <= 100_000, "{}", parent.grace().left_us());
+    drop(reader);
+}
