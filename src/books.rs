@@ -19,6 +19,7 @@ use crate::runtime::Runtime;
 use crate::status::{Result, Status};
 use crate::sync::Arc;
 use crate::thread::Attachment;
+use crate::tracked::Objects;
 use crate::writer::Writer;
 use libc::c_void;
 use std::collections::VecDeque;
@@ -39,6 +40,7 @@ pub(crate) struct Books {
     pub handlers: Handlers,
     pub writers: Vec<Arc<Writer>>,
     pub operations: Vec<Arc<Overlapped>>,
+    pub objects: Objects,
     pub leaks: Vec<Leak>,
     pub failures: Vec<(String, String)>,
     /// Writers their hosts gave up with bytes still in them.
@@ -59,6 +61,7 @@ impl Books {
             handlers: Handlers::new(),
             writers: Vec::new(),
             operations: Vec::new(),
+            objects: Objects::new(),
             leaks: Vec::new(),
             failures: Vec::new(),
             abandoned: Vec::new(),

@@ -2,7 +2,9 @@
 //! few, and all it must get right is escaping and commas.
 
 use super::text::is_unprintable;
-use super::{Blocked, Destination, Failure, HandlerRun, PhaseRecord, Report, Span};
+use super::{
+    Blocked, Destination, Failure, HandlerRun, PhaseRecord, Report, Resurrected, Span, Violation,
+};
 use crate::ledger::Leak;
 use crate::phase::Phase;
 use crate::status::Status;
@@ -38,6 +40,8 @@ impl Value for Report {
             o.field("destinations", &self.destinations);
             o.field("missing_bytes", &self.missing_bytes());
             o.field("leaks", &self.leaks);
+            o.field("resurrected", &self.resurrected);
+            o.field("violations", &self.violations);
             o.field("late_calls", &self.late_calls);
             o.field("restartable", &self.not_restartable.is_empty());
             o.field("not_restartable", &self.not_restartable);
@@ -138,6 +142,25 @@ impl Value for Leak {
             o.field("name", &self.name);
             o.field("bytes", &self.bytes);
             o.field("reason", &self.reason);
+        });
+    }
+}
+
+impl Value for Resurrected {
+    fn write(&self, out: &mut String) {
+        object(out, |o| {
+            o.field("object", &self.object);
+            o.field("count", &self.count);
+        });
+    }
+}
+
+impl Value for Violation {
+    fn write(&self, out: &mut String) {
+        object(out, |o| {
+            o.field("object", &self.object);
+            o.field("call", &self.call);
+            o.field("count", &self.count);
         });
     }
 }

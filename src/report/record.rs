@@ -35,6 +35,8 @@ impl Recorder {
                 undetached: Vec::new(),
                 destinations: Vec::new(),
                 leaks: Vec::new(),
+                resurrected: Vec::new(),
+                violations: Vec::new(),
                 late_calls: 0,
                 not_restartable: Vec::new(),
             },

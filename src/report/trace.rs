@@ -10,7 +10,8 @@ use crate::phase::Phase;
 /// Everything is on one track, nested: the finalization, its phases, their handlers. A phase that
 /// ran several times is several events. What is known only of the phase as a whole (its work, what
 /// blocked it, what failed in it) is on the longest of them, so that a sum counts it once.
-/// Runaways and leaks are instants, at the end of the phase that finds them.
+/// Runaways, leaks, resurrected objects and calls from inside dealloc are instants, at the end of the
+/// phase that finds them.
 pub fn to_trace(report: &Report) -> String {
     let mut out = String::new();
     object(&mut out, |trace| {
@@ -144,6 +145,27 @@ fn instants(events: &mut Items<'_>, report: &Report) {
             args.field("name", &leak.name);
             args.field("bytes", &leak.bytes);
             args.field("reason", &leak.reason);
+        });
+    }
+    for resurrected in &report.resurrected {
+        let at = end_of(report, Phase::Finalize);
+        instant(
+            events,
+            "resurrected",
+            &format!("resurrected: {}", resurrected.object),
+            at,
+            |args| {
+                args.field("object", &resurrected.object);
+                args.field("count", &resurrected.count);
+            },
+        );
+    }
+    for violation in &report.violations {
+        let at = end_of(report, Phase::Dealloc);
+        instant(events, "violation", &format!("in dealloc: {}", violation.call), at, |args| {
+            args.field("object", &violation.object);
+            args.field("call", &violation.call);
+            args.field("count", &violation.count);
         });
     }
 }
