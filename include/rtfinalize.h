@@ -49,6 +49,12 @@
 #define RT_AGAIN 3
 
 /**
+ * Returned by a tracked object's finalize: something refers to the object still, it is not to be
+ * deallocated. And what `rt_object_dispose` returns then.
+ */
+#define RT_RESURRECTED 4
+
+/**
  * An argument has a value the call cannot use.
  */
 #define RT_ERR_INVALID (-1)
@@ -93,6 +99,11 @@
  * This platform does not have the operation.
  */
 #define RT_ERR_UNSUPPORTED (-9)
+
+/**
+ * The dependency would close a cycle; the last error's text prints it.
+ */
+#define RT_ERR_CYCLE (-10)
 
 /**
  * The time given ran out.
@@ -187,7 +198,11 @@
 #define RT_ERR_INCOMPLETE (-61)
 
 /**
- * Called from inside `dealloc`, where only C data may be touched.
+ * Called from inside `dealloc`, where only C data may be touched. Nothing was done and no argument was
+ * looked at; the report counts the call, with the object's name. Any function may return this but
+ * those on a `rt_buffered_lock` (16 bytes of C data), except `rt_buffered_lock_init_for`, and those on a
+ * `rt_report`. Functions that return no status and touch no runtime work as ever: `rt_strerror`,
+ * `rt_last_error`, `rt_version`, `rt_version_string`, `rt_phase_name`, `rt_is_finalizing`.
  */
 #define RT_ERR_IN_DEALLOC (-62)
 
@@ -359,6 +374,11 @@
  * A child runtime that was not finalized with its parent.
  */
 #define RT_LEAK_CHILD 4
+
+/**
+ * Tracked objects of one name, which a thread may still touch.
+ */
+#define RT_LEAK_OBJECT 5
 
 /**
  * An operation the kernel works on, with the memory it works in.
@@ -675,6 +695,12 @@ typedef struct rt_overlapped_callbacks {
 typedef void (*rt_warning_callback)(void *arg, int32_t warning, const char *name);
 
 /**
+ * A tracked object, as its runtime knows it. Never 0; one that is not tracked any more is told from
+ * all others.
+ */
+typedef uint64_t rt_object;
+
+/**
  * The numbers of a report. They are the runtime's own: what its children have is in their reports.
  */
 typedef struct rt_report_summary {
@@ -746,6 +772,14 @@ typedef struct rt_report_summary {
      * How many of them are incomplete.
      */
     uint64_t children_incomplete;
+    /**
+     * How many tracked objects their finalize brought back to life.
+     */
+    uint64_t resurrected;
+    /**
+     * How many calls were refused for coming from inside a dealloc callback.
+     */
+    uint64_t violations;
 } rt_report_summary;
 
 /**
@@ -1708,6 +1742,96 @@ rt_status rt_overlapped_data(struct rt_overlapped *op,
  * CPython: `overlapped_dealloc` in Modules/_winapi.c (bpo-19565).
  */
 rt_status rt_overlapped_dealloc(struct rt_overlapped *op);
+
+/**
+ * Tracks a native object: the runtime's finalization finalizes it, and later deallocates it.
+ *
+ * In the phase `finalize`, after the handlers with a negative order, `finalize` is called for every
+ * object: everything of the runtime still works there, so this is the place to write, to take locks,
+ * to let go of other objects. Only when all have had their turn, in the phase `dealloc`, `dealloc` is
+ * called for each: it frees C data, and may not call the library (`RT_ERR_IN_DEALLOC` lists what it may
+ * call). Both take `arg`; either may be NULL. A negative answer is a failure that the report names; the
+ * object goes its way all the same.
+ *
+ * The last that was tracked goes first, unless `rt_object_depend` says otherwise. Objects are
+ * deallocated in the order in which they were finalized. One that is tracked from inside a `finalize`,
+ * or by a handler of that phase, is finalized too (a chain of such ends after a million). If `finalize`
+ * returns `RT_RESURRECTED`, something refers to the object still: it is not deallocated, nor is what it
+ * depends on; it is not tracked any more, and the report names it. If a thread still runs inside after
+ * the freeze, no object is deallocated: all stand in the report's ledger.
+ *
+ * `name` (NULL for `object`) is copied, once for all objects of that name; give it to a kind of object
+ * and not to each. `arg` stays the host's. `*object` (`object` may be NULL) gets the handle. An object
+ * costs less than 48 bytes of the library's memory.
+ *
+ * Thread: any. Stage: until the phase `finalize` ends; from inside a callback too.
+ *
+ * Returns `RT_OK`; `RT_ERR_NULL` (neither callback), `RT_ERR_HANDLE`, `RT_ERR_UTF8`,
+ * `RT_ERR_NO_MEMORY`, `RT_ERR_FINALIZING`.
+ *
+ * CPython: `tp_finalize` and `tp_dealloc` (PEP 442); Cython's `__del__` and `__dealloc__`.
+ */
+rt_status rt_object_track(struct rt_runtime *runtime,
+                          const char *name,
+                          rt_callback finalize,
+                          rt_callback dealloc,
+                          void *arg,
+                          rt_object *object);
+
+/**
+ * Says that `object` depends on `on`: `object` is finalized, and deallocated, before `on`, whichever
+ * was tracked first. Saying so twice is saying so once.
+ *
+ * Without it the order is last in, first out; so only an object that depends on a younger one needs
+ * this. Several that wait for the same one keep to last in, first out among themselves, as far as their
+ * slots in the library's memory tell.
+ *
+ * Thread: any. Stage: until either is finalized; from inside a callback too.
+ *
+ * Returns `RT_OK`; `RT_ERR_CYCLE` if `on` depends on `object` already, itself or over others: nothing
+ * was changed, and the last error's text prints the cycle by the objects' names; `RT_ERR_STATE` if one
+ * of them is finalized already; `RT_ERR_HANDLE`, `RT_ERR_NO_MEMORY`.
+ *
+ * CPython: none; the order of module teardown, where it is known, is an accident of import.
+ */
+rt_status rt_object_depend(struct rt_runtime *runtime,
+                           rt_object object,
+                           rt_object on);
+
+/**
+ * Stops tracking an object, which is not called any more and stays the host's, with its
+ * dependencies forgotten.
+ *
+ * An object may be untracked from inside its own `finalize`: it is not deallocated then. A `finalize`
+ * that runs at this moment on another thread is not stopped by it.
+ *
+ * Thread: any. Stage: any.
+ *
+ * Returns `RT_OK`; `RT_ERR_HANDLE` if it is not tracked any more: it was untracked, disposed of or
+ * deallocated before, or belongs to another runtime or a former life.
+ *
+ * CPython: `PyObject_GC_UnTrack`.
+ */
+rt_status rt_object_untrack(struct rt_runtime *runtime,
+                            rt_object object);
+
+/**
+ * Finalizes and deallocates an object now, on the calling thread; what was done already is not done
+ * again.
+ *
+ * Thread: any; once the runtime is frozen, only the finalizing one. Stage: any; from inside another
+ * object's `finalize` too.
+ *
+ * Returns `RT_OK`: it is gone; `RT_RESURRECTED` if its `finalize` returned that: it stays tracked, as
+ * the youngest, and will be finalized again; `RT_LEAKED` if it was finalized and then kept, for a
+ * resurrected object depends on it; `RT_ERR_CALLBACK` if one of its callbacks failed: it is gone all
+ * the same; `RT_ERR_STATE` if another object depends on it, or if it is being finalized at this moment;
+ * `RT_ERR_HANDLE` as `rt_object_untrack`; `RT_ERR_FINALIZING`.
+ *
+ * CPython: `Py_DECREF` of the last reference.
+ */
+rt_status rt_object_dispose(struct rt_runtime *runtime,
+                            rt_object object);
 
 /**
  * Fills `*summary`. Set `summary->struct_size` before the call.

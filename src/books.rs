@@ -19,6 +19,7 @@ use crate::runtime::Runtime;
 use crate::status::{Result, Status};
 use crate::sync::Arc;
 use crate::thread::Attachment;
+use crate::tracked::Objects;
 use crate::writer::Writer;
 use libc::c_void;
 use std::collections::VecDeque;
@@ -43,6 +44,7 @@ pub(crate) struct Books {
     pub children: Vec<Arc<Runtime>>,
     /// What children said that were finalized during this finalization.
     pub child_reports: Vec<Arc<Report>>,
+    pub objects: Objects,
     pub leaks: Vec<Leak>,
     pub failures: Vec<(String, String)>,
     /// Writers their hosts gave up with bytes still in them.
@@ -65,6 +67,7 @@ impl Books {
             operations: Vec::new(),
             children: Vec::new(),
             child_reports: Vec::new(),
+            objects: Objects::new(),
             leaks: Vec::new(),
             failures: Vec::new(),
             abandoned: Vec::new(),

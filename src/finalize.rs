@@ -160,9 +160,9 @@ impl Finalization<'_> {
         }
         self.phase(Phase::Freeze, Self::freeze);
         self.phase(Phase::FlushFrozen, |this| this.flush_writers(1.0));
-        self.phase(Phase::Finalize, |_| {});
+        self.phase(Phase::Finalize, Self::finalize_objects);
         self.phase(Phase::FlushLate, |this| this.flush_writers(1.0));
-        self.phase(Phase::Dealloc, |_| {});
+        self.phase(Phase::Dealloc, Self::dealloc_objects);
         self.phase(Phase::Overlapped, Self::settle_operations);
         self.phase(Phase::Reclaim, Self::reclaim);
         self.phase(Phase::ExitFunctions, |this| {
@@ -194,6 +194,9 @@ impl Finalization<'_> {
         self.run_handlers(phase, Side::BeforeWork);
         work(self);
         self.run_handlers(phase, Side::AfterWork);
+        if phase == Phase::Finalize {
+            self.finalize_late_objects();
+        }
         self.notes.report.failures.extend(self.runtime.take_failures(phase));
         self.notes.leave();
     }
@@ -306,6 +309,7 @@ impl Finalization<'_> {
             self.notes.report.leaks = std::mem::take(&mut books.leaks);
             self.notes.report.children = std::mem::take(&mut books.child_reports);
         }
+        self.account_for_objects();
         let report = &mut self.notes.report;
         report.late_calls = runtime.late_calls().load(crate::sync::Ordering::Relaxed);
         let incomplete = report.incomplete_children() > 0;

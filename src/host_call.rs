@@ -113,6 +113,61 @@ impl HostCall {
     }
 }
 
+/// The two callbacks of a tracked object, and their argument. Either may be absent.
+#[derive(Clone, Copy)]
+pub struct ObjectCalls {
+    finalize: Option<Function>,
+    dealloc: Option<Function>,
+    arg: *mut c_void,
+}
+
+// SAFETY: the host promises, by tracking an object, that its callbacks may be called from whichever
+// thread finalizes.
+unsafe impl Send for ObjectCalls {}
+
+impl ObjectCalls {
+    /// Nothing to call.
+    pub const NONE: ObjectCalls =
+        ObjectCalls { finalize: None, dealloc: None, arg: std::ptr::null_mut() };
+
+    /// The C functions `finalize` and `dealloc` with `arg`.
+    ///
+    /// # Safety
+    /// Both must be callable with `arg`, from any thread, until the object is untracked, disposed of
+    /// or its runtime finalized.
+    pub unsafe fn from_c(
+        finalize: Option<Function>,
+        dealloc: Option<Function>,
+        arg: *mut c_void,
+    ) -> ObjectCalls {
+        ObjectCalls { finalize, dealloc, arg }
+    }
+
+    /// Whether there is nothing to call.
+    pub fn is_empty(&self) -> bool {
+        self.finalize.is_none() && self.dealloc.is_none()
+    }
+
+    /// Calls `finalize` on this thread.
+    pub fn finalize(&self) -> Outcome {
+        self.call(self.finalize)
+    }
+
+    /// Calls `dealloc` on this thread.
+    pub fn dealloc(&self) -> Outcome {
+        self.call(self.dealloc)
+    }
+
+    fn call(&self, function: Option<Function>) -> Outcome {
+        let Some(function) = function else { return Outcome::Returned(0) };
+        // SAFETY: by the contract of `from_c`.
+        match run(|| unsafe { function(self.arg) }) {
+            Some(code) => Outcome::Returned(code),
+            None => Outcome::EndedThread,
+        }
+    }
+}
+
 const PANICKED: c_int = c_int::MIN;
 
 impl Drop for HostCall {

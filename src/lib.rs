@@ -15,6 +15,7 @@
 //! | the lock, its data, its patience | [`buffered_lock`], [`guarded`], [`grace`] |
 //! | the writer and where its bytes go | [`writer`], [`sink`] |
 //! | in-flight operations | [`overlapped`] |
+//! | objects: finalized first, deallocated later | [`tracked`] |
 //! | callbacks: the stack they wait on, the call itself | [`at_exit`], [`host_call`], [`cancel`] |
 //! | what was kept, and the account of it all | [`ledger`], [`report`] |
 //! | what calls answer, and when memory is short | [`status`], [`memory`] |
@@ -84,6 +85,8 @@ pub mod sink;
 pub mod this_thread;
 #[cfg(not(loom))]
 pub mod thread;
+#[cfg(not(loom))]
+pub mod tracked;
 #[cfg(not(loom))]
 pub mod watch;
 #[cfg(not(loom))]

@@ -15,7 +15,7 @@ use crate::watch::Notice;
 use std::sync::Arc;
 
 /// How many callbacks may follow one another in a drain, each registered by the one before.
-const CHAIN_BOUND: u64 = 1_000_000;
+pub(crate) const CHAIN_BOUND: u64 = 1_000_000;
 
 impl Finalization<'_> {
     /// Goes round until a pass finds nothing to do, the bound is reached or the deadline passes.

@@ -106,6 +106,26 @@ pub struct Destination {
     pub reason: String,
 }
 
+/// Objects of one name that their finalize brought back to life.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resurrected {
+    /// The name.
+    pub object: String,
+    /// How many of them.
+    pub count: u64,
+}
+
+/// Calls into the library from inside dealloc callbacks, where only C data may be touched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// The object's name.
+    pub object: String,
+    /// What it called: `rt_writer_write`.
+    pub call: String,
+    /// How often it was refused.
+    pub count: u64,
+}
+
 /// The account of one finalization.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
@@ -135,6 +155,10 @@ pub struct Report {
     pub destinations: Vec<Destination>,
     /// Deliberate leaks.
     pub leaks: Vec<Leak>,
+    /// Tracked objects that live on, by name.
+    pub resurrected: Vec<Resurrected>,
+    /// Calls refused inside dealloc callbacks, by object and call.
+    pub violations: Vec<Violation>,
     /// Calls that were refused because they came too late.
     pub late_calls: u64,
     /// The accounts of its children that were finalized in the course of it, in the order in which

@@ -31,6 +31,8 @@ statuses! {
     Leaked = 2, "still pending while finalizing; kept open and allocated on purpose";
     /// A handler did something and wants the passes to go round once more.
     Again = 3, "did some work; look again";
+    /// A tracked object lives on: its finalize brought it back.
+    Resurrected = 4, "brought back to life by its finalize; not deallocated";
 
     /// An argument has a value the call cannot use.
     Invalid = -1, "an argument has a value this call cannot use";
@@ -50,6 +52,8 @@ statuses! {
     NotFound = -8, "nothing of that identity is registered; it ran or was removed already";
     /// The platform does not have this.
     Unsupported = -9, "this platform does not support the operation";
+    /// A dependency would close a cycle.
+    Cycle = -10, "each would have to go before the other; leave one of these dependencies out";
 
     /// The time given ran out.
     Timeout = -20, "the time given ran out";

@@ -1,7 +1,7 @@
 /*
  * The calling thread's own cell, in C for one reason: Rust cannot ask for the initial-exec model,
  * and the default model of a shared library costs every lock two more calls to find its caller.
- * 40 bytes fit in the room that loaders keep for libraries opened late.
+ * 48 bytes fit in the room that loaders keep for libraries opened late.
  *
  * Where this_thread.rs knows the target's instructions it reads the cell by its symbol; elsewhere it
  * calls the function below.
@@ -16,6 +16,7 @@ struct rtfinalize_cell {
     uint32_t exiting;  /* how often the thread-exit hook has run */
     uint32_t ended;    /* 1 while a callback's pthread_exit waits for the outermost call to end */
     void *rest;        /* where to resume it */
+    void *refusals;    /* inside a dealloc callback: where the calls it makes are noted */
 };
 
 #if defined(__ELF__)

@@ -9,6 +9,7 @@ use crate::owner::{Owner, OwnerId, Owners};
 use crate::status::{Result, Status};
 use crate::sync::{AtomicUsize, Ordering};
 use crate::thread::Attachment;
+use crate::tracked::Refusals;
 use std::cell::{Cell, RefCell};
 use std::sync::{Arc, OnceLock};
 
@@ -24,6 +25,7 @@ struct HotCell {
     exiting: Cell<u32>,
     ended: Cell<u32>,
     rest: Cell<*mut libc::c_void>,
+    refusals: Cell<*const Refusals>,
 }
 
 /// What is known of the calling thread beyond its hot cell.
@@ -135,6 +137,27 @@ pub fn take_ended() -> Option<*mut libc::c_void> {
         cell.ended.set(0);
         cell.rest.get()
     })
+}
+
+/// Runs `call` with this thread marked as inside a dealloc callback: calls it makes are refused, and
+/// noted in `refusals`.
+pub fn while_deallocating<R>(refusals: &Refusals, call: impl FnOnce() -> R) -> R {
+    struct Back(*const Refusals);
+    impl Drop for Back {
+        fn drop(&mut self) {
+            cell().refusals.set(self.0);
+        }
+    }
+    let _back = Back(cell().refusals.replace(refusals));
+    call()
+}
+
+/// Where to note a call, if this thread is inside a dealloc callback.
+#[inline]
+pub fn refusals() -> Option<&'static Refusals> {
+    // SAFETY: set while the frame of `while_deallocating` on this thread borrows it; nothing keeps the
+    // reference beyond a call made inside that frame.
+    unsafe { cell().refusals.get().as_ref() }
 }
 
 /// This thread's id, once it has one.

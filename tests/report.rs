@@ -3,8 +3,8 @@
 use rtfinalize::ledger::{Leak, LeakKind};
 use rtfinalize::phase::Phase;
 use rtfinalize::report::{
-    Blocked, Destination, Failure, HandlerRun, PhaseRecord, Report, Span, TextStyle, to_json,
-    to_text, to_trace,
+    Blocked, Destination, Failure, HandlerRun, PhaseRecord, Report, Resurrected, Span, TextStyle,
+    Violation, to_json, to_text, to_trace,
 };
 use rtfinalize::status::Status;
 use serde_json::{Value, json};
@@ -49,6 +49,8 @@ fn quiet() -> Report {
             ..Destination::default()
         }],
         leaks: vec![],
+        resurrected: vec![],
+        violations: vec![],
         late_calls: 0,
         children: vec![],
         not_restartable: vec![],
@@ -115,6 +117,11 @@ fn rich() -> Report {
             leak(LeakKind::Overlapped, "pipe-read", 65_536, "the kernel still writes to it"),
             leak(LeakKind::ThreadState, "worker", 0, "its thread is still running"),
         ],
+        resurrected: vec![Resurrected { object: "session".into(), count: 2 }],
+        violations: vec![
+            Violation { object: "cursor".into(), call: "rt_writer_write".into(), count: 1 },
+            Violation { object: "socket".into(), call: "rt_thread_enter".into(), count: 12 },
+        ],
         late_calls: 17,
         children: vec![],
         not_restartable: vec!["a runaway may still use the runtime".into()],
@@ -159,6 +166,9 @@ fn named(name: &str) -> Report {
     report.destinations[0].reason = name.clone();
     report.leaks[0].name = name.clone();
     report.leaks[0].reason = name.clone();
+    report.resurrected[0].object = name.clone();
+    report.violations[0].object = name.clone();
+    report.violations[0].call = name.clone();
     report.not_restartable[0] = name;
     report
 }
@@ -207,6 +217,11 @@ needs attention
   leaked on purpose: 2 leaks, at least 65536 bytes
     overlapped operation  pipe-read   65536 bytes  the kernel still writes to it
     thread state          worker     size unknown  its thread is still running
+  brought back to life by their finalize, and not deallocated
+    session  2 objects
+  runtime calls refused inside dealloc
+    cursor  rt_writer_write  1 call
+    socket  rt_thread_enter  12 calls
   late calls refused: 17
 
 restartable: no, because a runaway may still use the runtime
@@ -381,6 +396,11 @@ fn json_has_every_field_of_the_model() {
             { "kind": "thread state", "name": "worker", "bytes": 0,
               "reason": "its thread is still running" },
         ],
+        "resurrected": [{ "object": "session", "count": 2 }],
+        "violations": [
+            { "object": "cursor", "call": "rt_writer_write", "count": 1 },
+            { "object": "socket", "call": "rt_thread_enter", "count": 12 },
+        ],
         "late_calls": 17,
         "restartable": false,
         "children": [],
@@ -425,6 +445,9 @@ fn json_and_trace_give_every_name_back_whole_on_one_harmless_line() {
             "/destinations/0/reason",
             "/leaks/0/name",
             "/leaks/0/reason",
+            "/resurrected/0/object",
+            "/violations/0/object",
+            "/violations/0/call",
             "/not_restartable/0",
         ] {
             assert_eq!(json.pointer(at), Some(&json!(name)), "{at}");
@@ -523,6 +546,19 @@ fn trace_marks_runaways_and_leaks_where_they_were_found() {
     assert_eq!(leaks[0], instant("leak", "leak: pipe-read", 2_090_000, args));
     assert_eq!(leaks[1]["ts"], 2_090_700);
     assert_eq!(leaks[1]["args"]["bytes"], 0);
+}
+
+#[test]
+fn trace_marks_resurrections_and_calls_from_dealloc_where_they_happened() {
+    let trace = parsed(to_trace(&rich()));
+    let resurrected = &events(&trace, "resurrected")[0];
+    assert_eq!(resurrected["name"], "resurrected: session");
+    assert_eq!(resurrected["ts"], 1_930_000, "the end of the finalize phase");
+    assert_eq!(resurrected["args"], json!({ "object": "session", "count": 2 }));
+    let violations = events(&trace, "violation");
+    assert_eq!(violations[1]["name"], "in dealloc: rt_thread_enter");
+    let args = json!({ "object": "socket", "call": "rt_thread_enter", "count": 12 });
+    assert_eq!(violations[1]["args"], args);
 }
 
 #[test]

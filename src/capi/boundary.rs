@@ -3,21 +3,45 @@
 use crate::host_call;
 use crate::status::{Error, Result, Status};
 use crate::this_thread;
+use crate::tracked::Refusals;
 use libc::{c_char, c_void};
-use std::any::Any;
+use std::any::{Any, type_name};
 use std::ffi::CStr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::rt_status;
 
-/// Runs the body of an exported function.
+/// Runs the body of an exported function; refuses it inside a dealloc callback.
 ///
 /// Afterwards it ends the thread if a callback asked for that: the frames from here to the host own
 /// nothing then, so the system may unwind them.
-pub fn boundary(body: impl FnOnce() -> Result<Status>) -> rt_status {
+#[inline]
+pub fn boundary<F: FnOnce() -> Result<Status>>(body: F) -> rt_status {
+    if let Some(refusals) = this_thread::refusals() {
+        return refused_in_dealloc(refusals, exported_name(type_name::<F>()));
+    }
+    boundary_in_dealloc_too(body)
+}
+
+/// As [`boundary`], for what touches no runtime: C data of the host's, or a report.
+pub fn boundary_in_dealloc_too(body: impl FnOnce() -> Result<Status>) -> rt_status {
     let status = contain(body);
     host_call::settle();
     status as rt_status
+}
+
+#[cold]
+fn refused_in_dealloc(refusals: &Refusals, call: &'static str) -> rt_status {
+    refusals.note(call);
+    refused(Status::InDealloc.because(call)) as rt_status
+}
+
+/// The exported function whose body has this type: a closure's type has the path it stands in.
+fn exported_name(body: &'static str) -> &'static str {
+    let Some((_, name)) = body.split_once("::rt_") else { return "a call of the library" };
+    let end = name.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(name.len());
+    let start = body.len() - name.len() - "rt_".len();
+    &body[start..start + "rt_".len() + end]
 }
 
 fn contain(body: impl FnOnce() -> Result<Status>) -> Status {

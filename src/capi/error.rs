@@ -13,6 +13,9 @@ pub const RT_RECOVERED: i32 = 1;
 pub const RT_LEAKED: i32 = 2;
 /// Returned by a handler: it did some work, so the passes before `children` go round again.
 pub const RT_AGAIN: i32 = 3;
+/// Returned by a tracked object's finalize: something refers to the object still, it is not to be
+/// deallocated. And what `rt_object_dispose` returns then.
+pub const RT_RESURRECTED: i32 = 4;
 
 /// An argument has a value the call cannot use.
 pub const RT_ERR_INVALID: i32 = -1;
@@ -33,6 +36,8 @@ pub const RT_ERR_NO_MEMORY: i32 = -7;
 pub const RT_ERR_NOT_FOUND: i32 = -8;
 /// This platform does not have the operation.
 pub const RT_ERR_UNSUPPORTED: i32 = -9;
+/// The dependency would close a cycle; the last error's text prints it.
+pub const RT_ERR_CYCLE: i32 = -10;
 /// The time given ran out.
 pub const RT_ERR_TIMEOUT: i32 = -20;
 /// This thread holds the lock already, or is inside an operation on the writer: a signal handler, or
@@ -71,7 +76,11 @@ pub const RT_ERR_WOULD_BLOCK: i32 = -53;
 pub const RT_ERR_CALLBACK: i32 = -60;
 /// Finalized, but data could not be flushed, a phase failed or a deadline passed.
 pub const RT_ERR_INCOMPLETE: i32 = -61;
-/// Called from inside `dealloc`, where only C data may be touched.
+/// Called from inside `dealloc`, where only C data may be touched. Nothing was done and no argument was
+/// looked at; the report counts the call, with the object's name. Any function may return this but
+/// those on a `rt_buffered_lock` (16 bytes of C data), except `rt_buffered_lock_init_for`, and those on a
+/// `rt_report`. Functions that return no status and touch no runtime work as ever: `rt_strerror`,
+/// `rt_last_error`, `rt_version`, `rt_version_string`, `rt_phase_name`, `rt_is_finalizing`.
 pub const RT_ERR_IN_DEALLOC: i32 = -62;
 /// A defect inside the library, contained. Please report it with the last error's text.
 pub const RT_ERR_INTERNAL: i32 = -99;
@@ -114,6 +123,7 @@ mod tests {
             RT_RECOVERED,
             RT_LEAKED,
             RT_AGAIN,
+            RT_RESURRECTED,
             RT_ERR_INVALID,
             RT_ERR_NULL,
             RT_ERR_HANDLE,
@@ -123,6 +133,7 @@ mod tests {
             RT_ERR_NO_MEMORY,
             RT_ERR_NOT_FOUND,
             RT_ERR_UNSUPPORTED,
+            RT_ERR_CYCLE,
             RT_ERR_TIMEOUT,
             RT_ERR_REENTRANT,
             RT_ERR_OWNER_BLOCKED,

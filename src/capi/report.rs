@@ -1,6 +1,6 @@
 //! Reports, as C reads them.
 
-use super::boundary::{boundary, give, give_versioned};
+use super::boundary::{boundary_in_dealloc_too, give, give_versioned};
 use super::handle::{Pinned, Table};
 use super::rt_status;
 use crate::report::{Form, Report, TextStyle, write_to};
@@ -89,6 +89,10 @@ pub struct rt_report_summary {
     pub children: u64,
     /// How many of them are incomplete.
     pub children_incomplete: u64,
+    /// How many tracked objects their finalize brought back to life.
+    pub resurrected: u64,
+    /// How many calls were refused for coming from inside a dealloc callback.
+    pub violations: u64,
 }
 
 const SUMMARY_FIRST_VERSION: usize = std::mem::offset_of!(rt_report_summary, children);
@@ -127,6 +131,8 @@ pub const RT_LEAK_WRITER: u32 = 2;
 pub const RT_LEAK_THREAD_STATE: u32 = 3;
 /// A child runtime that was not finalized with its parent.
 pub const RT_LEAK_CHILD: u32 = 4;
+/// Tracked objects of one name, which a thread may still touch.
+pub const RT_LEAK_OBJECT: u32 = 5;
 
 /// One deliberate leak.
 #[repr(C)]
@@ -160,11 +166,11 @@ pub unsafe extern "C-unwind" fn rt_report_get_summary(
     report: *const rt_report,
     summary: *mut rt_report_summary,
 ) -> rt_status {
-    boundary(|| {
+    boundary_in_dealloc_too(|| {
         let object = report_of(report)?;
         let report = &object.report;
         let sum = |field: fn(&crate::report::Destination) -> u64| {
-            report.destinations.iter().map(field).fold(0, u64::saturating_add)
+            total(report.destinations.iter().map(field))
         };
         let value = rt_report_summary {
             struct_size: 0,
@@ -184,11 +190,17 @@ pub unsafe extern "C-unwind" fn rt_report_get_summary(
             reserved: 0,
             children: report.children.len() as u64,
             children_incomplete: report.incomplete_children() as u64,
+            resurrected: total(report.resurrected.iter().map(|r| r.count)),
+            violations: total(report.violations.iter().map(|v| v.count)),
         };
         // SAFETY: by the header.
         unsafe { give_versioned(summary, value, SUMMARY_FIRST_VERSION)? };
         Ok(Status::Ok)
     })
+}
+
+fn total(numbers: impl Iterator<Item = u64>) -> u64 {
+    numbers.fold(0, u64::saturating_add)
 }
 
 /// How long a phase took in all its passes, in microseconds; -1 if it did not run, or a negative status
@@ -202,7 +214,7 @@ pub unsafe extern "C-unwind" fn rt_report_get_summary(
 #[unsafe(no_mangle)]
 pub extern "C-unwind" fn rt_report_phase_us(report: *const rt_report, phase: u32) -> i64 {
     let mut us = -1;
-    let status = boundary(|| {
+    let status = boundary_in_dealloc_too(|| {
         let object = report_of(report)?;
         let record = object.report.phases.iter().find(|record| record.phase as u32 == phase);
         us = record.map_or(-1, |record| i64::try_from(record.us()).unwrap_or(i64::MAX));
@@ -226,7 +238,7 @@ pub unsafe extern "C-unwind" fn rt_report_get_destination(
     index: usize,
     destination: *mut rt_report_destination,
 ) -> rt_status {
-    boundary(|| {
+    boundary_in_dealloc_too(|| {
         let object = report_of(report)?;
         let numbers = object.report.destinations.get(index);
         let numbers = numbers.ok_or_else(|| Status::NotFound.because("no such destination"))?;
@@ -263,7 +275,7 @@ pub unsafe extern "C-unwind" fn rt_report_get_leak(
     index: usize,
     leak: *mut rt_report_leak,
 ) -> rt_status {
-    boundary(|| {
+    boundary_in_dealloc_too(|| {
         let object = report_of(report)?;
         let entry = object.report.leaks.get(index);
         let entry = entry.ok_or_else(|| Status::NotFound.because("no such leak"))?;
@@ -299,7 +311,7 @@ pub unsafe extern "C-unwind" fn rt_report_child(
     index: usize,
     child: *mut *mut rt_report,
 ) -> rt_status {
-    boundary(|| {
+    boundary_in_dealloc_too(|| {
         give(child, std::ptr::null_mut())?;
         let object = report_of(report)?;
         let nested = object.report.children.get(index);
@@ -323,7 +335,7 @@ pub unsafe extern "C-unwind" fn rt_report_runtime(
     report: *const rt_report,
     name: *mut *const c_char,
 ) -> rt_status {
-    boundary(|| {
+    boundary_in_dealloc_too(|| {
         let object = report_of(report)?;
         give(name, object.runtime.as_ptr())?;
         Ok(Status::Ok)
@@ -350,7 +362,7 @@ pub unsafe extern "C-unwind" fn rt_report_format(
     size: usize,
     needed: *mut usize,
 ) -> rt_status {
-    boundary(|| {
+    boundary_in_dealloc_too(|| {
         let object = report_of(report)?;
         let text = form_of(form)?.render(&object.report, TextStyle::plain());
         if !needed.is_null() {
@@ -389,7 +401,7 @@ pub extern "C-unwind" fn rt_report_write(
     form: u32,
     fd: c_int,
 ) -> rt_status {
-    boundary(|| {
+    boundary_in_dealloc_too(|| {
         let object = report_of(report)?;
         let form = form_of(form)?;
         let _shield = crate::cancel::Shield::up();
@@ -412,7 +424,7 @@ fn form_of(form: u32) -> Result<Form> {
 /// CPython: none.
 #[unsafe(no_mangle)]
 pub extern "C-unwind" fn rt_report_free(report: *mut rt_report) -> rt_status {
-    boundary(|| {
+    boundary_in_dealloc_too(|| {
         if report.is_null() {
             return Ok(Status::Ok);
         }

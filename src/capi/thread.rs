@@ -172,7 +172,7 @@ pub extern "C-unwind" fn rt_thread_detach(thread: *mut rt_thread) -> rt_status {
 /// CPython: `PyEval_RestoreThread`, `Py_END_ALLOW_THREADS`.
 #[unsafe(no_mangle)]
 pub extern "C-unwind" fn rt_thread_enter(thread: *mut rt_thread) -> rt_status {
-    step(thread, Attachment::enter)
+    step(thread, |attachment| attachment.enter())
 }
 
 /// Goes outside the runtime, to block or to compute without it. Never waits.
@@ -185,7 +185,7 @@ pub extern "C-unwind" fn rt_thread_enter(thread: *mut rt_thread) -> rt_status {
 /// CPython: `PyEval_SaveThread`, `Py_BEGIN_ALLOW_THREADS`.
 #[unsafe(no_mangle)]
 pub extern "C-unwind" fn rt_thread_leave(thread: *mut rt_thread) -> rt_status {
-    step(thread, Attachment::leave)
+    step(thread, |attachment| attachment.leave())
 }
 
 /// To be passed often by a thread that runs inside: here it can be stopped.
@@ -198,5 +198,5 @@ pub extern "C-unwind" fn rt_thread_leave(thread: *mut rt_thread) -> rt_status {
 /// CPython: the eval breaker, `Py_MakePendingCalls`' check for finalization.
 #[unsafe(no_mangle)]
 pub extern "C-unwind" fn rt_thread_checkpoint(thread: *mut rt_thread) -> rt_status {
-    step(thread, Attachment::checkpoint)
+    step(thread, |attachment| attachment.checkpoint())
 }

@@ -205,8 +205,7 @@ pub unsafe extern "C-unwind" fn rt_writer_write(
     data: *const c_void,
     len: usize,
 ) -> rt_status {
-    // SAFETY: by the header.
-    unsafe { rt_writer_write_timed(writer, data, len, -1) }
+    boundary(|| write(writer, data, len, -1))
 }
 
 /// As `rt_writer_write`, waiting at most `timeout_us` microseconds: negative is for ever, 0 does not
@@ -224,11 +223,18 @@ pub unsafe extern "C-unwind" fn rt_writer_write_timed(
     len: usize,
     timeout_us: i64,
 ) -> rt_status {
-    boundary(|| {
-        let record = bytes(data, len)?;
-        writer_of(writer)?.write(record, Deadline::after_us(timeout_us))?;
-        Ok(Status::Ok)
-    })
+    boundary(|| write(writer, data, len, timeout_us))
+}
+
+fn write(
+    writer: *mut rt_writer,
+    data: *const c_void,
+    len: usize,
+    timeout_us: i64,
+) -> Result<Status> {
+    let record = bytes(data, len)?;
+    writer_of(writer)?.write(record, Deadline::after_us(timeout_us))?;
+    Ok(Status::Ok)
 }
 
 /// Writes everything accepted before the call, waiting at most `timeout_us` microseconds: negative is

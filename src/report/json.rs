@@ -2,7 +2,9 @@
 //! few, and all it must get right is escaping and commas.
 
 use super::text::is_unprintable;
-use super::{Blocked, Destination, Failure, HandlerRun, PhaseRecord, Report, Span};
+use super::{
+    Blocked, Destination, Failure, HandlerRun, PhaseRecord, Report, Resurrected, Span, Violation,
+};
 use crate::ledger::Leak;
 use crate::phase::Phase;
 use crate::status::Status;
@@ -44,6 +46,8 @@ fn fields(o: &mut Fields<'_>, report: &Report) {
     o.field("destinations", &report.destinations);
     o.field("missing_bytes", &report.missing_bytes());
     o.field("leaks", &report.leaks);
+    o.field("resurrected", &report.resurrected);
+    o.field("violations", &report.violations);
     o.field("late_calls", &report.late_calls);
     o.field("restartable", &report.not_restartable.is_empty());
     o.array("children", |items| {
@@ -150,6 +154,25 @@ impl Value for Leak {
             o.field("name", &self.name);
             o.field("bytes", &self.bytes);
             o.field("reason", &self.reason);
+        });
+    }
+}
+
+impl Value for Resurrected {
+    fn write(&self, out: &mut String) {
+        object(out, |o| {
+            o.field("object", &self.object);
+            o.field("count", &self.count);
+        });
+    }
+}
+
+impl Value for Violation {
+    fn write(&self, out: &mut String) {
+        object(out, |o| {
+            o.field("object", &self.object);
+            o.field("call", &self.call);
+            o.field("count", &self.count);
         });
     }
 }

@@ -36,6 +36,8 @@ impl Recorder {
                 undetached: Vec::new(),
                 destinations: Vec::new(),
                 leaks: Vec::new(),
+                resurrected: Vec::new(),
+                violations: Vec::new(),
                 late_calls: 0,
                 children: Vec::new(),
                 not_restartable: Vec::new(),

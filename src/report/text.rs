@@ -203,6 +203,16 @@ fn trouble(page: &mut Page, report: &Report) {
         vec![left(leak.kind.name()), left(page.name(&leak.name)), right(size), left(reason)]
     });
 
+    let title = "brought back to life by their finalize, and not deallocated";
+    page.section(title, &report.resurrected, LIST, |page, r| {
+        vec![left(page.name(&r.object)), right(count(r.count, "objects"))]
+    });
+
+    page.section("runtime calls refused inside dealloc", &report.violations, LIST, |page, v| {
+        let call = page.name(&v.call);
+        vec![left(page.name(&v.object)), left(call), right(count(v.count, "calls"))]
+    });
+
     if report.late_calls > 0 {
         page.attend();
         let indent = page.section_indent();

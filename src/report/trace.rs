@@ -12,7 +12,8 @@ use crate::sync::Arc;
 /// child has a track of its own, as a process of its own, on the same time axis. A phase that
 /// ran several times is several events. What is known only of the phase as a whole (its work, what
 /// blocked it, what failed in it) is on the longest of them, so that a sum counts it once.
-/// Runaways and leaks are instants, at the end of the phase that finds them.
+/// Runaways, leaks, resurrected objects and calls from inside dealloc are instants, at the end of the
+/// phase that finds them.
 pub fn to_trace(report: &Report) -> String {
     let mut out = String::new();
     object(&mut out, |trace| {
@@ -192,6 +193,27 @@ fn instants(track: &mut Track<'_, '_>, report: &Report) {
             args.field("name", &leak.name);
             args.field("bytes", &leak.bytes);
             args.field("reason", &leak.reason);
+        });
+    }
+    for resurrected in &report.resurrected {
+        let at = end_of(report, Phase::Finalize);
+        instant(
+            track,
+            "resurrected",
+            &format!("resurrected: {}", resurrected.object),
+            at,
+            |args| {
+                args.field("object", &resurrected.object);
+                args.field("count", &resurrected.count);
+            },
+        );
+    }
+    for violation in &report.violations {
+        let at = end_of(report, Phase::Dealloc);
+        instant(track, "violation", &format!("in dealloc: {}", violation.call), at, |args| {
+            args.field("object", &violation.object);
+            args.field("call", &violation.call);
+            args.field("count", &violation.count);
         });
     }
 }
