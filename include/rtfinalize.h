@@ -272,7 +272,7 @@
 #define RT_PHASE_FLUSH_FROZEN 8
 
 /**
- * The host clears its state: modules, the collector.
+ * The host clears its state (modules, the collector); tracked objects are finalized.
  */
 #define RT_PHASE_FINALIZE 9
 
@@ -282,7 +282,7 @@
 #define RT_PHASE_FLUSH_LATE 10
 
 /**
- * Deallocate: C data only.
+ * Deallocate tracked objects: C data only.
  */
 #define RT_PHASE_DEALLOC 11
 
@@ -445,7 +445,8 @@ typedef struct rt_finalize_options {
  * as a failure, which is reported; any other is success.
  *
  * It is called with no lock of the library held. It may call any function of the library except
- * those that finalize a runtime. It may end its thread: the library finishes its work and then
+ * those that finalize a runtime (the `dealloc` of a tracked object may call less: `RT_ERR_IN_DEALLOC`).
+ * It may end its thread: the library finishes its work and then
  * the thread ends. It must not throw a C++ exception (the process ends with a message) nor
  * `longjmp` out.
  */

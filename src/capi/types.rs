@@ -10,7 +10,8 @@ pub type rt_status = i32;
 /// as a failure, which is reported; any other is success.
 ///
 /// It is called with no lock of the library held. It may call any function of the library except
-/// those that finalize a runtime. It may end its thread: the library finishes its work and then
+/// those that finalize a runtime (the `dealloc` of a tracked object may call less: `RT_ERR_IN_DEALLOC`).
+/// It may end its thread: the library finishes its work and then
 /// the thread ends. It must not throw a C++ exception (the process ends with a message) nor
 /// `longjmp` out.
 pub type rt_callback = Option<unsafe extern "C-unwind" fn(arg: *mut c_void) -> c_int>;
