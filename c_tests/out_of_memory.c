@@ -92,10 +92,19 @@ static rt_status add_handler(rt_runtime *runtime, const char *name, size_t *coun
     return rt_phase_add_handler(runtime, RT_PHASE_FINALIZE, 0, name, count, counter, NULL);
 }
 
+static rt_status add_object(rt_runtime *runtime, const char *name, size_t *counter)
+{
+    return rt_object_track(runtime, name, count, NULL, counter, NULL);
+}
+
 static void register_until_memory_is_out(registration add, const char *name)
 {
     size_t registered = 0, called = 0, refused = 0;
     rt_runtime *runtime = runtime_new("full");
+    /* This thread has used the library before: a new one may be refused for want of memory too. */
+    rt_buffered_lock lock = RT_BUFFERED_LOCK_INIT;
+    CHECK_EQ(rt_buffered_lock_acquire(&lock), RT_OK);
+    CHECK_EQ(rt_buffered_lock_release(&lock), RT_OK);
     limit_memory();
     while (refused < 100) {
         rt_status status = add(runtime, name, &called);
@@ -133,6 +142,11 @@ static void pending_calls(void)
 static void handlers(void)
 {
     register_until_memory_is_out(add_handler, long_name);
+}
+
+static void objects(void)
+{
+    register_until_memory_is_out(add_object, "n");
 }
 
 static void writers_until_memory_is_out(void)
@@ -181,6 +195,7 @@ int main(void)
     RUN(exit_functions);
     RUN(pending_calls);
     RUN(handlers);
+    RUN(objects);
     RUN(writers_until_memory_is_out);
     RUN(runtimes_until_memory_is_out);
     return check_done();

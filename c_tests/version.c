@@ -39,7 +39,7 @@ static void each_status_has_a_text_of_its_own(void)
 
 static void a_number_that_is_no_status_says_so(void)
 {
-    CHECK(strcmp(rt_strerror(4), rt_strerror(-98)) == 0);
+    CHECK(strcmp(rt_strerror(98), rt_strerror(-98)) == 0);
     CHECK(strcmp(rt_strerror(INT32_MAX), rt_strerror(-98)) == 0);
     CHECK(strcmp(rt_strerror(INT32_MIN), rt_strerror(-98)) == 0);
 }

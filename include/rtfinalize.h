@@ -277,7 +277,7 @@
 #define RT_PHASE_FLUSH_FROZEN 8
 
 /**
- * The host clears its state: modules, the collector.
+ * The host clears its state (modules, the collector); tracked objects are finalized.
  */
 #define RT_PHASE_FINALIZE 9
 
@@ -287,7 +287,7 @@
 #define RT_PHASE_FLUSH_LATE 10
 
 /**
- * Deallocate: C data only.
+ * Deallocate tracked objects: C data only.
  */
 #define RT_PHASE_DEALLOC 11
 

@@ -9,6 +9,8 @@
 //! runaway thread may touch is finalized, and then kept for good (law 1).
 
 mod dependencies;
+#[cfg(test)]
+mod model;
 mod names;
 mod pass;
 mod refusals;

@@ -1,7 +1,7 @@
 //! The core as a Rust crate, without its C layer.
 
 use rtfinalize::finalize::{Finalized, finalize, finalize_with};
-use rtfinalize::host_call::HostCall;
+use rtfinalize::host_call::{HostCall, ObjectCalls};
 use rtfinalize::options::Options;
 use rtfinalize::phase::Phase;
 use rtfinalize::runtime::Runtime;
@@ -162,4 +162,32 @@ fn a_thread_with_the_error_policy_is_turned_away_and_named_no_runaway() {
     let report = finalize_with(&runtime, options).unwrap().report().clone();
     assert_eq!(thread.join().unwrap(), Status::Finalizing);
     assert_eq!(report.runaways, Vec::<String>::new());
+}
+
+#[test]
+fn an_object_is_finalized_and_deallocated_with_its_runtime() {
+    unsafe extern "C-unwind" fn finalize(arg: *mut libc::c_void) -> libc::c_int {
+        // SAFETY: the counter below outlives the finalization.
+        unsafe { &*arg.cast::<AtomicUsize>() }.fetch_add(1, Ordering::Relaxed);
+        0
+    }
+    unsafe extern "C-unwind" fn dealloc(arg: *mut libc::c_void) -> libc::c_int {
+        // SAFETY: as above.
+        unsafe { &*arg.cast::<AtomicUsize>() }.fetch_add(10, Ordering::Relaxed);
+        0
+    }
+    let counter = AtomicUsize::new(0);
+    let arg = std::ptr::from_ref(&counter).cast_mut().cast();
+    // SAFETY: both may be called with `arg` from this thread, which finalizes.
+    let calls = unsafe { ObjectCalls::from_c(Some(finalize), Some(dealloc), arg) };
+    let runtime = Runtime::new("objects");
+    let (first, second) =
+        (runtime.track("first", calls).unwrap(), runtime.track("second", calls).unwrap());
+    runtime.depend(first, second).unwrap();
+    assert_eq!(runtime.depend(second, first).unwrap_err().status(), Status::Cycle);
+    assert_eq!(runtime.dispose(first).unwrap(), Status::Ok);
+    assert_eq!(counter.load(Ordering::Relaxed), 11);
+    let report = rtfinalize::finalize::finalize(&runtime).unwrap().report().clone();
+    assert_eq!(counter.load(Ordering::Relaxed), 22);
+    assert_eq!(report.phase(Phase::Finalize).unwrap().work, 1);
 }

@@ -24,11 +24,11 @@ pub const RT_PHASE_FLUSH_EARLY: u32 = 6;
 pub const RT_PHASE_FREEZE: u32 = 7;
 /// Flush again, now that nobody can add a byte, with lock recovery.
 pub const RT_PHASE_FLUSH_FROZEN: u32 = 8;
-/// The host clears its state: modules, the collector.
+/// The host clears its state (modules, the collector); tracked objects are finalized.
 pub const RT_PHASE_FINALIZE: u32 = 9;
 /// Flush what the finalizers wrote.
 pub const RT_PHASE_FLUSH_LATE: u32 = 10;
-/// Deallocate: C data only.
+/// Deallocate tracked objects: C data only.
 pub const RT_PHASE_DEALLOC: u32 = 11;
 /// Cancel in-flight operations, or leak them.
 pub const RT_PHASE_OVERLAPPED: u32 = 12;

@@ -9,8 +9,9 @@ pub type rt_status = i32;
 /// What a host registers to be called: `arg` is what it registered with it. A negative answer counts
 /// as a failure, which is reported; any other is success.
 ///
-/// It is called with no lock of the library held. It may call any function of the library, but
-/// not finalize its own runtime or an ancestor of that (see `rt_finalize`). It may end its thread: the library finishes its work and then
+/// It is called with no lock of the library held. It may call any function of the library, but not
+/// finalize its own runtime or an ancestor of that (see `rt_finalize`); the `dealloc` of a tracked object
+/// may call less (`RT_ERR_IN_DEALLOC`). It may end its thread: the library finishes its work and then
 /// the thread ends. It must not throw a C++ exception (the process ends with a message) nor
 /// `longjmp` out.
 pub type rt_callback = Option<unsafe extern "C-unwind" fn(arg: *mut c_void) -> c_int>;

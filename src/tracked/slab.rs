@@ -274,15 +274,19 @@ impl Objects {
                 self.slot_mut(at).kept = true;
                 continue;
             }
-            // The way back is a short cut only: without room for it, the next search starts anew.
-            if self.path.try_reserve(1).is_ok() {
-                self.path.push(at);
-            } else {
-                self.path.clear();
-            }
+            self.come_back_to(at);
             at = dependent;
         }
         Some(Taken { handle: self.handle(at), name: self.name(at).clone(), calls: self.calls(at) })
+    }
+
+    fn come_back_to(&mut self, at: u32) {
+        if self.path.try_reserve(1).is_ok() {
+            self.path.push(at);
+        } else {
+            // It is a short cut only: without room for it, the next search starts anew.
+            self.path.clear();
+        }
     }
 
     /// The object's finalize is about to be called.
@@ -386,6 +390,10 @@ impl Objects {
 
     /// Frees a slot.
     fn release(&mut self, at: u32) {
+        if self.slot(at).stage == Stage::Waiting && self.slot(at).depends {
+            // The path may have led over it.
+            self.path.clear();
+        }
         self.forget_dependencies(at);
         if self.slot(at).stage == Stage::Finalizing {
             self.finalizing_len -= 1;
@@ -417,6 +425,10 @@ impl Objects {
         }
         self.waiting.first = at;
         self.waiting_len += 1;
+        if !self.path.is_empty() {
+            // The youngest goes first, also on a path.
+            self.come_back_to(at);
+        }
     }
 
     fn append(&mut self, at: u32) {
