@@ -6,7 +6,7 @@
 //!
 //! | to find | read |
 //! |---|---|
-//! | what happens, in which order | [`finalize`], [`passes`], [`flush`], [`phase`] |
+//! | what happens, in which order | [`finalize`], [`passes`], [`flush`], [`phase`], [`order`] |
 //! | a runtime's life, its books, the registry of all | [`runtime`], [`books`], [`registry`], [`options`] |
 //! | runtimes in a tree | [`children`] |
 //! | how threads are stopped | [`freeze`] (the gate), [`thread`] (policies) |
@@ -63,6 +63,8 @@ pub mod ledger;
 pub mod memory;
 #[cfg(not(loom))]
 pub mod options;
+#[cfg(not(loom))]
+pub mod order;
 #[cfg(not(loom))]
 pub mod overlapped;
 #[cfg(not(loom))]
