@@ -480,12 +480,40 @@ typedef struct rt_finalize_options {
  * What a host registers to be called: `arg` is what it registered with it. A negative answer counts
  * as a failure, which is reported; any other is success.
  *
- * It is called with no lock of the library held. It may call any function of the library, but
- * not finalize its own runtime or an ancestor of that (see `rt_finalize`). It may end its thread: the library finishes its work and then
+ * It is called with no lock of the library held. It may call any function of the library, but not
+ * finalize its own runtime or an ancestor of that (see `rt_finalize`); the `dealloc` of a tracked object
+ * may call less (`RT_ERR_IN_DEALLOC`). It may end its thread: the library finishes its work and then
  * the thread ends. It must not throw a C++ exception (the process ends with a message) nor
  * `longjmp` out.
  */
 typedef int (*rt_callback)(void *arg);
+
+/**
+ * Where in its phase a handler runs. Zero in a field is the default.
+ */
+typedef struct rt_handler_options {
+    /**
+     * `sizeof(rt_handler_options)`.
+     */
+    size_t struct_size;
+    /**
+     * As for `rt_phase_add_handler`: negative is before the phase's own work, smaller is first.
+     */
+    int32_t order;
+    /**
+     * Must be 0.
+     */
+    uint32_t reserved;
+    /**
+     * Names of handlers of the same phase that run before this one: an array that ends with NULL;
+     * NULL for none.
+     */
+    const char *const *after;
+    /**
+     * Names of handlers of the same phase that run after this one, in the same form.
+     */
+    const char *const *before;
+} rt_handler_options;
 
 /**
  * How a thread attaches. Zero in a field is the default.
@@ -1106,6 +1134,29 @@ rt_status rt_phase_add_handler(struct rt_runtime *runtime,
                                rt_callback callback,
                                void *arg,
                                uint64_t *id);
+
+/**
+ * As `rt_phase_add_handler`, with dependencies on other handlers of the phase by their names.
+ *
+ * A dependency beats `order`, except that a handler stays on its side of the phase's own work. A
+ * name may be registered later, or never: then it means nothing; if several handlers have it, it means
+ * all of them. A dependency that closes a cycle, also one through the phase's own work, is refused,
+ * and `rt_last_error` prints the cycle; nothing is registered then. The names are copied. `options` may
+ * be NULL.
+ *
+ * Thread: any. Stage: as `rt_phase_add_handler`.
+ *
+ * Returns as `rt_phase_add_handler`, and `RT_ERR_INVALID` for a cycle, `RT_ERR_STRUCT_SIZE`.
+ *
+ * CPython: none; the order inside `Py_FinalizeEx` is written down in its code.
+ */
+rt_status rt_phase_add_handler_ex(struct rt_runtime *runtime,
+                                  uint32_t phase,
+                                  const char *name,
+                                  const struct rt_handler_options *options,
+                                  rt_callback callback,
+                                  void *arg,
+                                  uint64_t *id);
 
 /**
  * Registers a callback for the `atexit` phase: last in, first out.

@@ -13,11 +13,11 @@ use crate::host_call::{Function, HostCall};
 use crate::ledger::Leak;
 use crate::overlapped::Overlapped;
 use crate::owner::Owner;
-use crate::phase::{Handler, Handlers, Phase};
+use crate::phase::{Handler, HandlerOptions, Handlers, Phase};
 use crate::report::{Destination, Failure, Report};
 use crate::runtime::Runtime;
 use crate::status::{Result, Status};
-use crate::sync::Arc;
+use crate::sync::{Arc, AtomicU64};
 use crate::thread::Attachment;
 use crate::tracked::Objects;
 use crate::writer::Writer;
@@ -195,6 +195,25 @@ impl Runtime {
     /// # Errors
     /// `Finalizing` once the phase cannot run any more.
     pub fn add_handler(&self, phase: Phase, order: i32, name: &str, call: HostCall) -> Result<u64> {
+        self.add_handler_with(
+            phase,
+            name,
+            HandlerOptions { order, ..HandlerOptions::default() },
+            call,
+        )
+    }
+
+    /// As [`add_handler`](Runtime::add_handler), with dependencies by name.
+    ///
+    /// # Errors
+    /// Also `Invalid`, if they close a cycle.
+    pub fn add_handler_with(
+        &self,
+        phase: Phase,
+        name: &str,
+        options: HandlerOptions,
+        call: HostCall,
+    ) -> Result<u64> {
         let mut books = self.books.lock();
         let too_late =
             books.closed && (phase < Phase::Freeze || books.handlers_over >= Some(phase));
@@ -204,8 +223,14 @@ impl Runtime {
         }
         let id = books.new_id();
         let name = name.into();
-        books.handlers.add(Arc::new(Handler { id, phase, order, name, call }));
-        Ok(id)
+        let HandlerOptions { order, after, before } = options;
+        let ran_in = AtomicU64::new(0);
+        let handler = Arc::new(Handler { id, phase, order, name, after, before, ran_in, call });
+        let added = books.handlers.add(handler.clone());
+        drop(books);
+        // A refused one goes with nothing locked: a closure's drop is host code.
+        drop(handler);
+        added.map(|()| id)
     }
 
     pub(crate) fn admit_thread(&self, attachment: &Arc<Attachment>) -> Result<()> {

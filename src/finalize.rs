@@ -12,7 +12,7 @@ use crate::ledger::{Leak, LeakKind};
 use crate::options::Options;
 use crate::overlapped::Settled;
 use crate::owner::{Fate, Owner};
-use crate::phase::{Phase, Side};
+use crate::phase::{Phase, Side, Turn};
 use crate::report::{PhaseRecord, Recorder, Report};
 use crate::runtime::Runtime;
 use crate::status::{Result, Status};
@@ -203,11 +203,11 @@ impl Finalization<'_> {
 
     /// Runs the host's handlers. One that returns `Again` makes the passes go round again.
     fn run_handlers(&mut self, phase: Phase, side: Side) {
-        let mut last = None;
+        let mut turn = Turn::new(phase, side, self.runtime.books.lock().new_id());
         loop {
             let next = {
                 let mut books = self.runtime.books.lock();
-                let next = books.handlers.next(phase, side, last);
+                let next = books.handlers.next(&mut turn);
                 if next.is_none() && side == Side::AfterWork {
                     // In one section with the look that found none: what comes later is refused.
                     books.handlers_over = Some(phase);
@@ -215,7 +215,6 @@ impl Finalization<'_> {
                 next
             };
             let Some(handler) = next else { break };
-            last = Some((handler.order, handler.id));
             let since = now();
             let call = || handler.call.call_for(self.runtime);
             let outcome = self.watch.during(phase, &handler.name, call);

@@ -6,7 +6,7 @@
 //!
 //! | to find | read |
 //! |---|---|
-//! | what happens, in which order | [`finalize`], [`passes`], [`flush`], [`phase`], [`watch`] |
+//! | what happens, in which order | [`finalize`], [`passes`], [`flush`], [`phase`], [`order`], [`watch`] |
 //! | a runtime's life, its books, the registry of all | [`runtime`], [`books`], [`registry`] |
 //! | what a host, or the environment, can set | [`options`], [`environment`] |
 //! | runtimes in a tree | [`children`] |
@@ -67,6 +67,8 @@ pub mod ledger;
 pub mod memory;
 #[cfg(not(loom))]
 pub mod options;
+#[cfg(not(loom))]
+pub mod order;
 #[cfg(not(loom))]
 pub mod overlapped;
 #[cfg(not(loom))]

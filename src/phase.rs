@@ -1,8 +1,10 @@
 //! The phases of a finalization, in their order, and the handlers a host hangs on them.
 
 use crate::host_call::HostCall;
-use crate::sync::Arc;
-use std::collections::BTreeMap;
+use crate::order;
+use crate::status::{Result, Status};
+use crate::sync::{Arc, AtomicU64, Ordering};
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
 /// A step of finalization. The numbers are the order, and part of the ABI.
@@ -134,20 +136,48 @@ pub struct Handler {
     pub phase: Phase,
     /// Below zero it runs before the phase's own work, from zero on after it; smaller runs first.
     pub order: i32,
-    /// The name reports use.
+    /// The name reports use, and other handlers' dependencies.
     pub name: Box<str>,
+    /// Names of handlers of the phase that run before it.
+    pub after: Box<[Box<str>]>,
+    /// Names of handlers of the phase that run after it.
+    pub before: Box<[Box<str>]>,
+    /// The turn it ran in last.
+    pub(crate) ran_in: AtomicU64,
     /// What it does.
     pub call: HostCall,
 }
 
-/// The handlers of a runtime, by phase, order and age.
+/// Where in its phase a handler runs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HandlerOptions {
+    /// As [`Handler::order`].
+    pub order: i32,
+    /// As [`Handler::after`].
+    pub after: Box<[Box<str>]>,
+    /// As [`Handler::before`].
+    pub before: Box<[Box<str>]>,
+}
+
+impl Handler {
+    /// On which side of the phase's own work it runs.
+    pub fn side(&self) -> Side {
+        if self.order < 0 { Side::BeforeWork } else { Side::AfterWork }
+    }
+}
+
+/// The handlers of a runtime, in the order in which they run.
 #[derive(Default)]
 pub struct Handlers {
     in_order: BTreeMap<Key, Arc<Handler>>,
     by_id: BTreeMap<u64, Key>,
+    /// Phases in which some handler was ordered by name.
+    by_name: BTreeSet<Phase>,
 }
 
-type Key = (Phase, i32, u64);
+/// The phase, and the place in it: the order, which a dependency may have raised; a number that tells
+/// those apart whose ages are against their dependencies; the age.
+type Key = (Phase, i32, u32, u64);
 
 /// Which of a phase's handlers are meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -158,36 +188,104 @@ pub enum Side {
     AfterWork,
 }
 
+/// How far a run over one side of a phase has come.
+pub struct Turn {
+    phase: Phase,
+    side: Side,
+    last: Option<Key>,
+    /// Handlers of a later identity came during the run; and the mark of those that ran in it.
+    began: u64,
+}
+
+impl Turn {
+    /// At its beginning; `began` is an identity of its own, between the handlers there are and those
+    /// that will come.
+    pub fn new(phase: Phase, side: Side, began: u64) -> Turn {
+        Turn { phase, side, last: None, began }
+    }
+}
+
 impl Handlers {
     /// None.
     pub const fn new() -> Handlers {
-        Handlers { in_order: BTreeMap::new(), by_id: BTreeMap::new() }
+        Handlers { in_order: BTreeMap::new(), by_id: BTreeMap::new(), by_name: BTreeSet::new() }
     }
 
     /// Adds one.
-    pub fn add(&mut self, handler: Arc<Handler>) {
-        let key = (handler.phase, handler.order, handler.id);
+    ///
+    /// # Errors
+    /// `Invalid` if its dependencies close a cycle, which the error prints.
+    pub fn add(&mut self, handler: Arc<Handler>) -> Result<()> {
+        let phase = handler.phase;
+        if !handler.has_dependencies() && !self.by_name.contains(&phase) {
+            self.place((phase, handler.order, 0, handler.id), handler);
+            return Ok(());
+        }
+        let mut all = self.of(phase);
+        if let Some(cycle) = order::cycle(&all, &handler) {
+            return Err(Status::Invalid.because(format!("a cycle in the order: {cycle}")));
+        }
+        self.by_name.insert(phase);
+        all.push(handler);
+        self.in_order.retain(|key, _| key.0 != phase);
+        let (before, after) = all.into_iter().partition(|h| h.side() == Side::BeforeWork);
+        for side in [before, after] {
+            let (mut order, mut tie, mut id) = (i32::MIN, 0, 0);
+            for handler in order::sorted(side) {
+                if handler.order > order {
+                    (order, tie) = (handler.order, 0);
+                } else if handler.id < id {
+                    tie += 1;
+                }
+                id = handler.id;
+                self.place((phase, order, tie, id), handler);
+            }
+        }
+        Ok(())
+    }
+
+    fn place(&mut self, key: Key, handler: Arc<Handler>) {
         self.by_id.insert(handler.id, key);
         self.in_order.insert(key, handler);
     }
 
-    /// Takes one out.
+    fn of(&self, phase: Phase) -> Vec<Arc<Handler>> {
+        let first = Bound::Included((phase, i32::MIN, 0, 0));
+        let range = self.in_order.range((first, Bound::Unbounded));
+        range.take_while(|(key, _)| key.0 == phase).map(|(_, handler)| handler.clone()).collect()
+    }
+
+    /// Takes one out. The others keep their places.
     pub fn remove(&mut self, id: u64) -> Option<Arc<Handler>> {
         let key = self.by_id.remove(&id)?;
         self.in_order.remove(&key)
     }
 
-    /// The first of `phase` and `side` that comes after `last` in the order.
+    /// The next one to run.
     ///
-    /// Handlers are asked for one at a time, so that one may add or remove others while it runs.
-    pub fn next(&self, phase: Phase, side: Side, last: Option<(i32, u64)>) -> Option<Arc<Handler>> {
-        let first = match (last, side) {
-            (Some((order, id)), _) => Bound::Excluded((phase, order, id)),
-            (None, Side::BeforeWork) => Bound::Included((phase, i32::MIN, 0)),
-            (None, Side::AfterWork) => Bound::Included((phase, 0, 0)),
+    /// Handlers are asked for one at a time, so that one may add or remove others while it runs. One
+    /// that came during the run has its turn if its place is still ahead.
+    pub fn next(&self, turn: &mut Turn) -> Option<Arc<Handler>> {
+        let (phase, side) = (turn.phase, turn.side);
+        let by_name = self.by_name.contains(&phase);
+        let first = match (turn.last, side) {
+            (Some(last), _) if !by_name => Bound::Excluded(last),
+            (_, Side::AfterWork) => Bound::Included((phase, 0, 0, 0)),
+            (_, Side::BeforeWork) => Bound::Included((phase, i32::MIN, 0, 0)),
         };
-        let (_, next) = self.in_order.range((first, Bound::Unbounded)).next()?;
-        let belongs = next.phase == phase && (next.order < 0) == (side == Side::BeforeWork);
-        belongs.then(|| next.clone())
+        let belongs = |handler: &Handler| handler.phase == phase && handler.side() == side;
+        // Where there are names, a newcomer may have moved the others: also behind this place.
+        let has_turn = |key: &Key, handler: &Handler| {
+            !by_name
+                || handler.ran_in.load(Ordering::Relaxed) != turn.began
+                    && (handler.id < turn.began || turn.last.is_none_or(|last| *key > last))
+        };
+        let range = self.in_order.range((first, Bound::Unbounded));
+        let mut ahead = range.take_while(|(_, handler)| belongs(handler));
+        let (key, next) = ahead.find(|(key, handler)| has_turn(key, handler))?;
+        turn.last = Some(*key);
+        // Relaxed: the books' mutex orders it. A mark, not a list: running takes no memory.
+        next.ran_in.store(turn.began, Ordering::Relaxed);
+        Some(next.clone())
     }
 }

@@ -1,11 +1,11 @@
 //! Phases and the handlers on them.
 
-use super::boundary::{boundary, give, text};
+use super::boundary::{boundary, give, text, versioned};
 use super::callback::call_of;
 use super::runtime::{rt_runtime, runtime_of};
 use super::{rt_callback, rt_status};
-use crate::phase::Phase;
-use crate::status::Status;
+use crate::phase::{HandlerOptions, Phase};
+use crate::status::{Result, Status};
 use libc::{c_char, c_void};
 
 /// Wait for open guards. Repeats.
@@ -85,6 +85,87 @@ pub unsafe extern "C-unwind" fn rt_phase_add_handler(
         }
         Ok(Status::Ok)
     })
+}
+
+/// Where in its phase a handler runs. Zero in a field is the default.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct rt_handler_options {
+    /// `sizeof(rt_handler_options)`.
+    pub struct_size: usize,
+    /// As for `rt_phase_add_handler`: negative is before the phase's own work, smaller is first.
+    pub order: i32,
+    /// Must be 0.
+    pub reserved: u32,
+    /// Names of handlers of the same phase that run before this one: an array that ends with NULL;
+    /// NULL for none.
+    pub after: *const *const c_char,
+    /// Names of handlers of the same phase that run after this one, in the same form.
+    pub before: *const *const c_char,
+}
+
+const OPTIONS_FIRST_VERSION: usize = size_of::<rt_handler_options>();
+
+/// As `rt_phase_add_handler`, with dependencies on other handlers of the phase by their names.
+///
+/// A dependency beats `order`, except that a handler stays on its side of the phase's own work. A
+/// name may be registered later, or never: then it means nothing; if several handlers have it, it means
+/// all of them. A dependency that closes a cycle, also one through the phase's own work, is refused,
+/// and `rt_last_error` prints the cycle; nothing is registered then. The names are copied. `options` may
+/// be NULL.
+///
+/// Thread: any. Stage: as `rt_phase_add_handler`.
+///
+/// Returns as `rt_phase_add_handler`, and `RT_ERR_INVALID` for a cycle, `RT_ERR_STRUCT_SIZE`.
+///
+/// CPython: none; the order inside `Py_FinalizeEx` is written down in its code.
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn rt_phase_add_handler_ex(
+    runtime: *mut rt_runtime,
+    phase: u32,
+    name: *const c_char,
+    options: *const rt_handler_options,
+    callback: rt_callback,
+    arg: *mut c_void,
+    id: *mut u64,
+) -> rt_status {
+    boundary(|| {
+        let phase = Phase::from_number(phase)
+            .ok_or_else(|| Status::Invalid.because(format!("there is no phase {phase}")))?;
+        let call = call_of(callback, arg)?;
+        let name = text(name)?.unwrap_or("unnamed handler");
+        let mut place = HandlerOptions::default();
+        if !options.is_null() {
+            // SAFETY: by the header; integers and pointers are zeroable.
+            let given = unsafe { versioned(options, OPTIONS_FIRST_VERSION)? };
+            if given.reserved != 0 {
+                return Err(Status::Invalid.because("reserved is not 0"));
+            }
+            place.order = given.order;
+            place.after = names(given.after)?;
+            place.before = names(given.before)?;
+        }
+        let registered = runtime_of(runtime)?.add_handler_with(phase, name, place, call)?;
+        if !id.is_null() {
+            give(id, registered)?;
+        }
+        Ok(Status::Ok)
+    })
+}
+
+/// Copies an array of names that ends with NULL.
+fn names(mut array: *const *const c_char) -> Result<Box<[Box<str>]>> {
+    let mut copied: Vec<Box<str>> = Vec::new();
+    if array.is_null() {
+        return Ok(copied.into());
+    }
+    // SAFETY: by the header the array ends with NULL, and is read no further.
+    while let Some(name) = text(unsafe { *array })? {
+        copied.push(name.into());
+        // SAFETY: as above: this element was not the last.
+        array = unsafe { array.add(1) };
+    }
+    Ok(copied.into())
 }
 
 #[cfg(test)]
