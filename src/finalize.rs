@@ -80,6 +80,9 @@ pub fn finalize_with(runtime: &Arc<Runtime>, options: Options) -> Result<Finaliz
         notes: Recorder::begin(runtime.name(), deadline_us),
         busy: false,
         gave_up_on_threads: false,
+        gave_up_on_guards: false,
+        guard_window_ms: 1,
+        leaked_guards: Vec::new(),
     }
     .run();
     Ok(Finalized::Now(report))
@@ -122,6 +125,13 @@ pub(crate) struct Finalization<'a> {
     pub(crate) busy: bool,
     /// The budget for threads that do not detach is spent.
     pub(crate) gave_up_on_threads: bool,
+    /// The budget for guards that do not close is spent.
+    pub(crate) gave_up_on_guards: bool,
+    /// How long the next step to the freeze gives open guards to close.
+    pub(crate) guard_window_ms: u64,
+    /// The guards that were still open after the freeze: nothing of the host's that their holders may
+    /// reach is freed.
+    pub(crate) leaked_guards: Vec<String>,
 }
 
 impl Finalization<'_> {
@@ -223,6 +233,7 @@ impl Finalization<'_> {
             }
             self.notes.cut_short();
         }
+        self.note_leaked_guards();
     }
 
     /// In-flight operations: a bounded cancel each, out of one budget, else a deliberate leak.
@@ -252,7 +263,9 @@ impl Finalization<'_> {
             let mine = thread.owner().id() == self.me.id();
             let never_again = thread.owner().fate() != Fate::Running
                 || matches!(thread.position(), Position::Gone | Position::Parked);
-            if mine || never_again {
+            if !self.leaked_guards.is_empty() {
+                self.keep_for_guard(&thread);
+            } else if mine || never_again {
                 self.notes.work(1);
                 if let Some(outcome) = thread.delete_state()
                     && outcome.failed()
@@ -287,6 +300,8 @@ impl Finalization<'_> {
         }
         let because = &mut report.not_restartable;
         because.extend(report.runaways.iter().map(|who| format!("{who} still runs inside")));
+        because.extend(self.leaked_guards.iter().map(|guard| format!("{guard}, was never closed")));
+        report.runaways.append(&mut self.leaked_guards);
         because.extend(report.leaks.iter().map(|leak| {
             format!("{} '{}' was leaked: {}", leak.kind.name(), leak.name, leak.reason)
         }));

@@ -6,9 +6,10 @@
 //!
 //! | to find | read |
 //! |---|---|
-//! | what happens, in which order | [`finalize`], [`passes`], [`flush`], [`phase`] |
+//! | what happens, in which order | [`finalize`], [`passes`], `unpin`, [`flush`], [`phase`] |
 //! | a runtime's life, its books, the registry of all | [`runtime`], [`books`], [`registry`], [`options`] |
 //! | how threads are stopped | [`freeze`] (the gate), [`thread`] (policies) |
+//! | what keeps a life from its freeze | [`guard`] (the exchange), [`rack`], [`view`], [`shelf`] |
 //! | who owns a lock, and whether it ever lets go | [`owner`], [`this_thread`] |
 //! | the lock, its data, its patience | [`buffered_lock`], [`guarded`], [`grace`] |
 //! | the writer and where its bytes go | [`writer`], [`sink`] |
@@ -34,6 +35,7 @@
 pub mod buffered_lock;
 pub mod freeze;
 pub mod grace;
+pub mod guard;
 pub mod owner;
 pub mod status;
 pub mod sync;
@@ -67,16 +69,24 @@ pub mod passes;
 #[cfg(not(loom))]
 pub mod phase;
 #[cfg(not(loom))]
+pub mod rack;
+#[cfg(not(loom))]
 pub mod registry;
 #[cfg(not(loom))]
 pub mod report;
 #[cfg(not(loom))]
 pub mod runtime;
 #[cfg(not(loom))]
+pub mod shelf;
+#[cfg(not(loom))]
 pub mod sink;
 #[cfg(not(loom))]
 pub mod this_thread;
 #[cfg(not(loom))]
 pub mod thread;
+#[cfg(not(loom))]
+mod unpin;
+#[cfg(not(loom))]
+pub mod view;
 #[cfg(not(loom))]
 pub mod writer;

@@ -23,7 +23,7 @@ impl Finalization<'_> {
         loop {
             self.notes.report.passes += 1;
             self.busy = false;
-            self.phase(Phase::Guards, |_| {});
+            self.phase(Phase::Guards, Self::wait_for_guards);
             self.phase(Phase::Threads, Self::wait_for_threads);
             self.phase(Phase::Pending, Self::drain_pending);
             self.phase(Phase::AtExit, Self::drain_at_exit);
@@ -45,13 +45,21 @@ impl Finalization<'_> {
     /// any more. False: go round again.
     pub(crate) fn close_admission(&mut self) -> bool {
         let give_up = self.is_out_of_passes();
+        // From here until the decision whoever wants to open a guard waits for it.
+        if !self.hold_guards() && !give_up {
+            self.let_guards();
+            return false;
+        }
         let left = {
             let mut books = self.runtime.books.lock();
             let waits = !self.gave_up_on_threads && books.holds_up(&self.me);
             if (waits || books.has_calls()) && !give_up {
+                drop(books);
+                self.let_guards();
                 return false;
             }
             books.closed = true;
+            self.refuse_guards();
             self.runtime.gate().advance(State::Finalizing);
             // Nobody runs what is left: not a late `rt_pending_run` either.
             (std::mem::take(&mut books.at_exit), std::mem::take(&mut books.pending))
@@ -115,7 +123,7 @@ impl Finalization<'_> {
         self.notes.work(made);
     }
 
-    fn make_pending_calls(&mut self) -> u64 {
+    pub(crate) fn make_pending_calls(&mut self) -> u64 {
         let notes = &mut self.notes;
         let made = self.runtime.run_pending(|name, outcome| {
             if outcome.failed() {
@@ -166,27 +174,27 @@ impl Finalization<'_> {
 }
 
 /// The line on stderr for a wait without a deadline, at growing intervals (law 2).
-struct Notice {
+pub(crate) struct Notice {
     since: Instant,
     next: Option<Instant>,
     interval: Duration,
 }
 
 impl Notice {
-    fn new(first_us: i64, since: Instant) -> Notice {
+    pub(crate) fn new(first_us: i64, since: Instant) -> Notice {
         let interval = u64::try_from(first_us).map_or(Duration::MAX, Duration::from_micros);
         Notice { since, next: since.checked_add(interval), interval }
     }
 
-    fn next(&self) -> Deadline {
+    pub(crate) fn next(&self) -> Deadline {
         self.next.map_or(Deadline::NEVER, Deadline::at)
     }
 
-    fn is_due(&self) -> bool {
+    pub(crate) fn is_due(&self) -> bool {
         self.next().passed()
     }
 
-    fn say(&mut self, runtime: &str, what: &str, names: &[String]) {
+    pub(crate) fn say(&mut self, runtime: &str, what: &str, names: &[String]) {
         let shown = names.iter().take(8).cloned().collect::<Vec<_>>().join(", ");
         let more = names.len().saturating_sub(8);
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };

@@ -12,12 +12,14 @@ use crate::registry;
 use crate::report::Report;
 use crate::status::{Error, Status};
 use crate::sync::{Arc, AtomicU64, Mutex, Ordering};
+use crate::view::Pin;
 
 /// One life of a runtime.
 pub struct Runtime {
     id: u32,
     name: Box<str>,
     gate: Arc<Gate>,
+    pin: Option<Pin>,
     grace: Arc<Grace>,
     late_calls: Arc<AtomicU64>,
     pub(crate) books: Mutex<Books>,
@@ -33,6 +35,8 @@ impl Runtime {
             id,
             name: name.into(),
             gate: Arc::new(Gate::new()),
+            // Without memory for it the life has no guards.
+            pin: Pin::begin().ok(),
             grace: Arc::new(Grace::new(options.grace_us)),
             late_calls: Arc::default(),
             books: Mutex::new(Books::new()),
@@ -54,6 +58,11 @@ impl Runtime {
     /// The gate its threads pass.
     pub fn gate(&self) -> &Arc<Gate> {
         &self.gate
+    }
+
+    /// Where guards pin this life; `None` if there was no memory for that.
+    pub fn pin(&self) -> Option<Pin> {
+        self.pin
     }
 
     /// The grace of its finalization.
@@ -112,5 +121,13 @@ impl Runtime {
     pub(crate) fn end(&self, report: Arc<Report>) {
         *self.outcome.lock() = Some(report);
         self.advance(State::Finalized);
+    }
+}
+
+impl Drop for Runtime {
+    fn drop(&mut self) {
+        if let Some(pin) = self.pin.take() {
+            pin.end();
+        }
     }
 }

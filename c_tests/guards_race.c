@@ -1,0 +1,176 @@
+/*
+ * Many native threads open and close guards while the main thread finalizes, round after round: from
+ * the freeze on no guard is held that was granted.
+ */
+#include "host.h"
+#include <stdatomic.h>
+
+enum { ROUNDS = 100, HOLDERS = 4, HANDS = 2 };
+
+typedef struct arena {
+    rt_view *view;
+    atomic_int held;       /* guards that were granted and not released, as the host knows it */
+    atomic_int at_work;    /* threads that have had one */
+    atomic_int seen_held;
+    atomic_int refused;
+    _Atomic(rt_guard *) passed; /* from hand to hand: closed by whoever finds it */
+} arena;
+
+/* Counted after the guard is granted, and given up before it is released: never more than are open. */
+static rt_status hold(arena *a, const char *name, rt_guard **guard)
+{
+    rt_status status = rt_guard_acquire(a->view, name, guard);
+    if (status == RT_OK) {
+        atomic_fetch_add(&a->held, 1);
+    }
+    return status;
+}
+
+static void let_go(arena *a, rt_guard *guard)
+{
+    atomic_fetch_sub(&a->held, 1);
+    CHECK_EQ(rt_guard_release(guard), RT_OK);
+}
+
+static void *hold_and_let_go(void *arg)
+{
+    arena *a = (arena *)arg;
+    rt_guard *outer, *inner;
+    long turn;
+    for (turn = 0; hold(a, "outer", &outer) == RT_OK; turn++) {
+        if (turn == 0) {
+            atomic_fetch_add(&a->at_work, 1);
+        }
+        /* Under a guard another one is always granted. */
+        if (turn % 3 == 0) {
+            inner = NULL;
+            CHECK_EQ(hold(a, "inner", &inner), RT_OK);
+            if (turn % 2 == 0) {
+                sched_yield();
+            }
+            let_go(a, inner);
+        }
+        let_go(a, outer);
+    }
+    atomic_fetch_add(&a->refused, 1);
+    return NULL;
+}
+
+static void *pass_from_hand_to_hand(void *arg)
+{
+    arena *a = (arena *)arg;
+    rt_guard *mine, *others;
+    int counted = 0;
+    while (hold(a, "passed", &mine) == RT_OK) {
+        if (!counted) {
+            counted = 1;
+            atomic_fetch_add(&a->at_work, 1);
+        }
+        others = atomic_exchange(&a->passed, mine);
+        if (others != NULL) {
+            let_go(a, others);
+        }
+        others = atomic_exchange(&a->passed, NULL);
+        if (others != NULL) {
+            let_go(a, others);
+        }
+    }
+    atomic_fetch_add(&a->refused, 1);
+    return NULL;
+}
+
+static int look_for_a_held_guard(void *arg)
+{
+    arena *a = (arena *)arg;
+    int looks;
+    for (looks = 0; looks < 500; looks++) {
+        atomic_fetch_add(&a->seen_held, atomic_load(&a->held));
+    }
+    sched_yield();
+    return 0;
+}
+
+static void one_round(void)
+{
+    arena a;
+    rt_runtime *runtime = runtime_new("arena");
+    rt_report *report = NULL;
+    rt_guard *late = NULL;
+    pthread_t threads[HOLDERS + HANDS];
+    uint32_t phase;
+    int i;
+    memset(&a, 0, sizeof a);
+    CHECK_EQ(rt_view_from(runtime, &a.view), RT_OK);
+    for (phase = RT_PHASE_FREEZE; phase <= RT_PHASE_EXIT_FUNCTIONS; phase++) {
+        CHECK_EQ(rt_phase_add_handler(runtime, phase, 0, NULL, look_for_a_held_guard, &a, NULL), RT_OK);
+    }
+    for (i = 0; i < HOLDERS + HANDS; i++) {
+        threads[i] = thread_start(i < HOLDERS ? hold_and_let_go : pass_from_hand_to_hand, &a);
+    }
+    while (atomic_load(&a.at_work) < 2) {
+        sched_yield();
+    }
+    CHECK_EQ(rt_finalize(runtime, NULL, &report), RT_OK);
+    CHECK_EQ(atomic_load(&a.seen_held), 0);
+    CHECK_EQ(atomic_load(&a.held), 0);
+    CHECK_EQ(summary_of(report).runaways, 0);
+    CHECK_EQ(rt_guard_acquire(a.view, NULL, &late), RT_ERR_FINALIZING);
+    for (i = 0; i < HOLDERS + HANDS; i++) {
+        pthread_join(threads[i], NULL);
+    }
+    CHECK_EQ(atomic_load(&a.refused), HOLDERS + HANDS);
+    CHECK_EQ(rt_report_free(report), RT_OK);
+    CHECK_EQ(rt_view_close(a.view), RT_OK);
+    CHECK_EQ(rt_runtime_free(runtime), RT_OK);
+}
+
+static void no_granted_guard_is_held_from_the_freeze_on(void)
+{
+    int round;
+    for (round = 0; round < (under_valgrind() ? ROUNDS / 10 : ROUNDS); round++) {
+        one_round();
+    }
+}
+
+/* Each thread holds its guard most of the time, so one is open at every moment. */
+static void *overlap(void *arg)
+{
+    arena *a = (arena *)arg;
+    rt_guard *guard;
+    while (hold(a, "overlapping", &guard) == RT_OK) {
+        atomic_fetch_add(&a->at_work, 1);
+        usleep(2000);
+        let_go(a, guard);
+    }
+    return NULL;
+}
+
+static void guards_that_overlap_without_end_do_not_keep_finalization_for_ever(void)
+{
+    arena a;
+    rt_report *report = NULL;
+    pthread_t threads[HOLDERS];
+    int i;
+    memset(&a, 0, sizeof a);
+    CHECK_EQ(rt_view_from(NULL, &a.view), RT_OK);
+    for (i = 0; i < HOLDERS; i++) {
+        threads[i] = thread_start(overlap, &a);
+    }
+    while (atomic_load(&a.at_work) < HOLDERS) {
+        sched_yield();
+    }
+    CHECK_EQ(rt_finalize(NULL, NULL, &report), RT_OK);
+    CHECK_EQ(atomic_load(&a.held), 0);
+    CHECK_EQ(summary_of(report).runaways, 0);
+    for (i = 0; i < HOLDERS; i++) {
+        pthread_join(threads[i], NULL);
+    }
+    CHECK_EQ(rt_report_free(report), RT_OK);
+}
+
+int main(void)
+{
+    RUN(no_granted_guard_is_held_from_the_freeze_on);
+    RUN(guards_that_overlap_without_end_do_not_keep_finalization_for_ever);
+    return check_done();
+}
