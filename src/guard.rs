@@ -267,7 +267,8 @@ impl Slot {
     fn is_at(&self, state: u64) -> bool {
         // The note was read before the state is asked again.
         fence::acquire();
-        self.state.load(Ordering::Relaxed) == state
+        // Acquire: who finds it closed only now sees all the same what was done under the guard.
+        self.state.load(Ordering::Acquire) == state
     }
 
     /// Whether the guard of this generation is still open.

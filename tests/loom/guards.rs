@@ -43,7 +43,10 @@ fn nobody_holds(foreign: bool) {
         thread::spawn(move || hold_once(&stage, &anchor, &slot, foreign))
     };
     anchor.decide(LIFE);
-    assert!(stage.gate.wait_until(Deadline::NEVER, || !pinned_in(&slot)));
+    // The first look is not the gate's, which has a fence of its own here.
+    if pinned_in(&slot) {
+        assert!(stage.gate.wait_until(Deadline::NEVER, || !pinned_in(&slot)));
+    }
     anchor.shut();
     stage.data.set(stage.data.get() + 1);
     holder.join().unwrap();
@@ -62,7 +65,6 @@ model!(a_guard_closed_elsewhere_is_waited_for_too, None, || nobody_holds(true), 
 // A guard from before finalization began is closed while the finalizer goes to sleep.
 model!(no_close_is_slept_through, None, no_close_is_slept_through_body, [
     GuardSkipsLightFence => DEADLOCK,
-    GuardSkipsHeavyFence => DEADLOCK,
 ]);
 fn no_close_is_slept_through_body() {
     let stage = Stage::new(Deadline::NEVER);
