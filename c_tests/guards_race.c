@@ -3,7 +3,11 @@
  * the freeze on no guard is held that was granted.
  */
 #include "host.h"
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <stdatomic.h>
+#include <stddef.h>
+#include <sys/prctl.h>
 
 enum { ROUNDS = 100, HOLDERS = 4, HANDS = 2 };
 
@@ -132,6 +136,33 @@ static void no_granted_guard_is_held_from_the_freeze_on(void)
     }
 }
 
+/* From here on the kernel has no membarrier for this process. */
+static void refuse_membarrier(void)
+{
+    struct sock_filter filter[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_membarrier, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog program = {sizeof filter / sizeof *filter, filter};
+    NEED(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
+    NEED(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0);
+}
+
+static void the_same_where_the_kernel_has_no_membarrier(void)
+{
+    refuse_membarrier();
+    no_granted_guard_is_held_from_the_freeze_on();
+}
+
+static void the_same_where_a_sandbox_takes_membarrier_away(void)
+{
+    one_round();
+    refuse_membarrier();
+    no_granted_guard_is_held_from_the_freeze_on();
+}
+
 /* Each thread holds its guard most of the time, so one is open at every moment. */
 static void *overlap(void *arg)
 {
@@ -168,9 +199,68 @@ static void guards_that_overlap_without_end_do_not_keep_finalization_for_ever(vo
     CHECK_EQ(rt_report_free(report), RT_OK);
 }
 
+static rt_view *handlers_view;
+static volatile sig_atomic_t handled, refused_in_handler;
+
+static void pin_in_a_signal_handler(int signal_number)
+{
+    rt_guard *guard = NULL;
+    rt_status status = rt_guard_acquire(handlers_view, "handler", &guard);
+    (void)signal_number;
+    if (status == RT_OK) {
+        status = rt_guard_release(guard);
+    }
+    if (status == RT_ERR_WOULD_BLOCK) {
+        refused_in_handler++;
+    } else if (status != RT_OK) {
+        _exit(97);
+    }
+    handled++;
+}
+
+static void *send_signals(void *arg)
+{
+    while (handled < (under_valgrind() ? 200 : 2000)) {
+        pthread_kill(*(pthread_t *)arg, SIGUSR1);
+        sched_yield();
+    }
+    return NULL;
+}
+
+static void a_signal_handler_pins_over_the_pinning_of_its_thread(void)
+{
+    enum { AT_ONCE = 4 };
+    pthread_t self = pthread_self(), sender;
+    rt_guard *guards[AT_ONCE];
+    struct sigaction action;
+    int i;
+    CHECK_EQ(rt_view_from(NULL, &handlers_view), RT_OK);
+    /* The thread's first guard allocates; that is not for a signal handler. */
+    CHECK_EQ(rt_guard_acquire(handlers_view, NULL, &guards[0]), RT_OK);
+    CHECK_EQ(rt_guard_release(guards[0]), RT_OK);
+    memset(&action, 0, sizeof action);
+    action.sa_handler = pin_in_a_signal_handler;
+    NEED(sigaction(SIGUSR1, &action, NULL) == 0);
+    sender = thread_start(send_signals, &self);
+    while (handled < (under_valgrind() ? 200 : 2000)) {
+        for (i = 0; i < AT_ONCE; i++) {
+            CHECK_EQ(rt_guard_acquire(handlers_view, "interrupted", &guards[i]), RT_OK);
+        }
+        for (i = 0; i < AT_ONCE; i++) {
+            CHECK_EQ(rt_guard_release(guards[i]), RT_OK);
+        }
+    }
+    pthread_join(sender, NULL);
+    CHECK_EQ(refused_in_handler, 0);
+    CHECK_EQ(rt_finalize_ex(), 0);
+}
+
 int main(void)
 {
     RUN(no_granted_guard_is_held_from_the_freeze_on);
+    RUN(the_same_where_the_kernel_has_no_membarrier);
+    RUN(the_same_where_a_sandbox_takes_membarrier_away);
     RUN(guards_that_overlap_without_end_do_not_keep_finalization_for_ever);
+    RUN(a_signal_handler_pins_over_the_pinning_of_its_thread);
     return check_done();
 }

@@ -1209,12 +1209,12 @@ rt_status rt_view_close(struct rt_view *view);
  * No atomic read-modify-write, and no cache line that other threads write, attached or not. After
  * `fork` the child has the guards of the thread that forked; those of others are closed.
  *
- * Thread: any, attached or not. Stage: until the step to the freeze. In a signal handler it may be
- * refused.
+ * Thread: any, attached or not. Stage: until the step to the freeze. In a signal handler only if it
+ * cannot have interrupted a thread's first guard: that one allocates.
  *
  * Returns `RT_OK`; `RT_ERR_FINALIZING` if the life is past that step, or over; `RT_ERR_NULL`,
  * `RT_ERR_HANDLE`, `RT_ERR_UTF8`, `RT_ERR_NO_MEMORY`, `RT_ERR_THREAD_EXITING`; `RT_ERR_WOULD_BLOCK` in
- * a signal handler over this very call.
+ * a signal handler over a call of this library that cannot be entered twice.
  *
  * CPython: `PyInterpreterGuard_FromView` (PEP 788).
  */
@@ -1243,7 +1243,9 @@ rt_status rt_guard_from_current(struct rt_thread *thread,
  * another one closes it. Of two threads that release the same guard at the same moment both may get
  * `RT_OK`; it is closed once.
  *
- * Thread: any. Stage: any; late, after finalization gave the guard up, it does nothing more than close.
+ * Thread: any; not in a signal handler that may have interrupted another call of this library than the
+ * opening and closing of guards. Stage: any; late, after finalization gave the guard up, it does
+ * nothing more than close.
  *
  * Returns `RT_OK`; `RT_ERR_HANDLE` if it was released already, or never was.
  *

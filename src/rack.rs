@@ -144,6 +144,7 @@ impl Mine {
 
     #[cold]
     fn find_rack(&self, owner: &Arc<Owner>) -> Result<(&'static Rack, usize)> {
+        refuse_over_a_section()?;
         let me = owner.id().get();
         let mut mine = RACKS.iter().filter(|rack| rack.holder() == me);
         let with_room = mine.find_map(|rack| rack.free_slot().map(|slot| (rack, slot)));
@@ -239,8 +240,17 @@ impl Guard {
     }
 }
 
+/// A signal handler over a section of this thread must not wait for it.
+fn refuse_over_a_section() -> Result<()> {
+    if this_thread::sections().get() == 0 {
+        return Ok(());
+    }
+    Err(Status::WouldBlock.because("a signal handler interrupted this library on this thread"))
+}
+
 #[cold]
 fn wait_or_give_up(pin: Pin, refused: Hold) -> Result<()> {
+    refuse_over_a_section()?;
     let runtime = registry::of_life(pin.life());
     if refused == Hold::Deciding
         && let Some(runtime) = runtime

@@ -40,10 +40,23 @@ pub fn light() {
 pub fn heavy() {
     fence(Ordering::SeqCst);
     // The registration does not survive everything (a fork, on old kernels): then once more.
-    if BY_KERNEL.load(Ordering::Relaxed) && !kernel::fence() {
-        let fenced = kernel::register() && kernel::fence();
-        assert!(fenced, "the kernel refuses membarrier, which it granted before");
+    if BY_KERNEL.load(Ordering::Relaxed)
+        && !kernel::fence()
+        && !(kernel::register() && kernel::fence())
+    {
+        withdrawn();
     }
+}
+
+/// The kernel refuses what it granted before: a sandbox was shut meanwhile. From here on light sides
+/// are full fences. One that was under way has its store in its processor's buffer at most, which
+/// drains by itself, many times over in this time; or its thread was switched out, which is a fence.
+#[cold]
+fn withdrawn() {
+    const DRAINED: std::time::Duration = std::time::Duration::from_millis(1);
+    BY_KERNEL.store(false, Ordering::SeqCst);
+    super::sleep(DRAINED);
+    fence(Ordering::SeqCst);
 }
 
 /// What this thread read is read before what it reads or writes next.
