@@ -45,15 +45,20 @@ static void *call_in(void *arg)
     return NULL;
 }
 
+/* The handler runs as the phase begins: only then may the guard's holder go on. */
+static void let_go_when_finalizing(caller *c)
+{
+    CHECK_EQ(rt_phase_add_handler(NULL, RT_PHASE_GUARDS, -1, NULL, set_event, &c->may_go_on, NULL),
+             RT_OK);
+}
+
 static void finalization_waits_until_a_native_threads_guard_is_closed(void)
 {
     caller c = CALLER(view_of(NULL), "upload");
     rt_report *report = NULL;
     pthread_t thread = thread_start(call_in, &c);
     event_wait(&c.opened);
-    /* The first handler of the phase lets the guard's holder go on; the one of the next sees it gone. */
-    CHECK_EQ(rt_phase_add_handler(NULL, RT_PHASE_GUARDS, -1, "let go", set_event, &c.may_go_on, NULL),
-             RT_OK);
+    let_go_when_finalizing(&c);
     CHECK_EQ(rt_finalize(NULL, NULL, &report), RT_OK);
     CHECK(event_is_set(&c.released));
     CHECK_EQ(summary_of(report).runaways, 0);
@@ -109,14 +114,18 @@ static int pin_and_let_go(void *arg)
     return guard == NULL ? 0 : rt_guard_release(guard);
 }
 
+static void pin_in_phase(uint32_t phase, rt_status *result)
+{
+    CHECK_EQ(rt_phase_add_handler(NULL, phase, 0, NULL, pin_and_let_go, result, NULL), RT_OK);
+}
+
 static void guards_are_granted_until_the_freeze_and_not_after(void)
 {
     rt_status before = -1, at_exit = -1, after = -1;
     handlers_view = view_of(NULL);
-    CHECK_EQ(rt_phase_add_handler(NULL, RT_PHASE_FLUSH_EARLY, 0, NULL, pin_and_let_go, &before, NULL),
-             RT_OK);
+    pin_in_phase(RT_PHASE_FLUSH_EARLY, &before);
     CHECK_EQ(rt_atexit(NULL, NULL, pin_and_let_go, &at_exit, NULL), RT_OK);
-    CHECK_EQ(rt_phase_add_handler(NULL, RT_PHASE_FREEZE, 0, NULL, pin_and_let_go, &after, NULL), RT_OK);
+    pin_in_phase(RT_PHASE_FREEZE, &after);
     CHECK_EQ(rt_finalize_ex(), 0);
     CHECK_EQ(before, RT_OK);
     CHECK_EQ(at_exit, RT_OK);
@@ -265,8 +274,7 @@ static void a_holder_gets_its_pending_call_while_finalization_waits_for_it(void)
     caller c = CALLER(view_of(NULL), "asks");
     pthread_t thread = thread_start(pin_until_a_pending_call_was_made, &c);
     event_wait(&c.opened);
-    CHECK_EQ(rt_phase_add_handler(NULL, RT_PHASE_GUARDS, -1, "let go", set_event, &c.may_go_on, NULL),
-             RT_OK);
+    let_go_when_finalizing(&c);
     CHECK_EQ(rt_finalize_ex(), 0);
     pthread_join(thread, NULL);
 }

@@ -1,6 +1,6 @@
 /*
- * Many native threads open and close guards while the main thread finalizes, round after round: from
- * the freeze on no guard is held that was granted.
+ * Many native threads open and close guards while the main thread finalizes, round after round:
+ * from the freeze on no guard is held that was granted.
  */
 #include "host.h"
 #include <linux/filter.h>
@@ -20,7 +20,7 @@ typedef struct arena {
     _Atomic(rt_guard *) passed; /* from hand to hand: closed by whoever finds it */
 } arena;
 
-/* Counted after the guard is granted, and given up before it is released: never more than are open. */
+/* Counted after the guard is granted and until it is released: never more than are open. */
 static rt_status hold(arena *a, const char *name, rt_guard **guard)
 {
     rt_status status = rt_guard_acquire(a->view, name, guard);
@@ -106,7 +106,8 @@ static void one_round(void)
     memset(&a, 0, sizeof a);
     CHECK_EQ(rt_view_from(runtime, &a.view), RT_OK);
     for (phase = RT_PHASE_FREEZE; phase <= RT_PHASE_EXIT_FUNCTIONS; phase++) {
-        CHECK_EQ(rt_phase_add_handler(runtime, phase, 0, NULL, look_for_a_held_guard, &a, NULL), RT_OK);
+        CHECK_EQ(rt_phase_add_handler(runtime, phase, 0, NULL, look_for_a_held_guard, &a, NULL),
+                 RT_OK);
     }
     for (i = 0; i < HOLDERS + HANDS; i++) {
         threads[i] = thread_start(i < HOLDERS ? hold_and_let_go : pass_from_hand_to_hand, &a);

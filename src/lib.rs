@@ -9,7 +9,7 @@
 //! | what happens, in which order | [`finalize`], [`passes`], `unpin`, [`flush`], [`phase`] |
 //! | a runtime's life, its books, the registry of all | [`runtime`], [`books`], [`registry`], [`options`] |
 //! | how threads are stopped | [`freeze`] (the gate), [`thread`] (policies) |
-//! | what keeps a life from its freeze | [`guard`] (the exchange), [`rack`], [`view`], [`shelf`] |
+//! | what keeps a life from its freeze | [`guard`] (the exchange), [`rack`], [`view`], [`row`] |
 //! | who owns a lock, and whether it ever lets go | [`owner`], [`this_thread`] |
 //! | the lock, its data, its patience | [`buffered_lock`], [`guarded`], [`grace`] |
 //! | the writer and where its bytes go | [`writer`], [`sink`] |
@@ -75,9 +75,9 @@ pub mod registry;
 #[cfg(not(loom))]
 pub mod report;
 #[cfg(not(loom))]
-pub mod runtime;
+pub mod row;
 #[cfg(not(loom))]
-pub mod shelf;
+pub mod runtime;
 #[cfg(not(loom))]
 pub mod sink;
 #[cfg(not(loom))]

@@ -6,7 +6,7 @@
 use crate::guard::{Hold, NAME_SIZE, Note, Slot};
 use crate::owner::{Fate, Owner, OwnerId};
 use crate::registry;
-use crate::shelf::Shelf;
+use crate::row::Row;
 use crate::status::{Result, Status};
 use crate::sync::{Arc, AtomicU32, AtomicU64, Mutex, Ordering, coarse_ms};
 use crate::this_thread;
@@ -45,7 +45,7 @@ impl Default for Rack {
     }
 }
 
-static RACKS: Shelf<Rack> = Shelf::new();
+static RACKS: Row<Rack> = Row::new();
 
 /// What a thread knows of its own racks.
 #[derive(Default)]

@@ -5,11 +5,11 @@
 //! still there is one load, and needs no reference count.
 
 use crate::guard::{Anchor, Life};
-use crate::shelf::Shelf;
+use crate::row::Row;
 use crate::status::{Result, Status};
 use crate::sync::{AtomicU64, Ordering, fence};
 
-static ANCHORS: Shelf<Anchor> = Shelf::new();
+static ANCHORS: Row<Anchor> = Row::new();
 
 /// Life 0 never was.
 static NEXT_LIFE: AtomicU64 = AtomicU64::new(1);
@@ -84,7 +84,7 @@ impl Default for Place {
     }
 }
 
-static VIEWS: Shelf<Place> = Shelf::new();
+static VIEWS: Row<Place> = Row::new();
 
 /// A view's handle: `generation | index | 1`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -70,7 +70,7 @@ fn unsafe_code_stays_where_it_belongs() {
         "overlapped/aio.rs",
         "overlapped/host.rs",
         "report/publish.rs",
-        "shelf.rs",
+        "row.rs",
         "sink.rs",
         "sync/fence.rs",
         "sync/real.rs",

@@ -1,6 +1,6 @@
 //! Places that are never given back to the system, found by number without a lock.
 //!
-//! What is on a shelf can be looked at through a number that went stale long ago: the memory is still
+//! What stands in a row can be looked at through a number that went stale long ago: the memory is still
 //! there, and what it says about itself decides. So readers need no reference count.
 
 use crate::status::{Result, Status};
@@ -11,14 +11,14 @@ const CHUNKS: usize = 20;
 const FIRST_CHUNK: usize = 4;
 
 /// A growing row of places.
-pub struct Shelf<T: 'static> {
+pub struct Row<T: 'static> {
     chunks: [AtomicPtr<T>; CHUNKS],
     ends: Mutex<Ends>,
 }
 
-impl<T: Default + Sync> Default for Shelf<T> {
-    fn default() -> Shelf<T> {
-        Shelf::new()
+impl<T: Default + Sync> Default for Row<T> {
+    fn default() -> Row<T> {
+        Row::new()
     }
 }
 
@@ -27,10 +27,10 @@ struct Ends {
     used: u32,
 }
 
-impl<T: Default + Sync> Shelf<T> {
+impl<T: Default + Sync> Row<T> {
     /// Empty.
-    pub const fn new() -> Shelf<T> {
-        Shelf {
+    pub const fn new() -> Row<T> {
+        Row {
             chunks: [const { AtomicPtr::new(std::ptr::null_mut()) }; CHUNKS],
             ends: Mutex::new(Ends { free: Vec::new(), used: 0 }),
         }
