@@ -7,7 +7,7 @@ use std::env;
 use std::path::Path;
 
 /// What the header is made of, in its order.
-const HEADER_SOURCES: [&str; 12] = [
+const HEADER_SOURCES: [&str; 13] = [
     "capi/types.rs",
     "capi/error.rs",
     "capi/version.rs",
@@ -15,6 +15,7 @@ const HEADER_SOURCES: [&str; 12] = [
     "capi/phase.rs",
     "capi/callback.rs",
     "capi/thread.rs",
+    "capi/guard.rs",
     "capi/buffered_lock.rs",
     "capi/writer.rs",
     "capi/overlapped.rs",

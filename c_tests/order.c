@@ -75,9 +75,9 @@ static void a_cycle_is_refused_and_printed_and_changes_nothing(void)
 {
     CHECK_EQ(add("a", 0, NULL, "b"), RT_OK);
     CHECK_EQ(add("b", 0, NULL, "c"), RT_OK);
-    REFUSED(add("c", 0, NULL, "a"), RT_ERR_INVALID);
+    REFUSED(add("c", 0, NULL, "a"), RT_ERR_CYCLE);
     CHECK(strstr(rt_last_error(), "'c' before 'a' before 'b' before 'c'") != NULL);
-    REFUSED(add("self", 0, "self", NULL), RT_ERR_INVALID);
+    REFUSED(add("self", 0, "self", NULL), RT_ERR_CYCLE);
     CHECK(strstr(rt_last_error(), "'self' before 'self'") != NULL);
     CHECK_EQ(add("c", 0, NULL, NULL), RT_OK);
     runs_as("a b c ");
@@ -86,7 +86,7 @@ static void a_cycle_is_refused_and_printed_and_changes_nothing(void)
 static void a_cycle_through_the_phases_own_work_is_refused_too(void)
 {
     CHECK_EQ(add("first", -1, NULL, NULL), RT_OK);
-    REFUSED(add("late", 1, NULL, "first"), RT_ERR_INVALID);
+    REFUSED(add("late", 1, NULL, "first"), RT_ERR_CYCLE);
     CHECK(strstr(rt_last_error(), "'late' before 'first' before the phase's own work before 'late'")
           != NULL);
     CHECK_EQ(add("late", 1, "first", NULL), RT_OK);
@@ -156,7 +156,7 @@ static void each_misuse_has_its_status(void)
     options.struct_size = sizeof options;
     options.reserved = 1;
     REFUSED(rt_phase_add_handler_ex(NULL, RT_PHASE_FINALIZE, NULL, &options, write_down, NULL, NULL),
-            RT_ERR_INVALID);
+            RT_ERR_CYCLE);
     options.reserved = 0;
     options.after = bad;
     REFUSED(rt_phase_add_handler_ex(NULL, RT_PHASE_FINALIZE, NULL, &options, write_down, NULL, NULL),

@@ -381,6 +381,11 @@
 #define RT_LEAK_OBJECT 5
 
 /**
+ * An open guard: while there is one, finalization of its runtime waits before the freeze.
+ */
+typedef struct rt_guard rt_guard;
+
+/**
  * An operation the kernel works on, with the memory it works in.
  */
 typedef struct rt_overlapped rt_overlapped;
@@ -400,6 +405,12 @@ typedef struct rt_runtime rt_runtime;
  * use it.
  */
 typedef struct rt_thread rt_thread;
+
+/**
+ * A reference to one life of a runtime. It keeps nothing alive, and outlives the runtime and its
+ * handle: a view of a life that is over, or of a runtime that was freed, is good, and grants nothing.
+ */
+typedef struct rt_view rt_view;
 
 /**
  * A buffered writer over a descriptor or callbacks.
@@ -773,7 +784,7 @@ typedef struct rt_report_summary {
      */
     uint64_t failures;
     /**
-     * How many threads still ran inside after the freeze.
+     * How many threads still ran inside after the freeze, and guards were still open.
      */
     uint64_t runaways;
     /**
@@ -1057,7 +1068,7 @@ int rt_is_finalizing(void);
 /**
  * Finalizes the default runtime, from the calling thread: runs all phases in their order.
  *
- * Waits for non-daemon threads as long as they take (`rt_finalize` sets a deadline); from the
+ * Waits for guards and non-daemon threads as long as they take (`rt_finalize` sets a deadline); from the
  * freeze on every wait is bounded. A second thread that calls it meanwhile waits for the first, at
  * most 10 s, and gets its result. With `RTFINALIZE_REPORT=text|json|trace[:PATH]` in the environment
  * the report is written to stderr or PATH.
@@ -1146,7 +1157,7 @@ rt_status rt_phase_add_handler(struct rt_runtime *runtime,
  *
  * Thread: any. Stage: as `rt_phase_add_handler`.
  *
- * Returns as `rt_phase_add_handler`, and `RT_ERR_INVALID` for a cycle, `RT_ERR_STRUCT_SIZE`.
+ * Returns as `rt_phase_add_handler`, and `RT_ERR_CYCLE`, `RT_ERR_STRUCT_SIZE`.
  *
  * CPython: none; the order inside `Py_FinalizeEx` is written down in its code.
  */
@@ -1329,6 +1340,92 @@ rt_status rt_thread_leave(struct rt_thread *thread);
  * CPython: the eval breaker, `Py_MakePendingCalls`' check for finalization.
  */
 rt_status rt_thread_checkpoint(struct rt_thread *thread);
+
+/**
+ * Makes a view of the present life of a runtime and stores it in `*view`.
+ *
+ * Threads that are to call in later get a view, not the runtime: `rt_guard_acquire` then checks and
+ * pins in one step. The view never refers to another life: after `rt_initialize` make another.
+ *
+ * Thread: any. Stage: any.
+ *
+ * Returns `RT_OK`; `RT_ERR_NULL`, `RT_ERR_HANDLE`, `RT_ERR_NO_MEMORY`.
+ *
+ * CPython: `PyInterpreterView_FromCurrent`, with NULL `PyUnstable_InterpreterView_FromDefault` (PEP 788).
+ */
+rt_status rt_view_from(struct rt_runtime *runtime,
+                       struct rt_view **view);
+
+/**
+ * Closes a view. Guards that were acquired from it stay open. NULL does nothing.
+ *
+ * Thread: any. Stage: any.
+ *
+ * Returns `RT_OK`; `RT_ERR_HANDLE`.
+ *
+ * CPython: `PyInterpreterView_Close` (PEP 788).
+ */
+rt_status rt_view_close(struct rt_view *view);
+
+/**
+ * Checks that the life a view sees is not past the step to the freeze, and pins it, in one call; stores
+ * the guard in `*guard`. Until `rt_guard_release` finalization does not go on to the freeze.
+ *
+ * `name` is copied, cut to 32 bytes; NULL for none. A wait for guards that overruns names them with
+ * their threads and ages. While finalization waits for other things, before the freeze, guards are
+ * still granted; the call then may wait for the finalizing thread's decision, some milliseconds.
+ *
+ * A guard that is open when the budget of `RT_PHASE_GUARDS` or the deadline is over does not hold up
+ * finalization any longer, and counts as a runaway: nothing its holder may reach is freed. Without
+ * either, finalization waits as long as it takes, and says on stderr for whom. Guards of the
+ * finalizing thread itself are not waited for.
+ *
+ * No atomic read-modify-write, and no cache line that other threads write, attached or not. After
+ * `fork` the child has the guards of the thread that forked; those of others are closed.
+ *
+ * Thread: any, attached or not. Stage: until the step to the freeze. In a signal handler only if it
+ * cannot have interrupted a thread's first guard: that one allocates.
+ *
+ * Returns `RT_OK`; `RT_ERR_FINALIZING` if the life is past that step, or over; `RT_ERR_NULL`,
+ * `RT_ERR_HANDLE`, `RT_ERR_UTF8`, `RT_ERR_NO_MEMORY`, `RT_ERR_THREAD_EXITING`; `RT_ERR_WOULD_BLOCK` in
+ * a signal handler over a call of this library that cannot be entered twice.
+ *
+ * CPython: `PyInterpreterGuard_FromView` (PEP 788).
+ */
+rt_status rt_guard_acquire(struct rt_view *view,
+                           const char *name,
+                           struct rt_guard **guard);
+
+/**
+ * As `rt_guard_acquire`, for the runtime the calling thread is attached to by `thread`: no view is
+ * needed.
+ *
+ * Thread: the one that attached. Stage: until the step to the freeze.
+ *
+ * Returns as `rt_guard_acquire`; `RT_ERR_WRONG_THREAD`.
+ *
+ * CPython: `PyInterpreterGuard_FromCurrent` (PEP 788).
+ */
+rt_status rt_guard_from_current(struct rt_thread *thread,
+                                const char *name,
+                                struct rt_guard **guard);
+
+/**
+ * Closes a guard: what was done under it is whole before finalization goes on. NULL does nothing.
+ *
+ * It need not be the thread that opened it. A guard of a thread that has ended stays open until
+ * another one closes it. Of two threads that release the same guard at the same moment both may get
+ * `RT_OK`; it is closed once.
+ *
+ * Thread: any; not in a signal handler that may have interrupted another call of this library than the
+ * opening and closing of guards. Stage: any; late, after finalization gave the guard up, it does
+ * nothing more than close.
+ *
+ * Returns `RT_OK`; `RT_ERR_HANDLE` if it was released already, or never was.
+ *
+ * CPython: `PyInterpreterGuard_Close` (PEP 788).
+ */
+rt_status rt_guard_release(struct rt_guard *guard);
 
 /**
  * Makes a free lock that follows the default runtime, in memory of any content.

@@ -206,7 +206,7 @@ impl Runtime {
     /// As [`add_handler`](Runtime::add_handler), with dependencies by name.
     ///
     /// # Errors
-    /// Also `Invalid`, if they close a cycle.
+    /// Also `Cycle`, if they close one.
     pub fn add_handler_with(
         &self,
         phase: Phase,

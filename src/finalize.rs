@@ -108,6 +108,9 @@ fn run(runtime: &Arc<Runtime>, me: Arc<Owner>, options: Options) -> Arc<Report> 
         notes: Recorder::begin(runtime.name(), deadline_us),
         busy: false,
         gave_up_on_threads: false,
+        gave_up_on_guards: false,
+        guard_window_ms: 1,
+        leaked_guards: Vec::new(),
     }
     .run()
 }
@@ -144,6 +147,13 @@ pub(crate) struct Finalization<'a> {
     pub(crate) busy: bool,
     /// The budget for threads that do not detach is spent.
     pub(crate) gave_up_on_threads: bool,
+    /// The budget for guards that do not close is spent.
+    pub(crate) gave_up_on_guards: bool,
+    /// How long the next step to the freeze gives open guards to close.
+    pub(crate) guard_window_ms: u64,
+    /// The guards that were still open after the freeze: nothing of the host's that their holders may
+    /// reach is freed.
+    pub(crate) leaked_guards: Vec<String>,
 }
 
 impl Finalization<'_> {
@@ -248,6 +258,7 @@ impl Finalization<'_> {
             }
             self.notes.cut_short();
         }
+        self.note_leaked_guards();
     }
 
     /// In-flight operations: a bounded cancel each, out of one budget, else a deliberate leak.
@@ -277,7 +288,9 @@ impl Finalization<'_> {
             let mine = thread.owner().id() == self.me.id();
             let never_again = thread.owner().fate() != Fate::Running
                 || matches!(thread.position(), Position::Gone | Position::Parked);
-            if mine || never_again {
+            if !self.leaked_guards.is_empty() {
+                self.keep_for_guard(&thread);
+            } else if mine || never_again {
                 self.notes.work(1);
                 let name = thread.describe();
                 let delete = || thread.delete_state();
@@ -317,6 +330,8 @@ impl Finalization<'_> {
         }
         let because = &mut report.not_restartable;
         because.extend(report.runaways.iter().map(|who| format!("{who} still runs inside")));
+        because.extend(self.leaked_guards.iter().map(|guard| format!("{guard}, was never closed")));
+        report.runaways.append(&mut self.leaked_guards);
         because.extend(report.leaks.iter().map(|leak| {
             format!("{} '{}' was leaked: {}", leak.kind.name(), leak.name, leak.reason)
         }));

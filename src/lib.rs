@@ -6,11 +6,12 @@
 //!
 //! | to find | read |
 //! |---|---|
-//! | what happens, in which order | [`finalize`], [`passes`], [`flush`], [`phase`], [`order`], [`watch`] |
+//! | what happens, in which order | [`finalize`], [`passes`], `unpin`, [`flush`], [`phase`], [`order`], [`watch`] |
 //! | a runtime's life, its books, the registry of all | [`runtime`], [`books`], [`registry`] |
 //! | what a host, or the environment, can set | [`options`], [`environment`] |
 //! | runtimes in a tree | [`children`] |
 //! | how threads are stopped | [`freeze`] (the gate), [`thread`] (policies) |
+//! | what keeps a life from its freeze | [`guard`] (the exchange), [`rack`], [`view`], [`row`] |
 //! | who owns a lock, and whether it ever lets go | [`owner`], [`this_thread`] |
 //! | the lock, its data, its patience | [`buffered_lock`], [`guarded`], [`grace`] |
 //! | the writer and where its bytes go | [`writer`], [`sink`] |
@@ -37,6 +38,7 @@
 pub mod buffered_lock;
 pub mod freeze;
 pub mod grace;
+pub mod guard;
 pub mod owner;
 pub mod status;
 pub mod sync;
@@ -76,9 +78,13 @@ pub mod passes;
 #[cfg(not(loom))]
 pub mod phase;
 #[cfg(not(loom))]
+pub mod rack;
+#[cfg(not(loom))]
 pub mod registry;
 #[cfg(not(loom))]
 pub mod report;
+#[cfg(not(loom))]
+pub mod row;
 #[cfg(not(loom))]
 pub mod runtime;
 #[cfg(not(loom))]
@@ -89,6 +95,10 @@ pub mod this_thread;
 pub mod thread;
 #[cfg(not(loom))]
 pub mod tracked;
+#[cfg(not(loom))]
+mod unpin;
+#[cfg(not(loom))]
+pub mod view;
 #[cfg(not(loom))]
 pub mod watch;
 #[cfg(not(loom))]

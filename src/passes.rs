@@ -23,7 +23,7 @@ impl Finalization<'_> {
         loop {
             self.notes.report.passes += 1;
             self.busy = false;
-            self.phase(Phase::Guards, |_| {});
+            self.phase(Phase::Guards, Self::wait_for_guards);
             self.phase(Phase::Threads, Self::wait_for_threads);
             self.phase(Phase::Pending, Self::drain_pending);
             self.phase(Phase::AtExit, Self::drain_at_exit);
@@ -45,14 +45,22 @@ impl Finalization<'_> {
     /// any more. False: go round again.
     pub(crate) fn close_admission(&mut self) -> bool {
         let give_up = self.is_out_of_passes();
+        // From here until the decision whoever wants to open a guard waits for it.
+        if !self.hold_guards() && !give_up {
+            self.let_guards();
+            return false;
+        }
         let left = {
             let mut books = self.runtime.books.lock();
             let waits = !self.gave_up_on_threads && books.holds_up(&self.me);
             let work = books.has_calls() || !books.children.is_empty();
             if (waits || work) && !give_up {
+                drop(books);
+                self.let_guards();
                 return false;
             }
             books.closed = true;
+            self.refuse_guards();
             self.runtime.gate().advance(State::Finalizing);
             // Nobody runs what is left: not a late `rt_pending_run` either.
             let children = std::mem::take(&mut books.children);
@@ -120,7 +128,7 @@ impl Finalization<'_> {
         self.notes.work(made);
     }
 
-    fn make_pending_calls(&mut self) -> u64 {
+    pub(crate) fn make_pending_calls(&mut self) -> u64 {
         let Finalization { notes, watch, runtime, .. } = self;
         let made = runtime.run_pending(|entry| {
             let outcome = watch.during(notes.phase(), &entry.name, || entry.call.call_for(runtime));

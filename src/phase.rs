@@ -214,7 +214,7 @@ impl Handlers {
     /// Adds one.
     ///
     /// # Errors
-    /// `Invalid` if its dependencies close a cycle, which the error prints.
+    /// `Cycle` if its dependencies close one, which the error prints.
     pub fn add(&mut self, handler: Arc<Handler>) -> Result<()> {
         let phase = handler.phase;
         if !handler.has_dependencies() && !self.by_name.contains(&phase) {
@@ -223,7 +223,7 @@ impl Handlers {
         }
         let mut all = self.of(phase);
         if let Some(cycle) = order::cycle(&all, &handler) {
-            return Err(Status::Invalid.because(format!("a cycle in the order: {cycle}")));
+            return Err(Status::Cycle.because(format!("a cycle in the order: {cycle}")));
         }
         self.by_name.insert(phase);
         all.push(handler);

@@ -7,6 +7,7 @@
 use crate::buffered_lock::World;
 use crate::freeze::{Position, State};
 use crate::grace::GraceSpan;
+use crate::guard::{Hold, Life};
 use crate::owner::{Fate, Owner, OwnerId};
 use crate::runtime::{Runtime, RuntimeOptions};
 use crate::status::{Result, Status};
@@ -138,6 +139,20 @@ pub(crate) fn knows_thread(id: u64) -> bool {
     lives.iter().any(|life| life.books.lock().threads.iter().any(is_it))
 }
 
+/// The runtime of this life, while it is its present one.
+pub(crate) fn of_life(life: Life) -> Option<Arc<Runtime>> {
+    let registry = REGISTRY.lock();
+    registry.lives.values().find(|runtime| runtime.pin().is_some_and(|p| p.life() == life)).cloned()
+}
+
+/// A guard of this life was closed while its finalization wants to hear of it.
+#[cold]
+pub(crate) fn tell_guard_closed(life: Life) {
+    if let Some(runtime) = of_life(life) {
+        runtime.gate().announce();
+    }
+}
+
 /// Makes every wait for a lock ask its rules again.
 pub(crate) fn rules_changed() {
     // SeqCst: see `Process::epoch`.
@@ -149,6 +164,14 @@ pub(crate) fn rules_changed() {
 pub(crate) fn forked() {
     let lives: Vec<_> = REGISTRY.lock().lives.values().cloned().collect();
     for life in lives {
+        // A finalizer that was not copied decides nothing any more.
+        let gone = |id| OWNERS.find(id).is_none();
+        if let Some(pin) = life.pin()
+            && life.gate().finalizer().is_some_and(gone)
+            && pin.anchor().hold(pin.life()) == Hold::Deciding
+        {
+            pin.anchor().watch(pin.life());
+        }
         // Takes those that watched the gate out of its queue, as `Owners::forked` does for locks.
         life.gate().announce();
         let threads = life.books.lock().threads.clone();

@@ -12,6 +12,7 @@ use crate::registry;
 use crate::report::Report;
 use crate::status::{Error, Status};
 use crate::sync::{Arc, AtomicU64, Mutex, Ordering};
+use crate::view::Pin;
 use std::sync::Weak;
 
 /// What a runtime is born with, and keeps in every life.
@@ -32,6 +33,7 @@ pub struct Runtime {
     /// The life of its parent that this life belongs to.
     parent: Weak<Runtime>,
     gate: Arc<Gate>,
+    pin: Option<Pin>,
     grace: Arc<Grace>,
     late_calls: Arc<AtomicU64>,
     pub(crate) books: Mutex<Books>,
@@ -56,6 +58,8 @@ impl Runtime {
             ancestors,
             parent: parent.map_or_else(Weak::new, Arc::downgrade),
             gate: Arc::new(Gate::new()),
+            // Without memory for it the life has no guards.
+            pin: Pin::begin().ok(),
             grace: Arc::new(Grace::new(options.grace_us)),
             late_calls: Arc::default(),
             books: Mutex::new(Books::new()),
@@ -97,6 +101,11 @@ impl Runtime {
     /// The gate its threads pass.
     pub fn gate(&self) -> &Arc<Gate> {
         &self.gate
+    }
+
+    /// Where guards pin this life; `None` if there was no memory for that.
+    pub fn pin(&self) -> Option<Pin> {
+        self.pin
     }
 
     /// The grace of its finalization.
@@ -155,5 +164,13 @@ impl Runtime {
     pub(crate) fn end(&self, report: Arc<Report>) {
         *self.outcome.lock() = Some(report);
         self.advance(State::Finalized);
+    }
+}
+
+impl Drop for Runtime {
+    fn drop(&mut self) {
+        if let Some(pin) = self.pin.take() {
+            pin.end();
+        }
     }
 }

@@ -4,6 +4,8 @@
 //! in for all of it (`--cfg loom`), and `fork` has one gate to hold shut (see [`fork`]).
 
 #[cfg(not(loom))]
+pub mod fence;
+#[cfg(not(loom))]
 mod real;
 #[cfg(not(loom))]
 pub use real::*;
@@ -48,4 +50,7 @@ pub enum Sabotage {
     LeaveWakesNobody,
     WatchSkipsMoves,
     SeqCstIsAcqRel,
+    GuardSkipsLightFence,
+    GuardSkipsHeavyFence,
+    GuardWaitsForNoDecision,
 }

@@ -6,6 +6,7 @@
 //! which also works for threads Rust never heard of, late in teardown and in static destructors.
 
 use crate::owner::{Owner, OwnerId, Owners};
+use crate::rack::Mine;
 use crate::status::{Result, Status};
 use crate::sync::{AtomicUsize, Ordering};
 use crate::thread::Attachment;
@@ -34,6 +35,7 @@ struct Block {
     attachments: RefCell<Vec<Arc<Attachment>>>,
     /// The one of them that was asked for last, or null: entering and leaving find it at once.
     recent: Cell<*const Attachment>,
+    guards: Mine,
     /// A C string. Of fixed size, so that an error costs no allocation, even in a signal handler.
     last_error: RefCell<[u8; LAST_ERROR_SIZE]>,
 }
@@ -188,6 +190,12 @@ pub fn attachments<R>(look: impl FnOnce(&mut Vec<Arc<Attachment>>) -> R) -> Resu
     })
 }
 
+/// Looks at this thread's guards.
+#[inline]
+pub fn guards<R>(look: impl FnOnce(&Mine, &Arc<Owner>) -> R) -> Result<R> {
+    block().map(|block| look(&block.guards, &block.owner))
+}
+
 /// Calls `step` on this thread's attachment of this number; `None` if there is none.
 ///
 /// # Safety
@@ -251,6 +259,7 @@ impl std::fmt::Write for Cut<'_> {
     }
 }
 
+#[inline]
 fn block() -> Result<&'static Block> {
     let block = cell().block.get();
     if block.is_null() {
@@ -274,6 +283,7 @@ fn introduce() -> Result<&'static Block> {
         owner,
         attachments: RefCell::default(),
         recent: Cell::new(std::ptr::null()),
+        guards: Mine::default(),
         last_error: RefCell::new([0; LAST_ERROR_SIZE]),
     }));
     cell.block.set(block);
@@ -342,6 +352,7 @@ unsafe extern "C" fn thread_exits(block: *mut libc::c_void) {
     for attachment in block.attachments.borrow_mut().drain(..) {
         attachment.thread_exited();
     }
+    block.guards.end(&block.owner);
     OWNERS.retire(&block.owner);
     cell.exiting.set(GONE);
     cell.id.set(0);
@@ -362,6 +373,7 @@ extern "C" fn fork_in_child() {
     // SAFETY: as in `block`.
     let survivor = unsafe { block.as_ref() }.map(|block| &*block.owner);
     OWNERS.forked(survivor, current_tid());
+    crate::rack::forked(survivor.map(Owner::id));
     crate::registry::forked();
 }
 

@@ -11,6 +11,7 @@ use crate::runtime::Runtime;
 use crate::status::{Result, Status};
 use crate::sync::{Arc, AtomicBool, AtomicU64, Mutex, Ordering};
 use crate::this_thread;
+use crate::view::Pin;
 use std::sync::Weak;
 
 /// What becomes of a thread that comes to a checkpoint, or wants to enter, once its runtime
@@ -54,6 +55,7 @@ pub struct Attachment {
     place: Place,
     gate: Arc<Gate>,
     runtime: Weak<Runtime>,
+    pin: Option<Pin>,
     owner: Arc<Owner>,
     name: Option<Box<str>>,
     daemon: bool,
@@ -91,6 +93,7 @@ impl Attachment {
             place: Place::new(),
             gate: runtime.gate().clone(),
             runtime: Arc::downgrade(runtime),
+            pin: runtime.pin(),
             owner,
             name: options.name,
             daemon: options.daemon,
@@ -123,6 +126,12 @@ impl Attachment {
     /// Its identity among all attachments.
     pub fn id(&self) -> u64 {
         self.id
+    }
+
+    /// Where guards pin its runtime's life.
+    #[inline]
+    pub fn pin(&self) -> Option<Pin> {
+        self.pin
     }
 
     /// The thread.

@@ -210,7 +210,7 @@ needs attention
     freeze  500 ms  thread 'worker' (thread 4712): left a runaway
   failed
     atexit  save_history  returned -1
-  threads still running inside (nothing they may touch was freed)
+  threads still inside, guards still open (nothing they may touch was freed)
     worker (thread 4712)
   threads that ended without detaching
     pool-3 (thread 4713)

@@ -116,7 +116,7 @@ const OPTIONS_FIRST_VERSION: usize = size_of::<rt_handler_options>();
 ///
 /// Thread: any. Stage: as `rt_phase_add_handler`.
 ///
-/// Returns as `rt_phase_add_handler`, and `RT_ERR_INVALID` for a cycle, `RT_ERR_STRUCT_SIZE`.
+/// Returns as `rt_phase_add_handler`, and `RT_ERR_CYCLE`, `RT_ERR_STRUCT_SIZE`.
 ///
 /// CPython: none; the order inside `Py_FinalizeEx` is written down in its code.
 #[unsafe(no_mangle)]

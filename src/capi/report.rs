@@ -75,7 +75,7 @@ pub struct rt_report_summary {
     pub leaks: u64,
     /// How many callbacks and handlers failed.
     pub failures: u64,
-    /// How many threads still ran inside after the freeze.
+    /// How many threads still ran inside after the freeze, and guards were still open.
     pub runaways: u64,
     /// How many threads ended without detaching.
     pub undetached: u64,

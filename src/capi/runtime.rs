@@ -308,7 +308,7 @@ pub extern "C-unwind" fn rt_is_finalizing() -> c_int {
 
 /// Finalizes the default runtime, from the calling thread: runs all phases in their order.
 ///
-/// Waits for non-daemon threads as long as they take (`rt_finalize` sets a deadline); from the
+/// Waits for guards and non-daemon threads as long as they take (`rt_finalize` sets a deadline); from the
 /// freeze on every wait is bounded. A second thread that calls it meanwhile waits for the first, at
 /// most 10 s, and gets its result. With `RTFINALIZE_REPORT=text|json|trace[:PATH]` in the environment
 /// the report is written to stderr or PATH.

@@ -110,7 +110,7 @@ fn handle_of(attachment: &Attachment) -> *mut rt_thread {
     std::ptr::without_provenance_mut(id ^ SEED)
 }
 
-fn id_of(thread: *mut rt_thread) -> u64 {
+pub(super) fn id_of(thread: *mut rt_thread) -> u64 {
     (thread.addr() ^ SEED) as u64
 }
 
@@ -133,7 +133,7 @@ fn step(thread: *mut rt_thread, step: impl FnOnce(&Attachment) -> Result<()>) ->
 }
 
 #[cold]
-fn not_this_threads(thread: *mut rt_thread) -> Error {
+pub(super) fn not_this_threads(thread: *mut rt_thread) -> Error {
     if thread.is_null() {
         Status::Null.error()
     } else if crate::registry::knows_thread(id_of(thread)) {

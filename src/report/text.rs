@@ -188,7 +188,7 @@ fn trouble(page: &mut Page, report: &Report) {
     });
 
     let only_name = |page: &Page, name: &String| vec![left(page.sentence(name))];
-    let title = "threads still running inside (nothing they may touch was freed)";
+    let title = "threads still inside, guards still open (nothing they may touch was freed)";
     page.section(title, &report.runaways, LIST, only_name);
     page.section("threads that ended without detaching", &report.undetached, LIST, only_name);
 

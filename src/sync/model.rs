@@ -90,6 +90,32 @@ atomics! {
     AtomicUsize: usize;
 }
 
+pub mod fence {
+    //! The asymmetric fence, as the full fence it stands for on both sides.
+
+    use super::Ordering;
+
+    /// Full.
+    pub fn light() {
+        loom::sync::atomic::fence(Ordering::SeqCst);
+    }
+
+    /// Full.
+    pub fn heavy() {
+        loom::sync::atomic::fence(Ordering::SeqCst);
+    }
+
+    /// As the real one.
+    pub fn acquire() {
+        loom::sync::atomic::fence(Ordering::Acquire);
+    }
+
+    /// As the real one.
+    pub fn release() {
+        loom::sync::atomic::fence(Ordering::Release);
+    }
+}
+
 /// loom's mutex, without poison.
 pub struct Mutex<T>(loom::sync::Mutex<T>);
 

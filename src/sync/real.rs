@@ -20,6 +20,23 @@ pub fn now() -> Instant {
     Instant::now()
 }
 
+/// Milliseconds on a clock that is cheap to read and some milliseconds late.
+#[inline]
+pub fn coarse_ms() -> u64 {
+    #[cfg(target_os = "linux")]
+    {
+        let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+        // SAFETY: `now` is writable; the call fills it or leaves the zeroes.
+        unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC_COARSE, &mut now) };
+        now.tv_sec as u64 * 1000 + now.tv_nsec as u64 / 1_000_000
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        static START: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
+        START.get_or_init(now).elapsed().as_millis() as u64
+    }
+}
+
 /// Sleeps, where there is no event to wait for.
 pub fn sleep(span: Duration) {
     std::thread::sleep(span);

@@ -77,8 +77,8 @@ impl Finalization<'_> {
     /// Deallocates every object that was finalized; none if a thread still runs inside.
     pub(crate) fn dealloc_objects(&mut self) {
         let runtime = self.runtime;
-        if !self.notes.report.runaways.is_empty() {
-            let reason = "a thread that still runs inside may touch it";
+        if !self.notes.report.runaways.is_empty() || !self.leaked_guards.is_empty() {
+            let reason = "a thread that still runs inside, or holds a guard, may touch it";
             runtime.books.lock().objects.keep_finalized(reason);
         }
         runtime.books.lock().objects.keep_unfinished();

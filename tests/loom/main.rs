@@ -19,6 +19,8 @@ mod finalization;
 #[cfg(loom)]
 mod gone_owners;
 #[cfg(loom)]
+mod guards;
+#[cfg(loom)]
 mod live_owners;
 #[cfg(loom)]
 mod stage;

@@ -1,0 +1,173 @@
+//! Views and guards.
+
+use super::boundary::{boundary, give};
+use super::rt_status;
+use super::runtime::{rt_runtime, runtime_of};
+use super::thread::{id_of, not_this_threads, rt_thread};
+use crate::guard::NAME_SIZE;
+use crate::rack::Guard;
+use crate::status::{Result, Status};
+use crate::this_thread;
+use crate::thread::Attachment;
+use crate::view::{Pin, View};
+use libc::c_char;
+use std::ffi::CStr;
+
+/// A reference to one life of a runtime. It keeps nothing alive, and outlives the runtime and its
+/// handle: a view of a life that is over, or of a runtime that was freed, is good, and grants nothing.
+pub enum rt_view {}
+
+/// An open guard: while there is one, finalization of its runtime waits before the freeze.
+pub enum rt_guard {}
+
+/// Makes a view of the present life of a runtime and stores it in `*view`.
+///
+/// Threads that are to call in later get a view, not the runtime: `rt_guard_acquire` then checks and
+/// pins in one step. The view never refers to another life: after `rt_initialize` make another.
+///
+/// Thread: any. Stage: any.
+///
+/// Returns `RT_OK`; `RT_ERR_NULL`, `RT_ERR_HANDLE`, `RT_ERR_NO_MEMORY`.
+///
+/// CPython: `PyInterpreterView_FromCurrent`, with NULL `PyUnstable_InterpreterView_FromDefault` (PEP 788).
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn rt_view_from(
+    runtime: *mut rt_runtime,
+    view: *mut *mut rt_view,
+) -> rt_status {
+    boundary(|| {
+        if view.is_null() {
+            return Err(Status::Null.error());
+        }
+        crate::memory::spare(0)?;
+        let made = View::of(pin_of(runtime_of(runtime)?.pin())?)?;
+        give(view, std::ptr::without_provenance_mut(made.handle()))?;
+        Ok(Status::Ok)
+    })
+}
+
+fn pin_of(pin: Option<Pin>) -> Result<Pin> {
+    pin.ok_or_else(|| Status::NoMemory.because("the runtime started without memory for guards"))
+}
+
+/// Closes a view. Guards that were acquired from it stay open. NULL does nothing.
+///
+/// Thread: any. Stage: any.
+///
+/// Returns `RT_OK`; `RT_ERR_HANDLE`.
+///
+/// CPython: `PyInterpreterView_Close` (PEP 788).
+#[unsafe(no_mangle)]
+pub extern "C-unwind" fn rt_view_close(view: *mut rt_view) -> rt_status {
+    boundary(|| {
+        if !view.is_null() {
+            View::from_handle(view.addr()).close()?;
+        }
+        Ok(Status::Ok)
+    })
+}
+
+/// Checks that the life a view sees is not past the step to the freeze, and pins it, in one call; stores
+/// the guard in `*guard`. Until `rt_guard_release` finalization does not go on to the freeze.
+///
+/// `name` is copied, cut to 32 bytes; NULL for none. A wait for guards that overruns names them with
+/// their threads and ages. While finalization waits for other things, before the freeze, guards are
+/// still granted; the call then may wait for the finalizing thread's decision, some milliseconds.
+///
+/// A guard that is open when the budget of `RT_PHASE_GUARDS` or the deadline is over does not hold up
+/// finalization any longer, and counts as a runaway: nothing its holder may reach is freed. Without
+/// either, finalization waits as long as it takes, and says on stderr for whom. Guards of the
+/// finalizing thread itself are not waited for.
+///
+/// No atomic read-modify-write, and no cache line that other threads write, attached or not. After
+/// `fork` the child has the guards of the thread that forked; those of others are closed.
+///
+/// Thread: any, attached or not. Stage: until the step to the freeze. In a signal handler only if it
+/// cannot have interrupted a thread's first guard: that one allocates.
+///
+/// Returns `RT_OK`; `RT_ERR_FINALIZING` if the life is past that step, or over; `RT_ERR_NULL`,
+/// `RT_ERR_HANDLE`, `RT_ERR_UTF8`, `RT_ERR_NO_MEMORY`, `RT_ERR_THREAD_EXITING`; `RT_ERR_WOULD_BLOCK` in
+/// a signal handler over a call of this library that cannot be entered twice.
+///
+/// CPython: `PyInterpreterGuard_FromView` (PEP 788).
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn rt_guard_acquire(
+    view: *mut rt_view,
+    name: *const c_char,
+    guard: *mut *mut rt_guard,
+) -> rt_status {
+    boundary(|| {
+        if view.is_null() || guard.is_null() {
+            return Err(Status::Null.error());
+        }
+        open(View::from_handle(view.addr()).pin()?, name, guard)
+    })
+}
+
+/// As `rt_guard_acquire`, for the runtime the calling thread is attached to by `thread`: no view is
+/// needed.
+///
+/// Thread: the one that attached. Stage: until the step to the freeze.
+///
+/// Returns as `rt_guard_acquire`; `RT_ERR_WRONG_THREAD`.
+///
+/// CPython: `PyInterpreterGuard_FromCurrent` (PEP 788).
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn rt_guard_from_current(
+    thread: *mut rt_thread,
+    name: *const c_char,
+    guard: *mut *mut rt_guard,
+) -> rt_status {
+    boundary(|| {
+        if guard.is_null() {
+            return Err(Status::Null.error());
+        }
+        // SAFETY: asking for the pin does not detach.
+        let pin = unsafe { this_thread::on_attachment(id_of(thread), Attachment::pin) };
+        open(pin_of(pin.ok_or_else(|| not_this_threads(thread))?)?, name, guard)
+    })
+}
+
+#[inline]
+fn open(pin: Pin, name: *const c_char, guard: *mut *mut rt_guard) -> Result<Status> {
+    let opened = Guard::acquire(pin, short_name(name)?)?;
+    give(guard, std::ptr::without_provenance_mut(opened.handle()))?;
+    Ok(Status::Ok)
+}
+
+/// The name, cut to what a guard keeps.
+#[inline]
+fn short_name(name: *const c_char) -> Result<[u8; NAME_SIZE]> {
+    let mut kept = [0; NAME_SIZE];
+    if !name.is_null() {
+        // SAFETY: not null, and the header says it is a C string then.
+        let name = unsafe { CStr::from_ptr(name) };
+        let name = name.to_str().map_err(|_| Status::Utf8.error())?;
+        let cut = name.floor_char_boundary(NAME_SIZE);
+        kept[..cut].copy_from_slice(&name.as_bytes()[..cut]);
+    }
+    Ok(kept)
+}
+
+/// Closes a guard: what was done under it is whole before finalization goes on. NULL does nothing.
+///
+/// It need not be the thread that opened it. A guard of a thread that has ended stays open until
+/// another one closes it. Of two threads that release the same guard at the same moment both may get
+/// `RT_OK`; it is closed once.
+///
+/// Thread: any; not in a signal handler that may have interrupted another call of this library than the
+/// opening and closing of guards. Stage: any; late, after finalization gave the guard up, it does
+/// nothing more than close.
+///
+/// Returns `RT_OK`; `RT_ERR_HANDLE` if it was released already, or never was.
+///
+/// CPython: `PyInterpreterGuard_Close` (PEP 788).
+#[unsafe(no_mangle)]
+pub extern "C-unwind" fn rt_guard_release(guard: *mut rt_guard) -> rt_status {
+    boundary(|| {
+        if !guard.is_null() {
+            Guard::from_handle(guard.addr()).release()?;
+        }
+        Ok(Status::Ok)
+    })
+}

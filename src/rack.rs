@@ -1,0 +1,352 @@
+//! Every thread's guards: a rack of slots for each thread that opens one.
+//!
+//! Racks are never freed. One whose thread has ended is taken by another thread once all its guards
+//! are closed; until then it stands, and the report names the thread that went.
+
+use crate::guard::{Hold, NAME_SIZE, Note, Slot};
+use crate::owner::{Fate, Owner, OwnerId};
+use crate::registry;
+use crate::row::Row;
+use crate::status::{Result, Status};
+use crate::sync::{Arc, AtomicU32, AtomicU64, Mutex, Ordering, coarse_ms};
+use crate::this_thread;
+use crate::view::Pin;
+use std::cell::Cell;
+
+const SLOT_BITS: u32 = 4;
+const SLOTS: usize = 1 << SLOT_BITS;
+/// The last slots are for signal handlers over the opening of a guard: one for each level of them.
+const HANDLER_LEVELS: usize = 2;
+const USUAL: usize = SLOTS - HANDLER_LEVELS;
+
+/// Set in [`Rack::holder`] when the thread has ended.
+const ENDED: u64 = 1 << 63;
+
+#[repr(align(64))]
+struct Rack {
+    /// The id of the thread whose slots these are; 0 for none.
+    holder: AtomicU64,
+    index: AtomicU32,
+    /// The slot that was closed last. Only the holder uses it.
+    hint: AtomicU32,
+    who: Mutex<Option<Arc<Owner>>>,
+    slots: [Slot; SLOTS],
+}
+
+impl Default for Rack {
+    fn default() -> Rack {
+        Rack {
+            holder: AtomicU64::new(0),
+            index: AtomicU32::new(0),
+            hint: AtomicU32::new(0),
+            who: Mutex::new(None),
+            slots: std::array::from_fn(|_| Slot::new()),
+        }
+    }
+}
+
+static RACKS: Row<Rack> = Row::new();
+
+/// What a thread knows of its own racks.
+#[derive(Default)]
+pub struct Mine {
+    /// The one that had room last.
+    current: Cell<Option<&'static Rack>>,
+    /// How many openings are under way: more than one when a signal handler opens over one.
+    level: Cell<usize>,
+}
+
+/// A guard's handle: `generation | rack | slot | 1`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Guard(usize);
+
+const RACK_BITS: u32 = if usize::BITS == 64 { 22 } else { 11 };
+const GENERATION_SHIFT: u32 = 1 + SLOT_BITS + RACK_BITS;
+const GENERATION_MASK: u64 = (1 << (usize::BITS - GENERATION_SHIFT)) - 1;
+
+impl Rack {
+    fn holder(&self) -> u64 {
+        // SeqCst: ordered with the closes on other threads, see `end`.
+        self.holder.load(Ordering::SeqCst)
+    }
+
+    fn take(owner: &Arc<Owner>) -> Result<&'static Rack> {
+        let (index, rack) = RACKS.take()?;
+        if index >> RACK_BITS != 0 {
+            RACKS.give_back(index);
+            return Err(Status::NoMemory.because("no room for another thread's guards"));
+        }
+        rack.index.store(index, Ordering::Relaxed);
+        *rack.who.lock() = Some(owner.clone());
+        rack.holder.store(owner.id().get(), Ordering::SeqCst);
+        Ok(rack)
+    }
+
+    /// A free slot for the calling thread, which holds the rack.
+    #[inline]
+    fn free_slot(&self) -> Option<usize> {
+        let hint = self.hint.load(Ordering::Relaxed) as usize;
+        if self.slots[hint].is_free() {
+            return Some(hint);
+        }
+        self.slots[..USUAL].iter().position(Slot::is_free)
+    }
+
+    /// The thread has ended. Whoever then closes the last guard frees the rack: either the closer sees
+    /// the mark, or this sees the slot closed.
+    fn end(&self) {
+        self.holder.fetch_or(ENDED, Ordering::SeqCst);
+        self.free_if_over();
+    }
+
+    fn free_if_over(&self) {
+        let holder = self.holder();
+        if holder & ENDED == 0 || !self.slots.iter().all(Slot::is_free) {
+            return;
+        }
+        // One of those who find it over frees it.
+        if self.holder.compare_exchange(holder, 0, Ordering::SeqCst, Ordering::Relaxed).is_ok() {
+            let gone = self.who.lock().take();
+            drop(gone);
+            RACKS.give_back(self.index.load(Ordering::Relaxed));
+        }
+    }
+}
+
+impl Mine {
+    /// Opens a guard in a slot of the calling thread. Returns where.
+    #[inline]
+    fn open(&self, owner: &Arc<Owner>, note: &Note) -> Result<(&'static Rack, usize, u64)> {
+        let level = self.level.replace(self.level.get() + 1);
+        let opened = self.find_slot(owner, level).map(|(rack, slot)| {
+            let generation = rack.slots[slot].open(note);
+            (rack, slot, generation)
+        });
+        self.level.set(level);
+        opened
+    }
+
+    #[inline]
+    fn find_slot(&self, owner: &Arc<Owner>, level: usize) -> Result<(&'static Rack, usize)> {
+        match self.current.get() {
+            Some(rack) if level == 0 => match rack.free_slot() {
+                Some(slot) => Ok((rack, slot)),
+                None => self.find_rack(owner),
+            },
+            None if level == 0 => self.find_rack(owner),
+            Some(rack) if level <= HANDLER_LEVELS && rack.slots[USUAL + level - 1].is_free() => {
+                Ok((rack, USUAL + level - 1))
+            }
+            _ => Err(Status::WouldBlock
+                .because("a signal handler interrupted the opening of a guard on this thread")),
+        }
+    }
+
+    #[cold]
+    fn find_rack(&self, owner: &Arc<Owner>) -> Result<(&'static Rack, usize)> {
+        refuse_over_a_section()?;
+        let me = owner.id().get();
+        let mut mine = RACKS.iter().filter(|rack| rack.holder() == me);
+        let with_room = mine.find_map(|rack| rack.free_slot().map(|slot| (rack, slot)));
+        let (rack, slot) = match with_room {
+            Some(found) => found,
+            None => (Rack::take(owner)?, 0),
+        };
+        self.current.set(Some(rack));
+        Ok((rack, slot))
+    }
+
+    /// The thread ends: what is still open stays so.
+    pub fn end(&self, owner: &Owner) {
+        if self.current.take().is_some() {
+            let me = owner.id().get();
+            RACKS.iter().filter(|rack| rack.holder() == me).for_each(Rack::end);
+        }
+    }
+}
+
+impl Guard {
+    /// Checks that the life is there, and pins it: one step.
+    ///
+    /// # Errors
+    /// `Finalizing`; `NoMemory`, `ThreadExiting`; `WouldBlock` in a signal handler.
+    #[inline]
+    pub fn acquire(pin: Pin, name: [u8; NAME_SIZE]) -> Result<Guard> {
+        let note = Note { life: pin.life(), anchor: pin.index(), since_ms: coarse_ms(), name };
+        loop {
+            let (rack, slot, generation) =
+                this_thread::guards(|mine, owner| mine.open(owner, &note))??;
+            match pin.anchor().hold(note.life) {
+                Hold::Open | Hold::Watched => {
+                    let place =
+                        u64::from(rack.index.load(Ordering::Relaxed)) << SLOT_BITS | slot as u64;
+                    let generation = (generation & GENERATION_MASK) << GENERATION_SHIFT;
+                    return Ok(Guard((generation | place << 1 | 1) as usize));
+                }
+                refused => {
+                    rack.slots[slot].close_own(generation);
+                    wait_or_give_up(pin, refused)?;
+                }
+            }
+        }
+    }
+
+    /// The guard of this handle, which may be none.
+    #[inline]
+    pub fn from_handle(handle: usize) -> Guard {
+        Guard(handle)
+    }
+
+    /// Its handle; never zero.
+    pub fn handle(self) -> usize {
+        self.0
+    }
+
+    /// Closes it, from any thread.
+    ///
+    /// # Errors
+    /// `Handle`.
+    #[inline]
+    pub fn release(self) -> Result<()> {
+        let stale = || Status::Handle.error();
+        let bits = self.0 as u64;
+        let rack = (bits >> (1 + SLOT_BITS)) & ((1 << RACK_BITS) - 1);
+        let rack = RACKS.get(rack as u32).filter(|_| bits & 1 == 1).ok_or_else(stale)?;
+        let at = (bits >> 1) as usize % SLOTS;
+        let slot = &rack.slots[at];
+        let generation =
+            slot.open_generation(bits >> GENERATION_SHIFT, GENERATION_MASK).ok_or_else(stale)?;
+        let (life, anchor) = slot.pinned(generation).ok_or_else(stale)?;
+        // Relaxed: the holder is this thread only if this thread stored it.
+        let holder = rack.holder.load(Ordering::Relaxed);
+        if this_thread::known_id().is_some_and(|me| me.get() == holder) {
+            if !slot.close_own(generation) {
+                return Err(stale());
+            }
+            if at < USUAL {
+                rack.hint.store(at as u32, Ordering::Relaxed);
+            }
+        } else {
+            if !slot.close_foreign(generation) {
+                return Err(stale());
+            }
+            rack.free_if_over();
+        }
+        let hold = Pin::of(life, anchor).map(|pin| pin.anchor().hold(life));
+        if matches!(hold, Some(Hold::Watched | Hold::Deciding)) {
+            registry::tell_guard_closed(life);
+        }
+        Ok(())
+    }
+}
+
+/// A signal handler over a section of this thread must not wait for it.
+fn refuse_over_a_section() -> Result<()> {
+    if this_thread::sections().get() == 0 {
+        return Ok(());
+    }
+    Err(Status::WouldBlock.because("a signal handler interrupted this library on this thread"))
+}
+
+#[cold]
+fn wait_or_give_up(pin: Pin, refused: Hold) -> Result<()> {
+    refuse_over_a_section()?;
+    let runtime = registry::of_life(pin.life());
+    if refused == Hold::Deciding
+        && let Some(runtime) = runtime
+    {
+        // The finalizer may have seen the slot open.
+        runtime.gate().announce();
+        let me = this_thread::id()?;
+        if runtime.gate().is_finalizer(me) {
+            return Err(Status::WouldBlock
+                .because("a signal handler interrupted the step to the freeze on this thread"));
+        }
+        drop(runtime);
+        pin.anchor().await_decision(pin.life());
+        return Ok(());
+    }
+    Err(runtime.map_or_else(|| Status::Finalizing.error(), |runtime| runtime.late()))
+}
+
+/// An open guard, as the finalizing thread sees it.
+pub struct OpenGuard {
+    slot: &'static Slot,
+    generation: u64,
+    note: Note,
+    owner: Arc<Owner>,
+}
+
+impl OpenGuard {
+    /// The guards that pin the life of `pin`, without those of the thread `but`.
+    pub fn all(pin: Pin, but: Option<OwnerId>) -> Vec<OpenGuard> {
+        let mut found = Vec::new();
+        for rack in RACKS.iter().filter(|rack| rack.holder() != 0) {
+            let of_life = |slot: &'static Slot| {
+                let (generation, note) = slot.look()?;
+                (note.life == pin.life()).then_some((slot, generation, note))
+            };
+            let mut open = rack.slots.iter().filter_map(of_life).peekable();
+            if open.peek().is_none() {
+                continue;
+            }
+            let Some(owner) = rack.who.lock().clone() else { continue };
+            if Some(owner.id()) != but {
+                found.extend(open.map(|(slot, generation, note)| OpenGuard {
+                    slot,
+                    generation,
+                    note,
+                    owner: owner.clone(),
+                }));
+            }
+        }
+        found
+    }
+
+    /// Whether it still is.
+    pub fn is_open(&self) -> bool {
+        self.slot.is_open(self.generation)
+    }
+
+    /// Whom a report names, without the age.
+    pub fn describe(&self) -> String {
+        let end = self.note.name.iter().position(|&byte| byte == 0).unwrap_or(NAME_SIZE);
+        let name = String::from_utf8_lossy(&self.note.name[..end]);
+        let mut holder = self.owner.describe();
+        if holder.starts_with('\'') {
+            holder.insert_str(0, "thread ");
+        }
+        let ended = match self.owner.fate() {
+            Fate::Running => "",
+            Fate::Parked => " (which is parked for good)",
+            Fate::Exited => " (its thread has ended)",
+        };
+        match &*name {
+            "" => format!("a guard of {holder}{ended}"),
+            name => format!("guard '{name}' of {holder}{ended}"),
+        }
+    }
+
+    /// The same with the age.
+    pub fn describe_with_age(&self) -> String {
+        let ms = coarse_ms().saturating_sub(self.note.since_ms);
+        match ms {
+            0..1000 => format!("{}, open for {ms} ms", self.describe()),
+            _ => format!("{}, open for {}.{} s", self.describe(), ms / 1000, ms % 1000 / 100),
+        }
+    }
+}
+
+/// In the child of a `fork`: the guards of threads that were not copied are closed.
+pub(crate) fn forked(survivor: Option<OwnerId>) {
+    let survivor = survivor.map_or(0, OwnerId::get);
+    let gone = |rack: &&'static Rack| !matches!(rack.holder(), 0) && rack.holder() != survivor;
+    for rack in RACKS.iter().filter(gone) {
+        for slot in &rack.slots {
+            if let Some((generation, _)) = slot.look() {
+                slot.close_foreign(generation);
+            }
+        }
+        rack.end();
+    }
+}

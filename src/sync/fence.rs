@@ -1,0 +1,102 @@
+//! The asymmetric fence: two threads that each store and then read what the other stored, where one
+//! side does it all the time and the other hardly ever.
+//!
+//! ```text
+//!   often:  mine = 1      (Relaxed)        seldom:  theirs = 1   (Relaxed)
+//!           light()                                 heavy()
+//!           theirs?                                 mine?
+//! ```
+//!
+//! At least one of the two sees the other's store, as with a `SeqCst` fence on both sides. Here the
+//! light side only keeps the compiler from reordering, and the heavy side makes the kernel execute a
+//! full fence on every processor that runs a thread of this process. Where the kernel cannot, both
+//! sides are full fences. Likewise, whoever is not interrupted by `heavy` is ordered wholly before or
+//! after it: no store and read of one light side can lie across it in the wrong order.
+
+use std::sync::Once;
+use std::sync::atomic::{AtomicBool, Ordering, compiler_fence, fence};
+
+/// Whether the kernel does our fences. Set before any object the light side could reach is made.
+static BY_KERNEL: AtomicBool = AtomicBool::new(false);
+
+/// Finds out what the kernel can. To be called before the first [`light`] that counts.
+pub fn prepare() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| BY_KERNEL.store(kernel::register(), Ordering::Relaxed));
+}
+
+/// The side that pays nothing.
+#[inline]
+pub fn light() {
+    // Relaxed: it was set before the caller came to know the object this is about.
+    if BY_KERNEL.load(Ordering::Relaxed) {
+        compiler_fence(Ordering::SeqCst);
+    } else {
+        fence(Ordering::SeqCst);
+    }
+}
+
+/// The side that pays for both.
+pub fn heavy() {
+    fence(Ordering::SeqCst);
+    // The registration does not survive everything (a fork, on old kernels): then once more.
+    if BY_KERNEL.load(Ordering::Relaxed)
+        && !kernel::fence()
+        && !(kernel::register() && kernel::fence())
+    {
+        withdrawn();
+    }
+}
+
+/// The kernel refuses what it granted before: a sandbox was shut meanwhile. From here on light sides
+/// are full fences. One that was under way has its store in its processor's buffer at most, which
+/// drains by itself, many times over in this time; or its thread was switched out, which is a fence.
+#[cold]
+fn withdrawn() {
+    const DRAINED: std::time::Duration = std::time::Duration::from_millis(1);
+    BY_KERNEL.store(false, Ordering::SeqCst);
+    super::sleep(DRAINED);
+    fence(Ordering::SeqCst);
+}
+
+/// What this thread read is read before what it reads or writes next.
+#[inline]
+pub fn acquire() {
+    fence(Ordering::Acquire);
+}
+
+/// What this thread read and wrote is done before what it writes next.
+#[inline]
+pub fn release() {
+    fence(Ordering::Release);
+}
+
+#[cfg(target_os = "linux")]
+mod kernel {
+    const PRIVATE_EXPEDITED: libc::c_int = 1 << 3;
+    const REGISTER_PRIVATE_EXPEDITED: libc::c_int = 1 << 4;
+
+    fn membarrier(command: libc::c_int) -> bool {
+        // SAFETY: touches no memory of ours; an unknown command or call is refused.
+        unsafe { libc::syscall(libc::SYS_membarrier, command, 0, 0) == 0 }
+    }
+
+    pub fn register() -> bool {
+        membarrier(REGISTER_PRIVATE_EXPEDITED)
+    }
+
+    pub fn fence() -> bool {
+        membarrier(PRIVATE_EXPEDITED)
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+mod kernel {
+    pub fn register() -> bool {
+        false
+    }
+
+    pub fn fence() -> bool {
+        false
+    }
+}

@@ -1,0 +1,114 @@
+//! The finalizing thread's side of guards: waiting until they are closed, holding new ones back over
+//! the step to the freeze, and naming those that never close.
+
+use crate::finalize::Finalization;
+use crate::ledger::{Leak, LeakKind};
+use crate::rack::OpenGuard;
+use crate::sync::{Deadline, now};
+use crate::thread::Attachment;
+use crate::watch::Notice;
+use std::time::Duration;
+
+/// The longest that the step to the freeze holds new guards back.
+const WIDEST_WINDOW_MS: u64 = 64;
+
+impl Finalization<'_> {
+    /// The guards that pin the runtime. Those of the finalizing thread are not waited for: while it
+    /// waits it closes none.
+    fn guards_waited_for(&self) -> Vec<OpenGuard> {
+        let pin = self.runtime.pin();
+        pin.map(|pin| OpenGuard::all(pin, Some(self.me.id()))).unwrap_or_default()
+    }
+
+    /// Waits for the guards that are open now: not for those opened meanwhile, or threads that take
+    /// turns would keep it for ever. A holder may need a pending call made first.
+    pub(crate) fn wait_for_guards(&mut self) {
+        let Some(pin) = self.runtime.pin().filter(|_| !self.gave_up_on_guards) else { return };
+        pin.anchor().watch(pin.life());
+        let since = now();
+        let limit = self.phase_deadline();
+        let mut notice = Notice::new(self.options.notice_us, since);
+        let mut waited_for = self.guards_waited_for();
+        self.notes.work(waited_for.len() as u64);
+        loop {
+            waited_for.retain(OpenGuard::is_open);
+            if waited_for.is_empty() {
+                return;
+            }
+            if limit.passed() {
+                for guard in &waited_for {
+                    let name = guard.describe_with_age();
+                    self.notes.blocked(name, since, "not waited for any longer");
+                }
+                self.notes.cut_short();
+                self.gave_up_on_guards = true;
+                return;
+            }
+            let books = &self.runtime.books;
+            self.runtime.gate().wait_until(limit.min(notice.next()), || {
+                !waited_for.iter().any(OpenGuard::is_open) || !books.lock().pending.is_empty()
+            });
+            let made = self.make_pending_calls();
+            waited_for.retain(OpenGuard::is_open);
+            if made == 0 && notice.is_due() && !waited_for.is_empty() {
+                let names: Vec<_> = waited_for.iter().map(OpenGuard::describe_with_age).collect();
+                notice.say(self.runtime.name(), "to close", &names);
+            }
+        }
+    }
+
+    /// Holds new guards back and waits, a moment, until none is open. False if one stays open; new ones
+    /// are held back all the same.
+    ///
+    /// The moment grows from try to try: threads whose guards overlap without end get no other.
+    pub(crate) fn hold_guards(&mut self) -> bool {
+        let Some(pin) = self.runtime.pin() else { return true };
+        pin.anchor().decide(pin.life());
+        if self.gave_up_on_guards {
+            return true;
+        }
+        let window = Duration::from_millis(self.guard_window_ms);
+        self.guard_window_ms = (self.guard_window_ms * 2).min(WIDEST_WINDOW_MS);
+        let until = Deadline::after(window).min(self.passes_deadline);
+        self.runtime.gate().wait_until(until, || self.guards_waited_for().is_empty())
+    }
+
+    /// There is more to do before the freeze: guards are granted again.
+    pub(crate) fn let_guards(&self) {
+        if let Some(pin) = self.runtime.pin() {
+            pin.anchor().watch(pin.life());
+        }
+    }
+
+    /// The step to the freeze is made: no guard is granted any more.
+    pub(crate) fn refuse_guards(&self) {
+        if let Some(pin) = self.runtime.pin() {
+            pin.anchor().shut();
+        }
+    }
+
+    /// What is open after the freeze is as good as a runaway.
+    pub(crate) fn note_leaked_guards(&mut self) {
+        let Some(pin) = self.runtime.pin() else { return };
+        for guard in OpenGuard::all(pin, None) {
+            if guard.is_open() {
+                self.leaked_guards.push(guard.describe_with_age());
+            }
+        }
+        if !self.leaked_guards.is_empty() {
+            self.notes.incomplete();
+        }
+    }
+
+    /// A leaked guard's holder may reach the state of any thread: it is kept.
+    pub(crate) fn keep_for_guard(&self, thread: &Attachment) {
+        if thread.has_state() {
+            self.runtime.enter_leak(Leak {
+                kind: LeakKind::ThreadState,
+                name: thread.describe(),
+                bytes: 0,
+                reason: "the holder of a guard that was never closed may reach it".to_owned(),
+            });
+        }
+    }
+}
