@@ -156,7 +156,7 @@ static void each_misuse_has_its_status(void)
     options.struct_size = sizeof options;
     options.reserved = 1;
     REFUSED(rt_phase_add_handler_ex(NULL, RT_PHASE_FINALIZE, NULL, &options, write_down, NULL, NULL),
-            RT_ERR_CYCLE);
+            RT_ERR_INVALID);
     options.reserved = 0;
     options.after = bad;
     REFUSED(rt_phase_add_handler_ex(NULL, RT_PHASE_FINALIZE, NULL, &options, write_down, NULL, NULL),
