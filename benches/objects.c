@@ -1,6 +1,6 @@
 /*
- * Tracked objects: the time for each to be tracked, finalized and deallocated must not grow with their
- * number, nor its memory. All of it runs on one thread, so its own clock tells.
+ * Tracked objects: the time for each to be tracked, finalized and deallocated must not grow with
+ * their number, nor its memory. All of it runs on one thread, so its own clock tells.
  */
 #include "bench.h"
 #include <malloc.h>

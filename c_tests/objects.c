@@ -210,7 +210,8 @@ static void *finalize_failing_objects(void *arg)
     static object a, b, c;
     track(&a, runtime, 'A');
     b.name[0] = 'B';
-    CHECK_EQ(rt_object_track(runtime, "B", end_the_thread, end_the_thread_in_dealloc, &b, NULL), RT_OK);
+    CHECK_EQ(rt_object_track(runtime, "B", end_the_thread, end_the_thread_in_dealloc, &b, NULL),
+             RT_OK);
     track(&c, runtime, 'C');
     a.answer = -1;
     c.dealloc_answer = -2;

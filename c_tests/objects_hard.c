@@ -162,7 +162,8 @@ static void a_chain_of_dependencies_may_be_as_long_as_it_likes(void)
     rt_object last = 0;
     for (uintptr_t i = 0; i < length; i++) {
         rt_object object;
-        CHECK_EQ(rt_object_track(runtime, "link", in_turn, again_in_turn, (void *)i, &object), RT_OK);
+        CHECK_EQ(rt_object_track(runtime, "link", in_turn, again_in_turn, (void *)i, &object),
+                 RT_OK);
         if (i > 0) {
             CHECK_EQ(rt_object_depend(runtime, last, object), RT_OK);
         }
@@ -189,7 +190,8 @@ static void *track_and_dispose(void *arg)
     int *by_host = (int *)arg;
     for (int i = 0; i < EACH; i++) {
         rt_object object;
-        rt_status status = rt_object_track(shared_runtime, "shared", count_one, NULL, NULL, &object);
+        rt_status status =
+            rt_object_track(shared_runtime, "shared", count_one, NULL, NULL, &object);
         if (status == RT_ERR_FINALIZING) {
             ++*by_host;
         } else if (i % 3 == 0) {
@@ -298,7 +300,8 @@ static void an_object_that_another_thread_finalizes_is_kept_with_what_it_depends
     object a;
     rt_report *report = NULL;
     pthread_t thread;
-    CHECK_EQ(rt_object_track(s.runtime, "slow", finalize_slowly, dealloc_slow, &s, &s.handle), RT_OK);
+    CHECK_EQ(rt_object_track(s.runtime, "slow", finalize_slowly, dealloc_slow, &s, &s.handle),
+             RT_OK);
     track(&a, s.runtime, 'A');
     CHECK_EQ(rt_object_depend(s.runtime, s.handle, a.handle), RT_OK);
     thread = thread_start(dispose_slowly, &s);
