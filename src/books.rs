@@ -220,8 +220,8 @@ impl Runtime {
         }
         let id = books.new_id();
         let name = name.into();
-        let HandlerOptions { order, after, before } = options;
-        let handler = Arc::new(Handler { id, phase, order, name, after, before, call });
+        let HandlerOptions { order, after, before, may_skip } = options;
+        let handler = Arc::new(Handler { id, phase, order, name, after, before, may_skip, call });
         let added = books.handlers.add(handler.clone());
         drop(books);
         // A refused one goes with nothing locked: a closure's drop is host code.

@@ -207,6 +207,10 @@ impl Finalization<'_> {
                 next
             };
             let Some(handler) = next else { break };
+            if handler.may_skip && self.phase_deadline.passed() {
+                self.notes.skipped(&handler.name);
+                continue;
+            }
             let since = now();
             let outcome = handler.call.call_for(self.runtime);
             self.notes.handler(&handler.name, since);

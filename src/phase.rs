@@ -128,6 +128,27 @@ impl Phase {
     }
 }
 
+/// What a shutdown does with a piece of work: a thread's, or a handler.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Work {
+    /// It is done: the thread is waited for, the handler is run.
+    #[default]
+    Block = 1,
+    /// What has begun is finished, and no more begins: the thread is waited for only while it is
+    /// inside, and cannot enter any more; the handler is left out once its phase's time is out.
+    Skip = 2,
+    /// It is not waited for: a daemon thread.
+    Continue = 3,
+}
+
+impl Work {
+    /// The policy of this number.
+    pub fn from_number(number: u32) -> Option<Work> {
+        [Work::Block, Work::Skip, Work::Continue].into_iter().find(|work| *work as u32 == number)
+    }
+}
+
 /// A host's handler on a phase.
 pub struct Handler {
     /// Its identity, for removal.
@@ -142,6 +163,8 @@ pub struct Handler {
     pub after: Box<[Box<str>]>,
     /// Names of handlers of the phase that run after it.
     pub before: Box<[Box<str>]>,
+    /// Whether it may be left out.
+    pub may_skip: bool,
     /// What it does.
     pub call: HostCall,
 }
@@ -155,6 +178,8 @@ pub struct HandlerOptions {
     pub after: Box<[Box<str>]>,
     /// As [`Handler::before`].
     pub before: Box<[Box<str>]>,
+    /// As [`Handler::may_skip`].
+    pub may_skip: bool,
 }
 
 impl Handler {

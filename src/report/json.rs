@@ -2,7 +2,7 @@
 //! few, and all it must get right is escaping and commas.
 
 use super::text::is_unprintable;
-use super::{Blocked, Destination, Failure, HandlerRun, PhaseRecord, Report, Span};
+use super::{Blocked, Destination, Failure, HandlerRun, PhaseRecord, Report, Skipped, Span};
 use crate::ledger::Leak;
 use crate::phase::Phase;
 use crate::status::Status;
@@ -39,6 +39,7 @@ fn fields(o: &mut Fields<'_>, report: &Report) {
     o.field("phases", &report.phases);
     o.field("blocked", &report.blocked);
     o.field("failures", &report.failures);
+    o.field("skipped", &report.skipped);
     o.field("runaways", &report.runaways);
     o.field("undetached", &report.undetached);
     o.field("destinations", &report.destinations);
@@ -124,6 +125,15 @@ impl Value for Failure {
             o.field("phase", &self.phase);
             o.field("name", &self.name);
             o.field("how", &self.how);
+        });
+    }
+}
+
+impl Value for Skipped {
+    fn write(&self, out: &mut String) {
+        object(out, |o| {
+            o.field("phase", &self.phase);
+            o.field("name", &self.name);
         });
     }
 }
