@@ -17,7 +17,7 @@ use crate::phase::{Handler, HandlerOptions, Handlers, Phase};
 use crate::report::{Destination, Failure, Report};
 use crate::runtime::Runtime;
 use crate::status::{Result, Status};
-use crate::sync::Arc;
+use crate::sync::{Arc, AtomicU64};
 use crate::thread::Attachment;
 use crate::writer::Writer;
 use libc::c_void;
@@ -221,7 +221,17 @@ impl Runtime {
         let id = books.new_id();
         let name = name.into();
         let HandlerOptions { order, after, before, may_skip } = options;
-        let handler = Arc::new(Handler { id, phase, order, name, after, before, may_skip, call });
+        let handler = Arc::new(Handler {
+            id,
+            phase,
+            order,
+            name,
+            after,
+            before,
+            may_skip,
+            last_turn: AtomicU64::new(0),
+            call,
+        });
         let added = books.handlers.add(handler.clone());
         drop(books);
         // A refused one goes with nothing locked: a closure's drop is host code.

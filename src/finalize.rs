@@ -11,7 +11,7 @@ use crate::ledger::{Leak, LeakKind};
 use crate::options::Options;
 use crate::overlapped::Settled;
 use crate::owner::{Fate, Owner};
-use crate::phase::{Phase, Side, Turn};
+use crate::phase::{Phase, Side};
 use crate::report::{PhaseRecord, Recorder, Report};
 use crate::runtime::Runtime;
 use crate::status::{Result, Status};
@@ -195,7 +195,11 @@ impl Finalization<'_> {
 
     /// Runs the host's handlers. One that returns `Again` makes the passes go round again.
     fn run_handlers(&mut self, phase: Phase, side: Side) {
-        let mut turn = Turn::new(phase, side, self.runtime.books.lock().next_id);
+        let mut turn = {
+            let mut books = self.runtime.books.lock();
+            let next_id = books.next_id;
+            books.handlers.turn(phase, side, next_id)
+        };
         loop {
             let next = {
                 let mut books = self.runtime.books.lock();

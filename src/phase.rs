@@ -3,7 +3,7 @@
 use crate::host_call::HostCall;
 use crate::order;
 use crate::status::{Result, Status};
-use crate::sync::Arc;
+use crate::sync::{Arc, AtomicU64, Ordering};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
@@ -165,6 +165,8 @@ pub struct Handler {
     pub before: Box<[Box<str>]>,
     /// Whether it may be left out.
     pub may_skip: bool,
+    /// The last turn it had.
+    pub(crate) last_turn: AtomicU64,
     /// What it does.
     pub call: HostCall,
 }
@@ -196,6 +198,7 @@ pub struct Handlers {
     by_id: BTreeMap<u64, Key>,
     /// Phases in which some handler was ordered by name.
     by_name: BTreeSet<Phase>,
+    turns: u64,
 }
 
 /// The phase, and the place in it: the order, which a dependency may have raised; a number that tells
@@ -216,35 +219,35 @@ pub struct Turn {
     phase: Phase,
     side: Side,
     last: Option<Key>,
-    /// For when a newcomer's dependencies move those that ran.
-    done: BTreeSet<u64>,
+    /// Which turn it is: handlers that had it know, for a newcomer's dependencies may move them.
+    number: u64,
     /// Handlers from this identity on came during the run.
     began: u64,
-}
-
-impl Turn {
-    /// At its beginning; `next_id` is the identity the next handler will get.
-    pub fn new(phase: Phase, side: Side, next_id: u64) -> Turn {
-        Turn { phase, side, last: None, done: BTreeSet::new(), began: next_id }
-    }
 }
 
 impl Handlers {
     /// None.
     pub const fn new() -> Handlers {
-        Handlers { in_order: BTreeMap::new(), by_id: BTreeMap::new(), by_name: BTreeSet::new() }
+        Handlers {
+            in_order: BTreeMap::new(),
+            by_id: BTreeMap::new(),
+            by_name: BTreeSet::new(),
+            turns: 0,
+        }
     }
 
     /// Adds one.
     ///
     /// # Errors
-    /// `Invalid` if its dependencies close a cycle, which the error prints.
+    /// `Invalid` if its dependencies close a cycle, which the error prints; `NoMemory`.
     pub fn add(&mut self, handler: Arc<Handler>) -> Result<()> {
         let phase = handler.phase;
         if !handler.has_dependencies() && !self.by_name.contains(&phase) {
             self.place((phase, handler.order, 0, handler.id), handler);
             return Ok(());
         }
+        // The phase is sorted anew, and the cycle looked for, in lists of its handlers.
+        crate::memory::spare(self.in_order.len() * 512)?;
         let mut all = self.of(phase);
         if let Some(cycle) = order::cycle(&all, &handler) {
             return Err(Status::Invalid.because(format!("a cycle in the order: {cycle}")));
@@ -285,7 +288,13 @@ impl Handlers {
         self.in_order.remove(&key)
     }
 
-    /// The next one to run.
+    /// Begins a run over one side of a phase; `next_id` is the identity the next handler will get.
+    pub fn turn(&mut self, phase: Phase, side: Side, next_id: u64) -> Turn {
+        self.turns += 1;
+        Turn { phase, side, last: None, number: self.turns, began: next_id }
+    }
+
+    /// The next one to run. Allocates nothing.
     ///
     /// Handlers are asked for one at a time, so that one may add or remove others while it runs. One
     /// that came during the run has its turn if its place is still ahead.
@@ -301,14 +310,15 @@ impl Handlers {
         // Where there are names, a newcomer may have moved the others: also behind this place.
         let has_turn = |key: &Key, handler: &Handler| {
             !by_name
-                || !turn.done.contains(&handler.id)
+                || handler.last_turn.load(Ordering::Relaxed) != turn.number
                     && (handler.id < turn.began || turn.last.is_none_or(|last| *key > last))
         };
         let range = self.in_order.range((first, Bound::Unbounded));
         let mut ahead = range.take_while(|(_, handler)| belongs(handler));
         let (key, next) = ahead.find(|(key, handler)| has_turn(key, handler))?;
         turn.last = Some(*key);
-        turn.done.insert(next.id);
+        // Relaxed, as above: only read and written under the lock of the books.
+        next.last_turn.store(turn.number, Ordering::Relaxed);
         Some(next.clone())
     }
 }
