@@ -123,12 +123,13 @@ static void extreme_times_in_the_options_are_refused_or_mean_what_they_say(void)
 }
 
 /*
- * Structs of other versions. `given` is as this header has it; it is passed to `call` with other sizes
- * and with bytes behind it.
+ * Structs of other versions. `given` is as this header has it, its first version was `first` bytes; it
+ * is passed to `call` with other sizes and with bytes behind it.
  */
 typedef rt_status (*versioned_call)(void *argument);
 
-static void check_versions_in(const void *given, size_t size, versioned_call call, rt_status fine)
+static void check_versions_in(const void *given, size_t size, size_t first, versioned_call call,
+                              rt_status fine)
 {
     static const size_t wrong[] = {0, 1, sizeof(size_t), 5000, 1u << 30, SIZE_MAX};
     union {
@@ -142,8 +143,10 @@ static void check_versions_in(const void *given, size_t size, versioned_call cal
         big.struct_size = wrong[i];
         REFUSED(call(&big), RT_ERR_STRUCT_SIZE);
     }
-    big.struct_size = size - 1; /* no first version is smaller */
+    big.struct_size = first - 1; /* no first version is smaller */
     REFUSED(call(&big), RT_ERR_STRUCT_SIZE);
+    big.struct_size = first;
+    CHECK_EQ(call(&big), fine);
     big.struct_size = size + 24; /* a newer header, with a field this library does not know */
     big.data[size + 23] = 1;
     REFUSED(call(&big), RT_ERR_STRUCT_SIZE);
@@ -255,10 +258,13 @@ static void structs_of_every_version_are_told_apart(void)
     memset(&callbacks, 0, sizeof callbacks);
     callbacks.struct_size = sizeof callbacks;
     callbacks.write = take_all;
-    check_versions_in(&finalize_options, sizeof finalize_options, with_finalize_options, RT_OK);
-    check_versions_in(&thread_options, sizeof thread_options, with_thread_options, RT_OK);
-    check_versions_in(&a_writers_options, sizeof a_writers_options, with_writer_options, RT_OK);
-    check_versions_in(&callbacks, sizeof callbacks, with_callbacks, RT_OK);
+    check_versions_in(&finalize_options, sizeof finalize_options, sizeof finalize_options,
+                      with_finalize_options, RT_OK);
+    check_versions_in(&thread_options, sizeof thread_options, offsetof(rt_thread_options, work),
+                      with_thread_options, RT_OK);
+    check_versions_in(&a_writers_options, sizeof a_writers_options, sizeof a_writers_options,
+                      with_writer_options, RT_OK);
+    check_versions_in(&callbacks, sizeof callbacks, sizeof callbacks, with_callbacks, RT_OK);
     a_runtime = runtime_new("x");
     a_writer = writer_open(a_runtime, STDOUT_FILENO, "x", 0, 0);
     check_versions_out(sizeof(rt_writer_account), into_account);

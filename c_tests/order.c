@@ -154,10 +154,13 @@ static void each_misuse_has_its_status(void)
     REFUSED(rt_phase_add_handler_ex(NULL, RT_PHASE_FINALIZE, NULL, &options, write_down, NULL, NULL),
             RT_ERR_STRUCT_SIZE);
     options.struct_size = sizeof options;
-    options.reserved = 1;
+    options.work = 4;
     REFUSED(rt_phase_add_handler_ex(NULL, RT_PHASE_FINALIZE, NULL, &options, write_down, NULL, NULL),
             RT_ERR_INVALID);
-    options.reserved = 0;
+    options.work = RT_WORK_CONTINUE;
+    REFUSED(rt_phase_add_handler_ex(NULL, RT_PHASE_FINALIZE, NULL, &options, write_down, NULL, NULL),
+            RT_ERR_INVALID);
+    options.work = 0;
     options.after = bad;
     REFUSED(rt_phase_add_handler_ex(NULL, RT_PHASE_FINALIZE, NULL, &options, write_down, NULL, NULL),
             RT_ERR_UTF8);

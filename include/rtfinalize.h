@@ -307,6 +307,21 @@
 #define RT_PHASE_EXIT_FUNCTIONS 14
 
 /**
+ * Work that holds the shutdown up until it is done. The default.
+ */
+#define RT_WORK_BLOCK 1
+
+/**
+ * Work of which nothing begins any more: what has begun is finished, the rest is left out.
+ */
+#define RT_WORK_SKIP 2
+
+/**
+ * Work that is not waited for. Threads only: a daemon.
+ */
+#define RT_WORK_CONTINUE 3
+
+/**
  * A thread that comes too late is parked for good, for all runtimes it is attached to; its stack
  * stays, nothing is unwound. One that is finalizing another runtime at that moment gets
  * `RT_ERR_FINALIZING` instead. The default.
@@ -512,9 +527,10 @@ typedef struct rt_handler_options {
      */
     int32_t order;
     /**
-     * Must be 0.
+     * `RT_WORK_BLOCK`, or `RT_WORK_SKIP`: it is left out, and the report names it, once the phase's
+     * budget or the deadline has passed before its turn; that is no failure. 0 is `RT_WORK_BLOCK`.
      */
-    uint32_t reserved;
+    uint32_t work;
     /**
      * Names of handlers of the same phase that run before this one: an array that ends with NULL;
      * NULL for none.
@@ -558,6 +574,16 @@ typedef struct rt_thread_options {
      * Passed to `delete_state`.
      */
     void *state;
+    /**
+     * One of `RT_WORK_*`; 0 goes by `daemon`. `RT_WORK_SKIP`: finalization waits for the thread
+     * only while it is inside, and from its beginning on an enter meets the thread's policy, as after
+     * the freeze. `RT_WORK_CONTINUE` is a daemon.
+     */
+    uint32_t work;
+    /**
+     * Must be 0.
+     */
+    uint32_t reserved;
 } rt_thread_options;
 
 /**
@@ -1157,7 +1183,8 @@ rt_status rt_phase_add_handler(struct rt_runtime *runtime,
  *
  * Thread: any. Stage: as `rt_phase_add_handler`.
  *
- * Returns as `rt_phase_add_handler`, and `RT_ERR_CYCLE`, `RT_ERR_STRUCT_SIZE`.
+ * Returns as `rt_phase_add_handler`, and `RT_ERR_CYCLE`, `RT_ERR_INVALID` (a work policy),
+ * `RT_ERR_STRUCT_SIZE`.
  *
  * CPython: none; the order inside `Py_FinalizeEx` is written down in its code.
  */
@@ -1278,7 +1305,7 @@ rt_status rt_unregister(struct rt_runtime *runtime, uint64_t id);
  * Thread: any that is not attached to this runtime yet. Stage: until the runtime freezes.
  *
  * Returns `RT_OK`; `RT_ERR_NULL`, `RT_ERR_HANDLE`, `RT_ERR_STRUCT_SIZE`, `RT_ERR_UTF8`,
- * `RT_ERR_INVALID` (no such policy, or a daemon where there may be none), `RT_ERR_ALREADY_ATTACHED`, `RT_ERR_FINALIZING`,
+ * `RT_ERR_INVALID` (no such policy, or a daemon where there may be none or with another `work`), `RT_ERR_ALREADY_ATTACHED`, `RT_ERR_FINALIZING`,
  * `RT_ERR_NO_MEMORY`, `RT_ERR_THREAD_EXITING`. After an error `delete_state` is not called.
  *
  * CPython: `PyThreadState_New`.

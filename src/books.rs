@@ -223,9 +223,18 @@ impl Runtime {
         }
         let id = books.new_id();
         let name = name.into();
-        let HandlerOptions { order, after, before } = options;
-        let ran_in = AtomicU64::new(0);
-        let handler = Arc::new(Handler { id, phase, order, name, after, before, ran_in, call });
+        let HandlerOptions { order, after, before, may_skip } = options;
+        let handler = Arc::new(Handler {
+            id,
+            phase,
+            order,
+            name,
+            after,
+            before,
+            may_skip,
+            last_turn: AtomicU64::new(0),
+            call,
+        });
         let added = books.handlers.add(handler.clone());
         drop(books);
         // A refused one goes with nothing locked: a closure's drop is host code.

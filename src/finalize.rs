@@ -12,7 +12,7 @@ use crate::ledger::{Leak, LeakKind};
 use crate::options::Options;
 use crate::overlapped::Settled;
 use crate::owner::{Fate, Owner};
-use crate::phase::{Phase, Side, Turn};
+use crate::phase::{Phase, Side};
 use crate::report::{PhaseRecord, Recorder, Report};
 use crate::runtime::Runtime;
 use crate::status::{Result, Status};
@@ -213,7 +213,11 @@ impl Finalization<'_> {
 
     /// Runs the host's handlers. One that returns `Again` makes the passes go round again.
     fn run_handlers(&mut self, phase: Phase, side: Side) {
-        let mut turn = Turn::new(phase, side, self.runtime.books.lock().new_id());
+        let mut turn = {
+            let mut books = self.runtime.books.lock();
+            let next_id = books.next_id;
+            books.handlers.turn(phase, side, next_id)
+        };
         loop {
             let next = {
                 let mut books = self.runtime.books.lock();
@@ -225,6 +229,10 @@ impl Finalization<'_> {
                 next
             };
             let Some(handler) = next else { break };
+            if handler.may_skip && self.phase_deadline.passed() {
+                self.notes.skipped(&handler.name);
+                continue;
+            }
             let since = now();
             let call = || handler.call.call_for(self.runtime);
             let outcome = self.watch.during(phase, &handler.name, call);

@@ -128,6 +128,27 @@ impl Phase {
     }
 }
 
+/// What a shutdown does with a piece of work: a thread's, or a handler.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Work {
+    /// It is done: the thread is waited for, the handler is run.
+    #[default]
+    Block = 1,
+    /// What has begun is finished, and no more begins: the thread is waited for only while it is
+    /// inside, and cannot enter any more; the handler is left out once its phase's time is out.
+    Skip = 2,
+    /// It is not waited for: a daemon thread.
+    Continue = 3,
+}
+
+impl Work {
+    /// The policy of this number.
+    pub fn from_number(number: u32) -> Option<Work> {
+        [Work::Block, Work::Skip, Work::Continue].into_iter().find(|work| *work as u32 == number)
+    }
+}
+
 /// A host's handler on a phase.
 pub struct Handler {
     /// Its identity, for removal.
@@ -142,8 +163,10 @@ pub struct Handler {
     pub after: Box<[Box<str>]>,
     /// Names of handlers of the phase that run after it.
     pub before: Box<[Box<str>]>,
-    /// The turn it ran in last.
-    pub(crate) ran_in: AtomicU64,
+    /// Whether it may be left out.
+    pub may_skip: bool,
+    /// The last turn it had.
+    pub(crate) last_turn: AtomicU64,
     /// What it does.
     pub call: HostCall,
 }
@@ -157,6 +180,8 @@ pub struct HandlerOptions {
     pub after: Box<[Box<str>]>,
     /// As [`Handler::before`].
     pub before: Box<[Box<str>]>,
+    /// As [`Handler::may_skip`].
+    pub may_skip: bool,
 }
 
 impl Handler {
@@ -173,6 +198,7 @@ pub struct Handlers {
     by_id: BTreeMap<u64, Key>,
     /// Phases in which some handler was ordered by name.
     by_name: BTreeSet<Phase>,
+    turns: u64,
 }
 
 /// The phase, and the place in it: the order, which a dependency may have raised; a number that tells
@@ -193,34 +219,35 @@ pub struct Turn {
     phase: Phase,
     side: Side,
     last: Option<Key>,
-    /// Handlers of a later identity came during the run; and the mark of those that ran in it.
+    /// Which turn it is: handlers that had it know, for a newcomer's dependencies may move them.
+    number: u64,
+    /// Handlers from this identity on came during the run.
     began: u64,
-}
-
-impl Turn {
-    /// At its beginning; `began` is an identity of its own, between the handlers there are and those
-    /// that will come.
-    pub fn new(phase: Phase, side: Side, began: u64) -> Turn {
-        Turn { phase, side, last: None, began }
-    }
 }
 
 impl Handlers {
     /// None.
     pub const fn new() -> Handlers {
-        Handlers { in_order: BTreeMap::new(), by_id: BTreeMap::new(), by_name: BTreeSet::new() }
+        Handlers {
+            in_order: BTreeMap::new(),
+            by_id: BTreeMap::new(),
+            by_name: BTreeSet::new(),
+            turns: 0,
+        }
     }
 
     /// Adds one.
     ///
     /// # Errors
-    /// `Cycle` if its dependencies close one, which the error prints.
+    /// `Cycle` if its dependencies close one, which the error prints; `NoMemory`.
     pub fn add(&mut self, handler: Arc<Handler>) -> Result<()> {
         let phase = handler.phase;
         if !handler.has_dependencies() && !self.by_name.contains(&phase) {
             self.place((phase, handler.order, 0, handler.id), handler);
             return Ok(());
         }
+        // The phase is sorted anew, and the cycle looked for, in lists of its handlers.
+        crate::memory::spare(self.in_order.len() * 512)?;
         let mut all = self.of(phase);
         if let Some(cycle) = order::cycle(&all, &handler) {
             return Err(Status::Cycle.because(format!("a cycle in the order: {cycle}")));
@@ -261,7 +288,13 @@ impl Handlers {
         self.in_order.remove(&key)
     }
 
-    /// The next one to run.
+    /// Begins a run over one side of a phase; `next_id` is the identity the next handler will get.
+    pub fn turn(&mut self, phase: Phase, side: Side, next_id: u64) -> Turn {
+        self.turns += 1;
+        Turn { phase, side, last: None, number: self.turns, began: next_id }
+    }
+
+    /// The next one to run. Allocates nothing.
     ///
     /// Handlers are asked for one at a time, so that one may add or remove others while it runs. One
     /// that came during the run has its turn if its place is still ahead.
@@ -277,15 +310,15 @@ impl Handlers {
         // Where there are names, a newcomer may have moved the others: also behind this place.
         let has_turn = |key: &Key, handler: &Handler| {
             !by_name
-                || handler.ran_in.load(Ordering::Relaxed) != turn.began
+                || handler.last_turn.load(Ordering::Relaxed) != turn.number
                     && (handler.id < turn.began || turn.last.is_none_or(|last| *key > last))
         };
         let range = self.in_order.range((first, Bound::Unbounded));
         let mut ahead = range.take_while(|(_, handler)| belongs(handler));
         let (key, next) = ahead.find(|(key, handler)| has_turn(key, handler))?;
         turn.last = Some(*key);
-        // Relaxed: the books' mutex orders it. A mark, not a list: running takes no memory.
-        next.ran_in.store(turn.began, Ordering::Relaxed);
+        // Relaxed, as above: only read and written under the lock of the books.
+        next.last_turn.store(turn.number, Ordering::Relaxed);
         Some(next.clone())
     }
 }

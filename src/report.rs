@@ -61,6 +61,15 @@ pub struct HandlerRun {
     pub span: Span,
 }
 
+/// A handler that was left out, as its policy allows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Skipped {
+    /// Its phase.
+    pub phase: Phase,
+    /// Its name.
+    pub name: String,
+}
+
 /// What one phase did.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PhaseRecord {
@@ -147,6 +156,8 @@ pub struct Report {
     pub blocked: Vec<Blocked>,
     /// What failed.
     pub failures: Vec<Failure>,
+    /// Handlers left out for want of time, as their policy allows.
+    pub skipped: Vec<Skipped>,
     /// Threads still running inside after the freeze.
     pub runaways: Vec<String>,
     /// Threads that ended without detaching.

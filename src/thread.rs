@@ -4,7 +4,7 @@
 //! CPython's counterparts: attach is `PyThreadState_New`, enter and leave are
 //! `PyEval_RestoreThread` and `PyEval_SaveThread`, a checkpoint is the eval breaker.
 
-use crate::freeze::{Gate, Place, Position};
+use crate::freeze::{Gate, Place, Position, State};
 use crate::host_call::{self, HostCall, Outcome};
 use crate::owner::{Owner, OwnerId};
 use crate::runtime::Runtime;
@@ -42,6 +42,8 @@ pub struct ThreadOptions {
     pub name: Option<Box<str>>,
     /// Whether finalization does not wait for the thread to detach.
     pub daemon: bool,
+    /// Whether it waits only while the thread is inside, and lets it in no more.
+    pub may_skip: bool,
     /// What becomes of it once the runtime finalizes.
     pub policy: Policy,
     /// Frees the host's own state for the thread. Called once: by `detach`, or by finalization
@@ -59,6 +61,7 @@ pub struct Attachment {
     owner: Arc<Owner>,
     name: Option<Box<str>>,
     daemon: bool,
+    may_skip: bool,
     policy: Policy,
     delete_state: Mutex<Option<HostCall>>,
     undetached: AtomicBool,
@@ -97,6 +100,7 @@ impl Attachment {
             owner,
             name: options.name,
             daemon: options.daemon,
+            may_skip: options.may_skip,
             policy: options.policy,
             delete_state: Mutex::new(options.delete_state),
             undetached: AtomicBool::new(false),
@@ -156,9 +160,12 @@ impl Attachment {
 
     /// Whether finalization must wait for it to detach.
     pub fn holds_up_finalization(&self) -> bool {
-        !self.daemon
-            && !self.awaits_finalizer.load(Ordering::Relaxed)
-            && matches!(self.position(), Position::Outside | Position::Inside)
+        let holds_up = match self.position() {
+            Position::Inside => true,
+            Position::Outside => !self.may_skip,
+            Position::Parked | Position::Gone => false,
+        };
+        holds_up && !self.daemon && !self.awaits_finalizer.load(Ordering::Relaxed)
     }
 
     /// Whom a report names.
@@ -187,7 +194,10 @@ impl Attachment {
             Position::Inside => return Err(Status::State.because("the thread is inside already")),
             Position::Parked | Position::Gone => return Err(Status::NotAttached.error()),
         }
-        if self.gate.enter(&self.place, me) { Ok(()) } else { self.stop() }
+        // One that gets in although finalization began just now is waited for.
+        let skipped =
+            self.may_skip && self.gate.state() != State::Running && !self.gate.is_finalizer(me);
+        if !skipped && self.gate.enter(&self.place, me) { Ok(()) } else { self.stop() }
     }
 
     /// The calling thread goes outside. Never fails for being late.

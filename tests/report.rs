@@ -3,8 +3,8 @@
 use rtfinalize::ledger::{Leak, LeakKind};
 use rtfinalize::phase::Phase;
 use rtfinalize::report::{
-    Blocked, Destination, Failure, HandlerRun, PhaseRecord, Report, Resurrected, Span, TextStyle,
-    Violation, to_json, to_text, to_trace,
+    Blocked, Destination, Failure, HandlerRun, PhaseRecord, Report, Resurrected, Skipped, Span,
+    TextStyle, Violation, to_json, to_text, to_trace,
 };
 use rtfinalize::status::Status;
 use serde_json::{Value, json};
@@ -39,6 +39,7 @@ fn quiet() -> Report {
         ],
         blocked: vec![],
         failures: vec![],
+        skipped: vec![],
         runaways: vec![],
         undetached: vec![],
         destinations: vec![Destination {
@@ -98,6 +99,7 @@ fn rich() -> Report {
             name: "save_history".into(),
             how: "returned -1".into(),
         }],
+        skipped: vec![Skipped { phase: Phase::Finalize, name: "warm cache".into() }],
         runaways: vec!["worker (thread 4712)".into()],
         undetached: vec!["pool-3 (thread 4713)".into()],
         destinations: vec![
@@ -210,6 +212,8 @@ needs attention
     freeze  500 ms  thread 'worker' (thread 4712): left a runaway
   failed
     atexit  save_history  returned -1
+  skipped for want of time
+    finalize  warm cache
   threads still inside, guards still open (nothing they may touch was freed)
     worker (thread 4712)
   threads that ended without detaching
@@ -380,6 +384,7 @@ fn json_has_every_field_of_the_model() {
               "outcome": "left a runaway" },
         ],
         "failures": [{ "phase": "atexit", "name": "save_history", "how": "returned -1" }],
+        "skipped": [{ "phase": "finalize", "name": "warm cache" }],
         "runaways": ["worker (thread 4712)"],
         "undetached": ["pool-3 (thread 4713)"],
         "destinations": [

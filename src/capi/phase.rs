@@ -4,7 +4,7 @@ use super::boundary::{boundary, give, text, versioned};
 use super::callback::call_of;
 use super::runtime::{rt_runtime, runtime_of};
 use super::{rt_callback, rt_status};
-use crate::phase::{HandlerOptions, Phase};
+use crate::phase::{HandlerOptions, Phase, Work};
 use crate::status::{Result, Status};
 use libc::{c_char, c_void};
 
@@ -87,6 +87,13 @@ pub unsafe extern "C-unwind" fn rt_phase_add_handler(
     })
 }
 
+/// Work that holds the shutdown up until it is done. The default.
+pub const RT_WORK_BLOCK: u32 = 1;
+/// Work of which nothing begins any more: what has begun is finished, the rest is left out.
+pub const RT_WORK_SKIP: u32 = 2;
+/// Work that is not waited for. Threads only: a daemon.
+pub const RT_WORK_CONTINUE: u32 = 3;
+
 /// Where in its phase a handler runs. Zero in a field is the default.
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -95,8 +102,9 @@ pub struct rt_handler_options {
     pub struct_size: usize,
     /// As for `rt_phase_add_handler`: negative is before the phase's own work, smaller is first.
     pub order: i32,
-    /// Must be 0.
-    pub reserved: u32,
+    /// `RT_WORK_BLOCK`, or `RT_WORK_SKIP`: it is left out, and the report names it, once the phase's
+    /// budget or the deadline has passed before its turn; that is no failure. 0 is `RT_WORK_BLOCK`.
+    pub work: u32,
     /// Names of handlers of the same phase that run before this one: an array that ends with NULL;
     /// NULL for none.
     pub after: *const *const c_char,
@@ -116,7 +124,8 @@ const OPTIONS_FIRST_VERSION: usize = size_of::<rt_handler_options>();
 ///
 /// Thread: any. Stage: as `rt_phase_add_handler`.
 ///
-/// Returns as `rt_phase_add_handler`, and `RT_ERR_CYCLE`, `RT_ERR_STRUCT_SIZE`.
+/// Returns as `rt_phase_add_handler`, and `RT_ERR_CYCLE`, `RT_ERR_INVALID` (a work policy),
+/// `RT_ERR_STRUCT_SIZE`.
 ///
 /// CPython: none; the order inside `Py_FinalizeEx` is written down in its code.
 #[unsafe(no_mangle)]
@@ -138,9 +147,22 @@ pub unsafe extern "C-unwind" fn rt_phase_add_handler_ex(
         if !options.is_null() {
             // SAFETY: by the header; integers and pointers are zeroable.
             let given = unsafe { versioned(options, OPTIONS_FIRST_VERSION)? };
-            if given.reserved != 0 {
-                return Err(Status::Invalid.because("reserved is not 0"));
-            }
+            place.may_skip = match given.work {
+                0 => false,
+                number => match Work::from_number(number) {
+                    Some(Work::Block) => false,
+                    Some(Work::Skip) => true,
+                    Some(Work::Continue) => {
+                        let why =
+                            "RT_WORK_CONTINUE is for threads; a handler runs on the finalizing one";
+                        return Err(Status::Invalid.because(why));
+                    }
+                    None => {
+                        let why = format!("there is no work policy {number}");
+                        return Err(Status::Invalid.because(why));
+                    }
+                },
+            };
             place.order = given.order;
             place.after = names(given.after)?;
             place.before = names(given.before)?;

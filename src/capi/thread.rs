@@ -4,6 +4,7 @@ use super::boundary::{boundary, give, text, versioned};
 use super::callback::call_of;
 use super::runtime::{rt_runtime, runtime_of};
 use super::{rt_callback, rt_status};
+use crate::phase::Work;
 use crate::status::{Error, Result, Status};
 use crate::sync::Arc;
 use crate::this_thread;
@@ -44,9 +45,15 @@ pub struct rt_thread_options {
     pub delete_state: rt_callback,
     /// Passed to `delete_state`.
     pub state: *mut c_void,
+    /// One of `RT_WORK_*`; 0 goes by `daemon`. `RT_WORK_SKIP`: finalization waits for the thread
+    /// only while it is inside, and from its beginning on an enter meets the thread's policy, as after
+    /// the freeze. `RT_WORK_CONTINUE` is a daemon.
+    pub work: u32,
+    /// Must be 0.
+    pub reserved: u32,
 }
 
-const OPTIONS_FIRST_VERSION: usize = size_of::<rt_thread_options>();
+const OPTIONS_FIRST_VERSION: usize = std::mem::offset_of!(rt_thread_options, work);
 
 /// Attaches the calling thread to a runtime and stores its handle in `*thread`. The thread is outside
 /// then: it must enter before it touches the runtime.
@@ -60,7 +67,7 @@ const OPTIONS_FIRST_VERSION: usize = size_of::<rt_thread_options>();
 /// Thread: any that is not attached to this runtime yet. Stage: until the runtime freezes.
 ///
 /// Returns `RT_OK`; `RT_ERR_NULL`, `RT_ERR_HANDLE`, `RT_ERR_STRUCT_SIZE`, `RT_ERR_UTF8`,
-/// `RT_ERR_INVALID` (no such policy, or a daemon where there may be none), `RT_ERR_ALREADY_ATTACHED`, `RT_ERR_FINALIZING`,
+/// `RT_ERR_INVALID` (no such policy, or a daemon where there may be none or with another `work`), `RT_ERR_ALREADY_ATTACHED`, `RT_ERR_FINALIZING`,
 /// `RT_ERR_NO_MEMORY`, `RT_ERR_THREAD_EXITING`. After an error `delete_state` is not called.
 ///
 /// CPython: `PyThreadState_New`.
@@ -93,12 +100,25 @@ fn convert(given: &rt_thread_options) -> Result<ThreadOptions> {
         number => Policy::from_number(number)
             .ok_or_else(|| Status::Invalid.because(format!("there is no policy {number}")))?,
     };
+    let work = match given.work {
+        0 if given.daemon != 0 => Work::Continue,
+        0 => Work::Block,
+        number => Work::from_number(number)
+            .ok_or_else(|| Status::Invalid.because(format!("there is no work policy {number}")))?,
+    };
+    if given.daemon != 0 && work != Work::Continue {
+        return Err(Status::Invalid.because("a daemon's work policy is RT_WORK_CONTINUE"));
+    }
+    if given.reserved != 0 {
+        return Err(Status::Invalid.because("reserved is not 0"));
+    }
+    let (daemon, may_skip) = (work == Work::Continue, work == Work::Skip);
     let delete_state = match given.delete_state {
         None => None,
         callback => Some(call_of(callback, given.state)?),
     };
     let name = text(given.name)?.map(Box::from);
-    Ok(ThreadOptions { name, daemon: given.daemon != 0, policy, delete_state })
+    Ok(ThreadOptions { name, daemon, may_skip, policy, delete_state })
 }
 
 /// Keeps small numbers, and handles of other kinds, from being some thread's handle. Where it has an

@@ -3,7 +3,8 @@
 
 use super::text::is_unprintable;
 use super::{
-    Blocked, Destination, Failure, HandlerRun, PhaseRecord, Report, Resurrected, Span, Violation,
+    Blocked, Destination, Failure, HandlerRun, PhaseRecord, Report, Resurrected, Skipped, Span,
+    Violation,
 };
 use crate::ledger::Leak;
 use crate::phase::Phase;
@@ -41,6 +42,7 @@ fn fields(o: &mut Fields<'_>, report: &Report) {
     o.field("phases", &report.phases);
     o.field("blocked", &report.blocked);
     o.field("failures", &report.failures);
+    o.field("skipped", &report.skipped);
     o.field("runaways", &report.runaways);
     o.field("undetached", &report.undetached);
     o.field("destinations", &report.destinations);
@@ -128,6 +130,15 @@ impl Value for Failure {
             o.field("phase", &self.phase);
             o.field("name", &self.name);
             o.field("how", &self.how);
+        });
+    }
+}
+
+impl Value for Skipped {
+    fn write(&self, out: &mut String) {
+        object(out, |o| {
+            o.field("phase", &self.phase);
+            o.field("name", &self.name);
         });
     }
 }

@@ -1,6 +1,6 @@
 //! Writes a report down while the finalization runs.
 
-use super::{Blocked, Failure, HandlerRun, PhaseRecord, Report, Span};
+use super::{Blocked, Failure, HandlerRun, PhaseRecord, Report, Skipped, Span};
 use crate::memory::try_push;
 use crate::phase::Phase;
 use crate::status::Status;
@@ -32,6 +32,7 @@ impl Recorder {
                 phases: Vec::new(),
                 blocked: Vec::new(),
                 failures: Vec::new(),
+                skipped: Vec::new(),
                 runaways: Vec::new(),
                 undetached: Vec::new(),
                 destinations: Vec::new(),
@@ -109,6 +110,12 @@ impl Recorder {
         let phase = self.phase();
         try_push(&mut self.report.failures, || Failure { phase, name: name.to_owned(), how });
         self.incomplete();
+    }
+
+    /// A handler that may be was left out.
+    pub fn skipped(&mut self, name: &str) {
+        let phase = self.phase();
+        try_push(&mut self.report.skipped, || Skipped { phase, name: name.to_owned() });
     }
 
     /// Not everything could be done.

@@ -187,6 +187,10 @@ fn trouble(page: &mut Page, report: &Report) {
         vec![left(f.phase.name()), left(page.name(&f.name)), left(page.sentence(&f.how))]
     });
 
+    page.section("skipped for want of time", &report.skipped, LIST, |page, skipped| {
+        vec![left(skipped.phase.name()), left(page.name(&skipped.name))]
+    });
+
     let only_name = |page: &Page, name: &String| vec![left(page.sentence(name))];
     let title = "threads still inside, guards still open (nothing they may touch was freed)";
     page.section(title, &report.runaways, LIST, only_name);
