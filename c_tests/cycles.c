@@ -75,6 +75,8 @@ static void live_once(rt_runtime *runtime, int sink)
     rt_overlapped *operation = NULL;
     rt_overlapped_callbacks callbacks;
     rt_buffered_lock lock;
+    rt_view *view = NULL;
+    rt_guard *guard = NULL;
     pthread_t thread;
     long ran = 0;
     memset(&options, 0, sizeof options);
@@ -86,6 +88,10 @@ static void live_once(rt_runtime *runtime, int sink)
     CHECK_EQ(rt_exit_function(runtime, "exit function", count, &ran, NULL), RT_OK);
     CHECK_EQ(rt_pending_add(runtime, "pending call", count, &ran, NULL), RT_OK);
     CHECK_EQ(rt_phase_add_handler(runtime, RT_PHASE_FINALIZE, 0, "handler", count, &ran, NULL), RT_OK);
+    CHECK_EQ(rt_object_track(runtime, "object", count, count, &ran, NULL), RT_OK);
+    CHECK_EQ(rt_view_from(runtime, &view), RT_OK);
+    CHECK_EQ(rt_guard_acquire(view, "guard", &guard), RT_OK);
+    CHECK_EQ(rt_guard_release(guard), RT_OK);
     CHECK_EQ(rt_buffered_lock_init_for(&lock, runtime), RT_OK);
     CHECK_EQ(rt_buffered_lock_acquire(&lock), RT_OK);
     CHECK_EQ(rt_buffered_lock_release(&lock), RT_OK);
@@ -98,7 +104,9 @@ static void live_once(rt_runtime *runtime, int sink)
     thread = thread_start(work, &l);
     pthread_join(thread, NULL);
     CHECK_EQ(rt_finalize(runtime, NULL, &report), RT_OK);
-    CHECK_EQ(ran, 5);
+    CHECK_EQ(ran, 7);
+    CHECK_EQ(rt_guard_acquire(view, "late", &guard), RT_ERR_FINALIZING);
+    CHECK_EQ(rt_view_close(view), RT_OK);
     CHECK_EQ(l.deleted, 1);
     CHECK_EQ(summary_of(report).restartable, 1);
     CHECK_EQ(rt_report_free(report), RT_OK);
