@@ -100,7 +100,7 @@ impl Finalization<'_> {
         options.deadline_us = own.min(self.time_for_a_child()).left_us();
         options.grace_us = options.grace_us.max(0).min(self.runtime.grace().left_us() / 2);
         let (grace_us, join_us) = (options.grace_us, options.join_us.max(0));
-        let ended = match finalize_unless_begun(child, options) {
+        let ended = match finalize_unless_begun(child, || options) {
             Ok(Some(Finalized::Now(_))) => {
                 self.runtime.grace().spend(grace_us - child.grace().left_us());
                 Ok(())

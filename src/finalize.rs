@@ -60,9 +60,8 @@ pub fn finalize(runtime: &Arc<Runtime>) -> Result<Finalized> {
 /// `Timeout` if another thread finalizes and does not end in time. Trouble during finalization is no
 /// error of this call: the report has it.
 pub fn finalize_with(runtime: &Arc<Runtime>, options: Options) -> Result<Finalized> {
-    let options = environment::apply(options);
     let join_us = options.join_us.max(0);
-    if let Some(done) = finalize_unless_begun(runtime, options)? {
+    if let Some(done) = finalize_unless_begun(runtime, || environment::apply(options))? {
         return Ok(done);
     }
     let report = join(runtime, Deadline::after_us(join_us))?;
@@ -70,10 +69,10 @@ pub fn finalize_with(runtime: &Arc<Runtime>, options: Options) -> Result<Finaliz
     report.map(Finalized::ByAnother).ok_or_else(timeout)
 }
 
-/// Finalizes `runtime`; `None` if another thread has begun to.
+/// Finalizes `runtime`; `None` if another thread has begun to. `options` is asked once it has begun.
 pub(crate) fn finalize_unless_begun(
     runtime: &Arc<Runtime>,
-    options: Options,
+    options: impl FnOnce() -> Options,
 ) -> Result<Option<Finalized>> {
     let me = this_thread::owner()?;
     if host_call::forbids_finalizing(runtime) {
@@ -88,7 +87,7 @@ pub(crate) fn finalize_unless_begun(
     // Before it begins: a signal handler in between is refused.
     host_call::finalizing(runtime, || {
         let begun = runtime.begin(me.id());
-        let finalize = || Finalized::Now(run(runtime, me, options));
+        let finalize = || Finalized::Now(run(runtime, me, options()));
         Ok(begun.then(|| Attachment::while_finalizing(runtime, finalize)))
     })
 }
@@ -296,8 +295,8 @@ impl Finalization<'_> {
             let mine = thread.owner().id() == self.me.id();
             let never_again = thread.owner().fate() != Fate::Running
                 || matches!(thread.position(), Position::Gone | Position::Parked);
-            if !self.leaked_guards.is_empty() {
-                self.keep_for_guard(&thread);
+            let kept_for = if !self.leaked_guards.is_empty() {
+                "the holder of a guard that was never closed may reach it"
             } else if mine || never_again {
                 self.notes.work(1);
                 let name = thread.describe();
@@ -307,15 +306,18 @@ impl Finalization<'_> {
                 {
                     self.notes.failed(&name, outcome.text());
                 }
-            } else if thread.has_state() {
+                continue;
+            } else if thread.position() == Position::Inside {
+                "the thread still runs inside"
+            } else {
+                "the thread is outside and may still look at it"
+            };
+            if thread.has_state() {
                 self.runtime.enter_leak(Leak {
                     kind: LeakKind::ThreadState,
                     name: thread.describe(),
                     bytes: 0,
-                    reason: match thread.position() {
-                        Position::Inside => "the thread still runs inside".to_owned(),
-                        _ => "the thread is outside and may still look at it".to_owned(),
-                    },
+                    reason: kept_for.to_owned(),
                 });
             }
         }

@@ -2,10 +2,8 @@
 //! the step to the freeze, and naming those that never close.
 
 use crate::finalize::Finalization;
-use crate::ledger::{Leak, LeakKind};
 use crate::rack::OpenGuard;
 use crate::sync::{Deadline, now};
-use crate::thread::Attachment;
 use crate::watch::Notice;
 use std::time::Duration;
 
@@ -97,18 +95,6 @@ impl Finalization<'_> {
         }
         if !self.leaked_guards.is_empty() {
             self.notes.incomplete();
-        }
-    }
-
-    /// A leaked guard's holder may reach the state of any thread: it is kept.
-    pub(crate) fn keep_for_guard(&self, thread: &Attachment) {
-        if thread.has_state() {
-            self.runtime.enter_leak(Leak {
-                kind: LeakKind::ThreadState,
-                name: thread.describe(),
-                bytes: 0,
-                reason: "the holder of a guard that was never closed may reach it".to_owned(),
-            });
         }
     }
 }

@@ -74,17 +74,8 @@ pub unsafe extern "C-unwind" fn rt_phase_add_handler(
     arg: *mut c_void,
     id: *mut u64,
 ) -> rt_status {
-    boundary(|| {
-        let phase = Phase::from_number(phase)
-            .ok_or_else(|| Status::Invalid.because(format!("there is no phase {phase}")))?;
-        let call = call_of(callback, arg)?;
-        let name = text(name)?.unwrap_or("unnamed handler");
-        let registered = runtime_of(runtime)?.add_handler(phase, order, name, call)?;
-        if !id.is_null() {
-            give(id, registered)?;
-        }
-        Ok(Status::Ok)
-    })
+    let place = || Ok(HandlerOptions { order, ..HandlerOptions::default() });
+    register(runtime, phase, name, callback, arg, id, place)
 }
 
 /// Work that holds the shutdown up until it is done. The default.
@@ -138,11 +129,7 @@ pub unsafe extern "C-unwind" fn rt_phase_add_handler_ex(
     arg: *mut c_void,
     id: *mut u64,
 ) -> rt_status {
-    boundary(|| {
-        let phase = Phase::from_number(phase)
-            .ok_or_else(|| Status::Invalid.because(format!("there is no phase {phase}")))?;
-        let call = call_of(callback, arg)?;
-        let name = text(name)?.unwrap_or("unnamed handler");
+    register(runtime, phase, name, callback, arg, id, || {
         let mut place = HandlerOptions::default();
         if !options.is_null() {
             // SAFETY: by the header; integers and pointers are zeroable.
@@ -167,7 +154,26 @@ pub unsafe extern "C-unwind" fn rt_phase_add_handler_ex(
             place.after = names(given.after)?;
             place.before = names(given.before)?;
         }
-        let registered = runtime_of(runtime)?.add_handler_with(phase, name, place, call)?;
+        Ok(place)
+    })
+}
+
+/// What both registrations do; `place` says where in the phase.
+fn register(
+    runtime: *mut rt_runtime,
+    phase: u32,
+    name: *const c_char,
+    callback: rt_callback,
+    arg: *mut c_void,
+    id: *mut u64,
+    place: impl FnOnce() -> Result<HandlerOptions>,
+) -> rt_status {
+    boundary(|| {
+        let phase = Phase::from_number(phase)
+            .ok_or_else(|| Status::Invalid.because(format!("there is no phase {phase}")))?;
+        let call = call_of(callback, arg)?;
+        let name = text(name)?.unwrap_or("unnamed handler");
+        let registered = runtime_of(runtime)?.add_handler_with(phase, name, place()?, call)?;
         if !id.is_null() {
             give(id, registered)?;
         }
