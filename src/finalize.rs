@@ -7,7 +7,7 @@
 
 use crate::environment;
 use crate::freeze::{Position, State};
-use crate::host_call;
+use crate::host_call::{self, Outcome};
 use crate::ledger::{Leak, LeakKind};
 use crate::options::Options;
 use crate::overlapped::Settled;
@@ -239,7 +239,7 @@ impl Finalization<'_> {
             if outcome.failed() {
                 self.notes.failed(&handler.name, outcome.text());
             }
-            if outcome == crate::host_call::Outcome::Returned(Status::Again as i32) {
+            if outcome == Outcome::Returned(Status::Again as i32) {
                 self.busy = true;
             }
         }
@@ -279,6 +279,10 @@ impl Finalization<'_> {
             match operation.settle_for_finalization(self.me.id(), self.phase_deadline) {
                 Settled::Done => {}
                 Settled::Leaked(leak) => self.runtime.enter_leak(leak),
+                Settled::Unloaded(leak) => {
+                    self.notes.failed(&leak.name, Outcome::Unloaded.text());
+                    self.runtime.enter_leak(leak);
+                }
             }
         }
     }

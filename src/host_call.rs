@@ -1,11 +1,13 @@
 //! Every call into host code.
 //!
-//! Three rules meet here. No internal lock is held (law 5; checked in debug builds). A callback that
-//! ends its thread is stopped at our frame (`host_call.c`), so the library finishes its work first.
-//! A callback that calls finalize is recognised, for the thread is marked as inside it: see [`Duty`].
+//! Four rules meet here. No internal lock is held (law 5; checked in debug builds). Code that was
+//! unloaded is not called (see [`unloaded`]). A callback that ends its thread is stopped at our frame
+//! (`host_call.c`), so the library finishes its work first. A callback that calls finalize is
+//! recognised, for the thread is marked as inside it: see [`Duty`].
 
 use crate::runtime::Runtime;
 use crate::this_thread;
+use crate::unloaded;
 use libc::{c_int, c_void};
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -19,6 +21,8 @@ pub enum Outcome {
     EndedThread,
     /// It is a Rust closure and panicked.
     Panicked,
+    /// It was not called: the plug-in it was in is not loaded any more.
+    Unloaded,
 }
 
 impl Outcome {
@@ -31,8 +35,37 @@ impl Outcome {
     pub fn text(self) -> String {
         match self {
             Outcome::Returned(code) => format!("returned {code}"),
-            Outcome::EndedThread => "ended its thread".to_owned(),
+            Outcome::EndedThread => Stopped::EndedThread.text().to_owned(),
             Outcome::Panicked => "panicked".to_owned(),
+            Outcome::Unloaded => Stopped::Unloaded.text().to_owned(),
+        }
+    }
+}
+
+/// Why a call into the host gave no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stopped {
+    /// As [`Outcome::EndedThread`].
+    EndedThread,
+    /// As [`Outcome::Unloaded`].
+    Unloaded,
+}
+
+impl Stopped {
+    /// What to say of it.
+    pub const fn text(self) -> &'static str {
+        match self {
+            Stopped::EndedThread => "ended its thread",
+            Stopped::Unloaded => "not called: its code was unloaded (dlclose)",
+        }
+    }
+}
+
+impl From<Stopped> for Outcome {
+    fn from(stopped: Stopped) -> Outcome {
+        match stopped {
+            Stopped::EndedThread => Outcome::EndedThread,
+            Stopped::Unloaded => Outcome::Unloaded,
         }
     }
 }
@@ -104,11 +137,14 @@ impl HostCall {
 
     fn call_of(&self, runtime: Option<&Runtime>) -> Outcome {
         let (function, arg) = (self.function, self.arg);
+        if unloaded::is_gone(function as *const ()) {
+            return Outcome::Unloaded;
+        }
         // SAFETY: by the contract of `from_c`.
         match run_for(runtime, || unsafe { function(arg) }) {
-            Some(PANICKED) if self.drop.is_some() => Outcome::Panicked,
-            Some(code) => Outcome::Returned(code),
-            None => Outcome::EndedThread,
+            Ok(PANICKED) if self.drop.is_some() => Outcome::Panicked,
+            Ok(code) => Outcome::Returned(code),
+            Err(stopped) => stopped.into(),
         }
     }
 }
@@ -160,10 +196,15 @@ impl ObjectCalls {
 
     fn call(&self, function: Option<Function>) -> Outcome {
         let Some(function) = function else { return Outcome::Returned(0) };
+        // What one of them is about may have gone with the code of the other.
+        let mut both = [self.finalize, self.dealloc].into_iter().flatten();
+        if both.any(|other| unloaded::is_gone(other as *const ())) {
+            return Outcome::Unloaded;
+        }
         // SAFETY: by the contract of `from_c`.
-        match run(|| unsafe { function(self.arg) }) {
-            Some(code) => Outcome::Returned(code),
-            None => Outcome::EndedThread,
+        match run_for(None, || unsafe { function(self.arg) }) {
+            Ok(code) => Outcome::Returned(code),
+            Err(stopped) => stopped.into(),
         }
     }
 }
@@ -172,21 +213,27 @@ const PANICKED: c_int = c_int::MIN;
 
 impl Drop for HostCall {
     fn drop(&mut self) {
-        if let Some(drop) = self.drop {
+        // A closure whose code is gone cannot be dropped.
+        if let Some(drop) = self.drop.filter(|drop| !unloaded::is_gone(*drop as *const ())) {
             // SAFETY: `drop` was made for `arg`, and is called once.
             unsafe { drop(self.arg) };
         }
     }
 }
 
-/// Runs `call`, which calls into the host and does nothing else worth a destructor.
+/// Runs `call`, which calls the host's function at `code` and does nothing else worth a destructor.
 ///
-/// `None`: it ended its thread.
-pub fn run<R, F: FnOnce() -> R>(call: F) -> Option<R> {
+/// # Errors
+/// It ended its thread, or was not made.
+pub fn run<R, F: FnOnce() -> R>(code: *const (), call: F) -> Result<R, Stopped> {
+    if unloaded::is_gone(code) {
+        return Err(Stopped::Unloaded);
+    }
     run_for(None, call)
 }
 
-fn run_for<R, F: FnOnce() -> R>(runtime: Option<&Runtime>, call: F) -> Option<R> {
+/// As [`run`], for a callback of `runtime` whose code is there.
+fn run_for<R, F: FnOnce() -> R>(runtime: Option<&Runtime>, call: F) -> Result<R, Stopped> {
     struct Context<F, R> {
         call: Option<F>,
         result: Option<R>,
@@ -216,9 +263,9 @@ fn run_for<R, F: FnOnce() -> R>(runtime: Option<&Runtime>, call: F) -> Option<R>
     calls.set(depth);
     if returned == 0 {
         this_thread::set_ended(rest);
-        return None;
+        return Err(Stopped::EndedThread);
     }
-    context.result
+    context.result.ok_or(Stopped::EndedThread)
 }
 
 /// Ends the thread now if a callback asked for it and this is the outermost call.

@@ -17,7 +17,7 @@
 //! | the writer and where its bytes go | [`writer`], [`sink`] |
 //! | in-flight operations | [`overlapped`] |
 //! | objects: finalized first, deallocated later | [`tracked`] |
-//! | callbacks: the stack they wait on, the call itself | [`at_exit`], [`host_call`], [`cancel`] |
+//! | callbacks: the stack they wait on, the call itself | [`at_exit`], [`host_call`], [`unloaded`], [`cancel`] |
 //! | what was kept, and the account of it all | [`ledger`], [`report`] |
 //! | what calls answer, and when memory is short | [`status`], [`memory`] |
 //! | atomics, parking and time: the only door | [`sync`] |
@@ -95,6 +95,8 @@ pub mod this_thread;
 pub mod thread;
 #[cfg(not(loom))]
 pub mod tracked;
+#[cfg(not(loom))]
+pub mod unloaded;
 #[cfg(not(loom))]
 mod unpin;
 #[cfg(not(loom))]

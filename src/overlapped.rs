@@ -66,6 +66,8 @@ pub(crate) enum Settled {
     Done,
     /// It is pending, and was leaked.
     Leaked(Leak),
+    /// Its callbacks' code is gone, and it was leaked.
+    Unloaded(Leak),
 }
 
 impl Overlapped {
@@ -300,7 +302,8 @@ impl Overlapped {
             None => Why::BeingFreed,
         };
         let mut settled = Settled::Done;
-        self.leak(pending, |leak| settled = Settled::Leaked(leak));
+        let how = if pending == Why::Unloaded { Settled::Unloaded } else { Settled::Leaked };
+        self.leak(pending, |leak| settled = how(leak));
         settled
     }
 
@@ -419,7 +422,7 @@ impl Claim<'_> {
         match self.settle(Deadline::after_us(0)) {
             over @ (Progress::Done(_) | Progress::Pending(Why::Forked)) => return over,
             Progress::Pending(Why::InFlight | Why::WaitFailed) => self.0.provider.cancel(),
-            Progress::Pending(Why::ThreadInside | Why::BeingFreed) => {}
+            Progress::Pending(Why::ThreadInside | Why::BeingFreed | Why::Unloaded) => {}
         }
         self.settle(Deadline::after_us(CANCEL_WAIT_US))
     }

@@ -4,6 +4,7 @@
 //! never held over a wait, a raw write also does not wait where the system lets us say so: the wait
 //! for room is a call of its own. Regular files are written plainly.
 
+use crate::host_call::{self, Stopped};
 use crate::status::{Error, Result, Status};
 use crate::sync::{AtomicU32, Deadline, Ordering};
 use libc::{c_int, c_void};
@@ -20,8 +21,8 @@ pub enum Refused {
     WouldBlock,
     /// The system's error number.
     Errno(i32),
-    /// A callback ended its thread.
-    EndedThread,
+    /// A callback gave no answer.
+    Stopped(Stopped),
     /// The writer is sealed; nothing was offered.
     Sealed,
 }
@@ -39,8 +40,10 @@ impl Refused {
                 Status::Io.because(format!("writer '{writer}': {text}"))
             }
             Refused::Sealed => Status::Finalizing.because(format!("writer '{writer}'")),
-            Refused::EndedThread => Status::Callback
-                .because(format!("writer '{writer}': the callback ended its thread")),
+            Refused::Stopped(stopped) => {
+                let how = stopped.text();
+                Status::Callback.because(format!("writer '{writer}': callback {how}"))
+            }
         }
     }
 }
@@ -82,16 +85,17 @@ impl Sink {
             Sink::Descriptor(descriptor) => descriptor.write(data),
             Sink::Callbacks(host) => {
                 let (pointer, len) = (data.as_ptr().cast(), data.len());
-                let mut taken = Some(-i64::from(libc::EINTR));
+                let mut taken = Ok(-i64::from(libc::EINTR));
                 for _ in 0..INTERRUPTIONS {
-                    if taken != Some(-i64::from(libc::EINTR)) {
+                    if taken != Ok(-i64::from(libc::EINTR)) {
                         break;
                     }
+                    let code = host.write as *const ();
                     // SAFETY: by the contract of `Callbacks`; the data outlives the call.
                     taken =
-                        crate::host_call::run(|| unsafe { (host.write)(host.arg, pointer, len) });
+                        host_call::run(code, || unsafe { (host.write)(host.arg, pointer, len) });
                 }
-                let Some(answer) = taken else { return Err(Refused::EndedThread) };
+                let answer = taken.map_err(Refused::Stopped)?;
                 match usize::try_from(answer) {
                     Ok(0) => Err(Refused::WouldBlock),
                     // More than was offered cannot have been taken: the callback is wrong.
@@ -115,9 +119,9 @@ impl Sink {
                 let us =
                     deadline.left().map_or(-1, |left| left.as_micros().try_into().unwrap_or(-1));
                 // SAFETY: by the contract of `Callbacks`.
-                match crate::host_call::run(|| unsafe { wait(*arg, us) }) {
-                    Some(0) => Ok(()),
-                    Some(1..) => Err(Status::Timeout.error()),
+                match host_call::run(*wait as *const (), || unsafe { wait(*arg, us) }) {
+                    Ok(0) => Ok(()),
+                    Ok(1..) => Err(Status::Timeout.error()),
                     _ => Err(Status::Callback.because("the writer's wait callback failed")),
                 }
             }
@@ -146,10 +150,10 @@ impl Sink {
             }
             Sink::Callbacks(Callbacks { close: Some(close), arg, .. }) => {
                 // SAFETY: by the contract of `Callbacks`.
-                match crate::host_call::run(|| unsafe { close(*arg) }) {
-                    Some(code) if code >= 0 => Ok(()),
-                    Some(code) => Err(refusal(code.into())),
-                    None => Err(Refused::EndedThread),
+                match host_call::run(*close as *const (), || unsafe { close(*arg) }) {
+                    Ok(code) if code >= 0 => Ok(()),
+                    Ok(code) => Err(refusal(code.into())),
+                    Err(stopped) => Err(Refused::Stopped(stopped)),
                 }
             }
             _ => Ok(()),

@@ -14,6 +14,15 @@ pub type rt_status = i32;
 /// may call less (`RT_ERR_IN_DEALLOC`). It may end its thread: the library finishes its work and then
 /// the thread ends. It must not throw a C++ exception (the process ends with a message) nor
 /// `longjmp` out.
+///
+/// A plug-in unregisters its callbacks before it is unloaded, in its destructor at the latest
+/// (`rt_unregister`, `rt_atexit_unregister`, `rt_object_untrack`, `rt_writer_close`). One that it
+/// left behind is not called, on Linux with glibc 2.35 or later: before each call the library asks
+/// whether its code is still there, and one whose code is gone counts as a failure,
+/// `not called: its code was unloaded (dlclose)`. Of a tracked object then neither callback is called;
+/// an operation is leaked; a writer keeps its bytes. Code that was made at run time is called as long as it
+/// is mapped. Another library that was loaded at the same address cannot be told from the plug-in, nor is
+/// anything safe that is unloaded during the call.
 pub type rt_callback = Option<unsafe extern "C-unwind" fn(arg: *mut c_void) -> c_int>;
 
 /// What `rt_is_finalizing` reads; the header's inline form reads it without a call. Written by the

@@ -1,9 +1,10 @@
 //! What calls the host: operations of its own, by callbacks, and warnings.
 
 use super::provider::{Progress, Provider, Why};
-use crate::host_call;
+use crate::host_call::{self, Stopped};
 use crate::status::Result;
 use crate::sync::Deadline;
+use crate::unloaded;
 use libc::{c_char, c_int, c_void};
 use std::ffi::CString;
 
@@ -31,6 +32,15 @@ unsafe impl Send for Callbacks {}
 // SAFETY: as above.
 unsafe impl Sync for Callbacks {}
 
+impl Callbacks {
+    /// Whether the code of one of them is gone: then neither can the operation be ended nor what the
+    /// host lent be given back.
+    fn is_unloaded(&self) -> bool {
+        let others = [self.cancel, self.close, self.free].into_iter().flatten();
+        others.into_iter().any(|callback| unloaded::is_gone(callback as *const ()))
+    }
+}
+
 impl Provider for Callbacks {
     fn submit(&self) -> Result<()> {
         // The host has started it.
@@ -41,19 +51,25 @@ impl Provider for Callbacks {
         if let Some(cancel) = self.cancel {
             // Whether it worked is what `wait` tells.
             // SAFETY: by the promise above.
-            let _ = host_call::run(|| unsafe { cancel(self.arg) });
+            let _ = host_call::run(cancel as *const (), || unsafe { cancel(self.arg) });
         }
     }
 
     fn wait(&self, deadline: Deadline) -> Progress {
         let timeout_us =
             deadline.left().map_or(-1, |left| i64::try_from(left.as_micros()).unwrap_or(i64::MAX));
+        if self.is_unloaded() {
+            return Progress::Pending(Why::Unloaded);
+        }
         // SAFETY: by the promise above.
-        match host_call::run(|| unsafe { (self.wait)(self.arg, timeout_us) }) {
-            Some(0) => Progress::Done(Ok(0)),
-            Some(1..) => Progress::Pending(Why::InFlight),
+        match host_call::run(self.wait as *const (), || unsafe {
+            (self.wait)(self.arg, timeout_us)
+        }) {
+            Ok(0) => Progress::Done(Ok(0)),
+            Ok(1..) => Progress::Pending(Why::InFlight),
+            Err(Stopped::Unloaded) => Progress::Pending(Why::Unloaded),
             // A callback that ended its thread said nothing.
-            Some(_) | None => Progress::Pending(Why::WaitFailed),
+            Ok(_) | Err(Stopped::EndedThread) => Progress::Pending(Why::WaitFailed),
         }
     }
 
@@ -61,7 +77,7 @@ impl Provider for Callbacks {
         for callback in [self.close, self.free].into_iter().flatten() {
             // Nothing is left to do about a failure: the operation is over either way.
             // SAFETY: by the promise above.
-            let _ = host_call::run(|| unsafe { callback(self.arg) });
+            let _ = host_call::run(callback as *const (), || unsafe { callback(self.arg) });
         }
     }
 
@@ -102,6 +118,7 @@ impl Warning {
         let pointer = name.as_ptr();
         // A warning that fails changes nothing.
         // SAFETY: by the promise above; the name outlives the call.
-        let _ = host_call::run(|| unsafe { (self.function)(self.arg, warning, pointer) });
+        let call = || unsafe { (self.function)(self.arg, warning, pointer) };
+        let _ = host_call::run(self.function as *const (), call);
     }
 }

@@ -29,6 +29,8 @@ pub(crate) enum Why {
     InFlight,
     /// Whether it is done is not known.
     WaitFailed,
+    /// The host's callbacks are gone with their plug-in.
+    Unloaded,
     /// It is done, but a thread has not come out of the provider.
     ThreadInside,
     /// Another thread is freeing it.
@@ -43,6 +45,7 @@ impl Why {
         match self {
             Why::InFlight => "still in flight after it was asked to cancel",
             Why::WaitFailed => "its wait callback failed, so it may be in flight",
+            Why::Unloaded => "its callbacks' code was unloaded (dlclose), so it may be in flight",
             Why::ThreadInside => "a thread is still inside a call on it",
             Why::BeingFreed => "another thread is still freeing it",
             Why::Forked => "it was begun by the process this one was forked from",
@@ -52,7 +55,7 @@ impl Why {
     /// The status a call gives that needed it done.
     pub fn status(self) -> Status {
         match self {
-            Why::WaitFailed => Status::Callback,
+            Why::WaitFailed | Why::Unloaded => Status::Callback,
             Why::Forked => Status::State,
             Why::InFlight | Why::ThreadInside | Why::BeingFreed => Status::InFlight,
         }
