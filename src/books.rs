@@ -318,6 +318,7 @@ impl Runtime {
 
     /// Enters something in the ledger of deliberate leaks.
     pub(crate) fn enter_leak(&self, leak: Leak) {
+        crate::probe::leak(self.id(), &leak);
         self.books.lock().leaks.push(leak);
     }
 

@@ -182,8 +182,14 @@ impl BufferedLock {
                 Some(holder) if holder == me.id() => return Err(Status::Reentrant.error()),
                 Some(holder) => match world.find(holder) {
                     Some(owner) if !Self::will_never_run(&owner) => owner,
-                    _ => {
+                    _gone => {
                         if self.replace(word, mine) {
+                            #[cfg(not(loom))]
+                            crate::probe::recovery(
+                                self.runtime.load(Ordering::Relaxed),
+                                key,
+                                _gone.map_or(0, |owner| owner.tid()),
+                            );
                             return Ok(Acquired::Recovered);
                         }
                         continue;

@@ -104,7 +104,7 @@ fn run(runtime: &Arc<Runtime>, me: Arc<Owner>, options: Options) -> Arc<Report> 
         phase_deadline: Deadline::NEVER,
         watch: Watch::new(runtime.name(), options.notice_us),
         options,
-        notes: Recorder::begin(runtime.name(), deadline_us),
+        notes: Recorder::begin(runtime.id(), runtime.name(), deadline_us),
         busy: false,
         gave_up_on_threads: false,
         gave_up_on_guards: false,

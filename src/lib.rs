@@ -19,6 +19,7 @@
 //! | objects: finalized first, deallocated later | [`tracked`] |
 //! | callbacks: the stack they wait on, the call itself | [`at_exit`], [`host_call`], [`unloaded`], [`cancel`] |
 //! | what was kept, and the account of it all | [`ledger`], [`report`] |
+//! | what a tracer sees from outside | `probe` |
 //! | what calls answer, and when memory is short | [`status`], [`memory`] |
 //! | atomics, parking and time: the only door | [`sync`] |
 //! | the C side, a file an object | [`capi`] |
@@ -77,6 +78,8 @@ pub mod overlapped;
 pub mod passes;
 #[cfg(not(loom))]
 pub mod phase;
+#[cfg(not(loom))]
+mod probe;
 #[cfg(not(loom))]
 pub mod rack;
 #[cfg(not(loom))]

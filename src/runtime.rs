@@ -125,7 +125,8 @@ impl Runtime {
 
     /// Counts a late call and makes its error.
     pub fn late(&self) -> Error {
-        self.late_calls.fetch_add(1, Ordering::Relaxed);
+        let before = self.late_calls.fetch_add(1, Ordering::Relaxed);
+        crate::probe::late_call(self.id, before + 1);
         Status::Finalizing.error()
     }
 

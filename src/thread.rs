@@ -57,6 +57,7 @@ pub struct Attachment {
     place: Place,
     gate: Arc<Gate>,
     runtime: Weak<Runtime>,
+    runtime_id: u32,
     pin: Option<Pin>,
     owner: Arc<Owner>,
     name: Option<Box<str>>,
@@ -96,6 +97,7 @@ impl Attachment {
             place: Place::new(),
             gate: runtime.gate().clone(),
             runtime: Arc::downgrade(runtime),
+            runtime_id: runtime.id(),
             pin: runtime.pin(),
             owner,
             name: options.name,
@@ -271,7 +273,8 @@ impl Attachment {
             Policy::Exit => Status::ExitThread,
             Policy::Hang => self.park_for_good(),
         };
-        self.late_calls.fetch_add(1, Ordering::Relaxed);
+        let before = self.late_calls.fetch_add(1, Ordering::Relaxed);
+        crate::probe::late_call(self.runtime_id, before + 1);
         Err(refusal.error())
     }
 

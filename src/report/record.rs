@@ -3,12 +3,14 @@
 use super::{Blocked, Failure, HandlerRun, PhaseRecord, Report, Skipped, Span};
 use crate::memory::try_push;
 use crate::phase::Phase;
+use crate::probe;
 use crate::status::Status;
 use crate::sync::{elapsed, now};
 use std::time::{Duration, Instant};
 
 /// Takes notes for a [`Report`]. The finalizing thread owns it.
 pub struct Recorder {
+    runtime: u32,
     began: Instant,
     current: (Phase, Instant),
     /// The report so far.
@@ -16,10 +18,11 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// Begins the account of `runtime`'s finalization.
-    pub fn begin(runtime: &str, deadline_us: Option<u64>) -> Recorder {
+    /// Begins the account of the finalization of the runtime of this number and name.
+    pub fn begin(number: u32, runtime: &str, deadline_us: Option<u64>) -> Recorder {
         let began = now();
         Recorder {
+            runtime: number,
             began,
             current: (Phase::Guards, began),
             report: Report {
@@ -54,6 +57,7 @@ impl Recorder {
     /// A phase begins, or begins again in another pass.
     pub fn enter(&mut self, phase: Phase, budget_us: Option<u64>) {
         self.current = (phase, now());
+        probe::phase_begin(self.runtime, &self.report.runtime, phase);
         if self.report.phase(phase).is_none() {
             self.report.phases.push(PhaseRecord {
                 phase,
@@ -69,9 +73,14 @@ impl Recorder {
     /// The phase that runs now ends.
     pub fn leave(&mut self) {
         let span = self.span(self.current.1);
+        let runtime = self.runtime;
         let record = self.record();
-        record.overran |= record.budget_us.is_some_and(|budget| span.us > budget);
+        if record.budget_us.is_some_and(|budget| span.us > budget) {
+            record.overran = true;
+            probe::overrun(runtime, record.phase, "", span.us);
+        }
         record.spans.push(span);
+        probe::phase_end(runtime, record.phase, record.work, span.us);
     }
 
     fn record(&mut self) -> &mut PhaseRecord {
@@ -102,6 +111,7 @@ impl Recorder {
     pub fn blocked(&mut self, what: String, since: Instant, outcome: &str) {
         let us = self.span(since).us;
         let outcome = outcome.to_owned();
+        probe::overrun(self.runtime, self.phase(), &what, us);
         self.report.blocked.push(Blocked { phase: self.phase(), what, us, outcome });
     }
 

@@ -118,7 +118,9 @@ impl Finalization<'_> {
             let reason =
                 if count == 1 { reason.to_owned() } else { format!("{reason} ({count} objects)") };
             let name = name(object.as_deref());
-            report.leaks.push(Leak { kind: LeakKind::Object, name, bytes: 0, reason });
+            let leak = Leak { kind: LeakKind::Object, name, bytes: 0, reason };
+            crate::probe::leak(self.runtime.id(), &leak);
+            report.leaks.push(leak);
         }
     }
 }
