@@ -157,9 +157,6 @@ static void each_misuse_has_its_status(void)
     options.work = 4;
     REFUSED(rt_phase_add_handler_ex(NULL, RT_PHASE_FINALIZE, NULL, &options, write_down, NULL, NULL),
             RT_ERR_INVALID);
-    options.work = RT_WORK_CONTINUE;
-    REFUSED(rt_phase_add_handler_ex(NULL, RT_PHASE_FINALIZE, NULL, &options, write_down, NULL, NULL),
-            RT_ERR_INVALID);
     options.work = 0;
     options.after = bad;
     REFUSED(rt_phase_add_handler_ex(NULL, RT_PHASE_FINALIZE, NULL, &options, write_down, NULL, NULL),

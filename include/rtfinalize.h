@@ -317,7 +317,15 @@
 #define RT_WORK_SKIP 2
 
 /**
- * Work that is not waited for. Threads only: a daemon.
+ * Work that is not waited for: a daemon thread; a handler on a thread of the library's.
+ *
+ * Such a handler is started in its turn (one on a phase that repeats in the first pass only), and
+ * finalization goes on at once: what is ordered after it comes after its start, not after its end.
+ * Its thread has all signals blocked and is a stranger to the runtime: it may attach while other
+ * threads may, and meets what they meet. Everything of the host's that the finalization tears down may
+ * be gone under it, and so may be the process. It may finalize no runtime. The report says what became
+ * of it by the end of the finalization: ended, failed, or still running; then the runtime is not
+ * restartable. Failing, and finding no thread to run on, do not change the finalization's status.
  */
 #define RT_WORK_CONTINUE 3
 
@@ -536,8 +544,9 @@ typedef struct rt_handler_options {
      */
     int32_t order;
     /**
-     * `RT_WORK_BLOCK`, or `RT_WORK_SKIP`: it is left out, and the report names it, once the phase's
-     * budget or the deadline has passed before its turn; that is no failure. 0 is `RT_WORK_BLOCK`.
+     * `RT_WORK_BLOCK`; or `RT_WORK_SKIP`: it is left out, and the report names it, once the phase's
+     * budget or the deadline has passed before its turn; that is no failure; or `RT_WORK_CONTINUE`: it
+     * is not waited for. 0 is `RT_WORK_BLOCK`.
      */
     uint32_t work;
     /**
@@ -1192,8 +1201,8 @@ rt_status rt_phase_add_handler(struct rt_runtime *runtime,
  *
  * Thread: any. Stage: as `rt_phase_add_handler`.
  *
- * Returns as `rt_phase_add_handler`, and `RT_ERR_CYCLE`, `RT_ERR_INVALID` (a work policy),
- * `RT_ERR_STRUCT_SIZE`.
+ * Returns as `rt_phase_add_handler`, and `RT_ERR_CYCLE`, `RT_ERR_STRUCT_SIZE`,
+ * `RT_ERR_INVALID` (a work policy; `RT_WORK_CONTINUE` on a runtime with `RT_RUNTIME_NO_DAEMONS`).
  *
  * CPython: none; the order inside `Py_FinalizeEx` is written down in its code.
  */

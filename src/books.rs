@@ -13,7 +13,7 @@ use crate::host_call::{Function, HostCall};
 use crate::ledger::Leak;
 use crate::overlapped::Overlapped;
 use crate::owner::Owner;
-use crate::phase::{Handler, HandlerOptions, Handlers, Phase};
+use crate::phase::{Handler, HandlerOptions, Handlers, Phase, Work};
 use crate::report::{Destination, Failure, Report};
 use crate::runtime::Runtime;
 use crate::status::{Result, Status};
@@ -206,7 +206,8 @@ impl Runtime {
     /// As [`add_handler`](Runtime::add_handler), with dependencies by name.
     ///
     /// # Errors
-    /// Also `Cycle`, if they close one.
+    /// Also `Cycle`, if they close one; `Invalid` for one that is not waited for where there may be
+    /// no daemons.
     pub fn add_handler_with(
         &self,
         phase: Phase,
@@ -214,6 +215,9 @@ impl Runtime {
         options: HandlerOptions,
         call: HostCall,
     ) -> Result<u64> {
+        if options.work == Work::Continue && self.born_with().no_daemons {
+            return Err(Status::Invalid.because("this runtime takes no work that may outlive it"));
+        }
         let mut books = self.books.lock();
         let too_late =
             books.closed && (phase < Phase::Freeze || books.handlers_over >= Some(phase));
@@ -223,7 +227,7 @@ impl Runtime {
         }
         let id = books.new_id();
         let name = name.into();
-        let HandlerOptions { order, after, before, may_skip } = options;
+        let HandlerOptions { order, after, before, work } = options;
         let handler = Arc::new(Handler {
             id,
             phase,
@@ -231,7 +235,7 @@ impl Runtime {
             name,
             after,
             before,
-            may_skip,
+            work,
             last_turn: AtomicU64::new(0),
             call,
         });

@@ -5,6 +5,7 @@
 //! new is that bytes are flushed before anything is torn down, that no step waits without a bound
 //! once the runtime is frozen, and that nothing a live thread may touch is freed.
 
+use crate::continued::Started;
 use crate::environment;
 use crate::freeze::{Position, State};
 use crate::host_call::{self, Outcome};
@@ -12,7 +13,7 @@ use crate::ledger::{Leak, LeakKind};
 use crate::options::Options;
 use crate::overlapped::Settled;
 use crate::owner::{Fate, Owner};
-use crate::phase::{Phase, Side};
+use crate::phase::{Phase, Side, Work};
 use crate::report::{PhaseRecord, Recorder, Report};
 use crate::runtime::Runtime;
 use crate::status::{Result, Status};
@@ -110,6 +111,7 @@ fn run(runtime: &Arc<Runtime>, me: Arc<Owner>, options: Options) -> Arc<Report> 
         gave_up_on_guards: false,
         guard_window_ms: 1,
         leaked_guards: Vec::new(),
+        continued: Vec::new(),
     }
     .run()
 }
@@ -153,6 +155,8 @@ pub(crate) struct Finalization<'a> {
     /// The guards that were still open after the freeze: nothing of the host's that their holders may
     /// reach is freed.
     pub(crate) leaked_guards: Vec<String>,
+    /// The handlers that were started and not waited for.
+    pub(crate) continued: Vec<Started>,
 }
 
 impl Finalization<'_> {
@@ -228,7 +232,11 @@ impl Finalization<'_> {
                 next
             };
             let Some(handler) = next else { break };
-            if handler.may_skip && self.phase_deadline.passed() {
+            if handler.work == Work::Continue {
+                self.start_continued(&handler);
+                continue;
+            }
+            if handler.work == Work::Skip && self.phase_deadline.passed() {
                 self.notes.skipped(&handler.name);
                 continue;
             }
@@ -336,6 +344,7 @@ impl Finalization<'_> {
             self.notes.report.children = std::mem::take(&mut books.child_reports);
         }
         self.account_for_objects();
+        self.account_for_continued();
         let report = &mut self.notes.report;
         report.late_calls = runtime.late_calls().load(crate::sync::Ordering::Relaxed);
         let incomplete = report.incomplete_children() > 0;

@@ -6,7 +6,7 @@
 //!
 //! | to find | read |
 //! |---|---|
-//! | what happens, in which order | [`finalize`], [`passes`], `unpin`, [`flush`], [`phase`], [`order`], [`watch`] |
+//! | what happens, in which order | [`finalize`], [`passes`], `unpin`, [`flush`], [`phase`], [`order`], `continued`, [`watch`] |
 //! | a runtime's life, its books, the registry of all | [`runtime`], [`books`], [`registry`] |
 //! | what a host, or the environment, can set | [`options`], [`environment`] |
 //! | runtimes in a tree | [`children`] |
@@ -54,6 +54,8 @@ pub mod cancel;
 pub mod capi;
 #[cfg(not(loom))]
 pub mod children;
+#[cfg(not(loom))]
+mod continued;
 #[cfg(not(loom))]
 pub mod environment;
 #[cfg(not(loom))]

@@ -138,7 +138,8 @@ pub enum Work {
     /// What has begun is finished, and no more begins: the thread is waited for only while it is
     /// inside, and cannot enter any more; the handler is left out once its phase's time is out.
     Skip = 2,
-    /// It is not waited for: a daemon thread.
+    /// It is not waited for: a daemon thread; a handler that is started in its turn, once, on a
+    /// thread of the library's.
     Continue = 3,
 }
 
@@ -163,8 +164,8 @@ pub struct Handler {
     pub after: Box<[Box<str>]>,
     /// Names of handlers of the phase that run after it.
     pub before: Box<[Box<str>]>,
-    /// Whether it may be left out.
-    pub may_skip: bool,
+    /// What a shutdown does with it.
+    pub work: Work,
     /// The last turn it had.
     pub(crate) last_turn: AtomicU64,
     /// What it does.
@@ -180,8 +181,8 @@ pub struct HandlerOptions {
     pub after: Box<[Box<str>]>,
     /// As [`Handler::before`].
     pub before: Box<[Box<str>]>,
-    /// As [`Handler::may_skip`].
-    pub may_skip: bool,
+    /// As [`Handler::work`].
+    pub work: Work,
 }
 
 impl Handler {

@@ -70,6 +70,46 @@ pub struct Skipped {
     pub name: String,
 }
 
+/// What became of a handler that was not waited for, by the end of the finalization.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Continuation {
+    /// It ended.
+    Ended,
+    /// It failed.
+    Failed,
+    /// It still runs.
+    Running,
+    /// It could not be started.
+    NotStarted,
+}
+
+impl Continuation {
+    /// The name reports use.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Continuation::Ended => "ended",
+            Continuation::Failed => "failed",
+            Continuation::Running => "still running",
+            Continuation::NotStarted => "not started",
+        }
+    }
+}
+
+/// A handler that was started and not waited for, as its policy says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Continued {
+    /// Its phase.
+    pub phase: Phase,
+    /// Its name.
+    pub name: String,
+    /// What became of it.
+    pub state: Continuation,
+    /// How long it took, or has run so far, in microseconds.
+    pub us: u64,
+    /// How it ended, `returned 0`, or why it was not started; empty while it runs.
+    pub how: String,
+}
+
 /// What one phase did.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PhaseRecord {
@@ -158,6 +198,8 @@ pub struct Report {
     pub failures: Vec<Failure>,
     /// Handlers left out for want of time, as their policy allows.
     pub skipped: Vec<Skipped>,
+    /// Handlers that were started and not waited for.
+    pub continued: Vec<Continued>,
     /// Threads still running inside after the freeze.
     pub runaways: Vec<String>,
     /// Threads that ended without detaching.

@@ -3,8 +3,8 @@
 use rtfinalize::ledger::{Leak, LeakKind};
 use rtfinalize::phase::Phase;
 use rtfinalize::report::{
-    Blocked, Destination, Failure, HandlerRun, PhaseRecord, Report, Resurrected, Skipped, Span,
-    TextStyle, Violation, to_json, to_text, to_trace,
+    Blocked, Continuation, Continued, Destination, Failure, HandlerRun, PhaseRecord, Report,
+    Resurrected, Skipped, Span, TextStyle, Violation, to_json, to_text, to_trace,
 };
 use rtfinalize::status::Status;
 use serde_json::{Value, json};
@@ -24,6 +24,10 @@ fn leak(kind: LeakKind, name: &str, bytes: u64, reason: &str) -> Leak {
     Leak { kind, name: name.into(), bytes, reason: reason.into() }
 }
 
+fn continued(name: &str, state: Continuation, us: u64, how: &str) -> Continued {
+    Continued { phase: Phase::AtExit, name: name.into(), state, us, how: how.into() }
+}
+
 fn quiet() -> Report {
     Report {
         runtime: "main".into(),
@@ -40,6 +44,7 @@ fn quiet() -> Report {
         blocked: vec![],
         failures: vec![],
         skipped: vec![],
+        continued: vec![],
         runaways: vec![],
         undetached: vec![],
         destinations: vec![Destination {
@@ -100,6 +105,11 @@ fn rich() -> Report {
             how: "returned -1".into(),
         }],
         skipped: vec![Skipped { phase: Phase::Finalize, name: "warm cache".into() }],
+        continued: vec![
+            continued("send metrics", Continuation::Running, 2_500_000, ""),
+            continued("ping", Continuation::Failed, 1_500, "returned -1"),
+            continued("trim", Continuation::Ended, 700, "returned 0"),
+        ],
         runaways: vec!["worker (thread 4712)".into()],
         undetached: vec!["pool-3 (thread 4713)".into()],
         destinations: vec![
@@ -214,6 +224,9 @@ needs attention
     atexit  save_history  returned -1
   skipped for want of time
     finalize  warm cache
+  not waited for
+    atexit  send metrics   2.50 s  still running
+    atexit  ping          1.50 ms  failed: returned -1
   threads still inside, guards still open (nothing they may touch was freed)
     worker (thread 4712)
   threads that ended without detaching
@@ -229,6 +242,7 @@ needs attention
   late calls refused: 17
 
 restartable: no, because a runaway may still use the runtime
+not waited for:  700 us  by trim
 recovered:  120 bytes  of app.log
 recovered:     1 byte  of stdout
 ";
@@ -385,6 +399,13 @@ fn json_has_every_field_of_the_model() {
         ],
         "failures": [{ "phase": "atexit", "name": "save_history", "how": "returned -1" }],
         "skipped": [{ "phase": "finalize", "name": "warm cache" }],
+        "continued": [
+            { "phase": "atexit", "name": "send metrics", "state": "still running", "us": 2_500_000,
+                "how": "" },
+            { "phase": "atexit", "name": "ping", "state": "failed", "us": 1_500,
+                "how": "returned -1" },
+            { "phase": "atexit", "name": "trim", "state": "ended", "us": 700, "how": "returned 0" },
+        ],
         "runaways": ["worker (thread 4712)"],
         "undetached": ["pool-3 (thread 4713)"],
         "destinations": [

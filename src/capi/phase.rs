@@ -82,7 +82,15 @@ pub unsafe extern "C-unwind" fn rt_phase_add_handler(
 pub const RT_WORK_BLOCK: u32 = 1;
 /// Work of which nothing begins any more: what has begun is finished, the rest is left out.
 pub const RT_WORK_SKIP: u32 = 2;
-/// Work that is not waited for. Threads only: a daemon.
+/// Work that is not waited for: a daemon thread; a handler on a thread of the library's.
+///
+/// Such a handler is started in its turn (one on a phase that repeats in the first pass only), and
+/// finalization goes on at once: what is ordered after it comes after its start, not after its end.
+/// Its thread has all signals blocked and is a stranger to the runtime: it may attach while other
+/// threads may, and meets what they meet. Everything of the host's that the finalization tears down may
+/// be gone under it, and so may be the process. It may finalize no runtime. The report says what became
+/// of it by the end of the finalization: ended, failed, or still running; then the runtime is not
+/// restartable. Failing, and finding no thread to run on, do not change the finalization's status.
 pub const RT_WORK_CONTINUE: u32 = 3;
 
 /// Where in its phase a handler runs. Zero in a field is the default.
@@ -93,8 +101,9 @@ pub struct rt_handler_options {
     pub struct_size: usize,
     /// As for `rt_phase_add_handler`: negative is before the phase's own work, smaller is first.
     pub order: i32,
-    /// `RT_WORK_BLOCK`, or `RT_WORK_SKIP`: it is left out, and the report names it, once the phase's
-    /// budget or the deadline has passed before its turn; that is no failure. 0 is `RT_WORK_BLOCK`.
+    /// `RT_WORK_BLOCK`; or `RT_WORK_SKIP`: it is left out, and the report names it, once the phase's
+    /// budget or the deadline has passed before its turn; that is no failure; or `RT_WORK_CONTINUE`: it
+    /// is not waited for. 0 is `RT_WORK_BLOCK`.
     pub work: u32,
     /// Names of handlers of the same phase that run before this one: an array that ends with NULL;
     /// NULL for none.
@@ -115,8 +124,8 @@ const OPTIONS_FIRST_VERSION: usize = size_of::<rt_handler_options>();
 ///
 /// Thread: any. Stage: as `rt_phase_add_handler`.
 ///
-/// Returns as `rt_phase_add_handler`, and `RT_ERR_CYCLE`, `RT_ERR_INVALID` (a work policy),
-/// `RT_ERR_STRUCT_SIZE`.
+/// Returns as `rt_phase_add_handler`, and `RT_ERR_CYCLE`, `RT_ERR_STRUCT_SIZE`,
+/// `RT_ERR_INVALID` (a work policy; `RT_WORK_CONTINUE` on a runtime with `RT_RUNTIME_NO_DAEMONS`).
 ///
 /// CPython: none; the order inside `Py_FinalizeEx` is written down in its code.
 #[unsafe(no_mangle)]
@@ -134,21 +143,10 @@ pub unsafe extern "C-unwind" fn rt_phase_add_handler_ex(
         if !options.is_null() {
             // SAFETY: by the header; integers and pointers are zeroable.
             let given = unsafe { versioned(options, OPTIONS_FIRST_VERSION)? };
-            place.may_skip = match given.work {
-                0 => false,
-                number => match Work::from_number(number) {
-                    Some(Work::Block) => false,
-                    Some(Work::Skip) => true,
-                    Some(Work::Continue) => {
-                        let why =
-                            "RT_WORK_CONTINUE is for threads; a handler runs on the finalizing one";
-                        return Err(Status::Invalid.because(why));
-                    }
-                    None => {
-                        let why = format!("there is no work policy {number}");
-                        return Err(Status::Invalid.because(why));
-                    }
-                },
+            let unknown = |work| Status::Invalid.because(format!("there is no work policy {work}"));
+            place.work = match given.work {
+                0 => Work::Block,
+                number => Work::from_number(number).ok_or_else(|| unknown(number))?,
             };
             place.order = given.order;
             place.after = names(given.after)?;

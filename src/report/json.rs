@@ -3,8 +3,8 @@
 
 use super::text::is_unprintable;
 use super::{
-    Blocked, Destination, Failure, HandlerRun, PhaseRecord, Report, Resurrected, Skipped, Span,
-    Violation,
+    Blocked, Continued, Destination, Failure, HandlerRun, PhaseRecord, Report, Resurrected,
+    Skipped, Span, Violation,
 };
 use crate::ledger::Leak;
 use crate::phase::Phase;
@@ -43,6 +43,7 @@ fn fields(o: &mut Fields<'_>, report: &Report) {
     o.field("blocked", &report.blocked);
     o.field("failures", &report.failures);
     o.field("skipped", &report.skipped);
+    o.field("continued", &report.continued);
     o.field("runaways", &report.runaways);
     o.field("undetached", &report.undetached);
     o.field("destinations", &report.destinations);
@@ -139,6 +140,18 @@ impl Value for Skipped {
         object(out, |o| {
             o.field("phase", &self.phase);
             o.field("name", &self.name);
+        });
+    }
+}
+
+impl Value for Continued {
+    fn write(&self, out: &mut String) {
+        object(out, |o| {
+            o.field("phase", &self.phase);
+            o.field("name", &self.name);
+            o.field("state", self.state.name());
+            o.field("us", &self.us);
+            o.field("how", &self.how);
         });
     }
 }

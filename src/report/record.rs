@@ -36,6 +36,7 @@ impl Recorder {
                 blocked: Vec::new(),
                 failures: Vec::new(),
                 skipped: Vec::new(),
+                continued: Vec::new(),
                 runaways: Vec::new(),
                 undetached: Vec::new(),
                 destinations: Vec::new(),

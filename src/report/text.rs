@@ -2,7 +2,7 @@
 //!
 //! Nothing a host names can fake a line of it: names are escaped and cut before they are laid out.
 
-use super::{PhaseRecord, Report};
+use super::{Continuation, PhaseRecord, Report};
 use Ink::{Bad, Bar, Bold, Good, Plain, Warn};
 
 /// How a text report looks.
@@ -72,6 +72,11 @@ pub fn to_text(report: &Report, style: TextStyle) -> String {
         page.line(0, &format!("restartable: no, because {}", reasons.join("; ")), Warn);
     }
     let recovered: Vec<_> = report.destinations.iter().filter(|d| d.recovered > 0).collect();
+    let ended = report.continued.iter().filter(|c| c.state == Continuation::Ended);
+    page.list(0, &ended.collect::<Vec<_>>(), LIST, |page, c| {
+        let name = format!("by {}", page.name(&c.name));
+        vec![left("not waited for:"), right(page.time(c.us)), left(name)]
+    });
     page.list(0, &recovered, LIST, |page, d| {
         let name = format!("of {}", page.name(&d.name));
         vec![left("recovered:"), right(count(d.recovered, "bytes")), left(name)]
@@ -189,6 +194,15 @@ fn trouble(page: &mut Page, report: &Report) {
 
     page.section("skipped for want of time", &report.skipped, LIST, |page, skipped| {
         vec![left(skipped.phase.name()), left(page.name(&skipped.name))]
+    });
+
+    let not_ended = report.continued.iter().filter(|c| c.state != Continuation::Ended);
+    let left_alone: Vec<_> = not_ended.collect();
+    page.section("not waited for", &left_alone, LIST, |page, c| {
+        let how =
+            if c.how.is_empty() { String::new() } else { ": ".to_owned() + &page.sentence(&c.how) };
+        let how = left(c.state.name().to_owned() + &how);
+        vec![left(c.phase.name()), left(page.name(&c.name)), right(page.time(c.us)), how]
     });
 
     let only_name = |page: &Page, name: &String| vec![left(page.sentence(name))];

@@ -179,6 +179,14 @@ fn instants(track: &mut Track<'_, '_>, report: &Report) {
             args.field("name", name);
         });
     }
+    for continued in &report.continued {
+        let at = end_of(report, continued.phase);
+        instant(track, "continued", &format!("not waited for: {}", continued.name), at, |args| {
+            args.field("state", continued.state.name());
+            args.field("us", &continued.us);
+            args.field("how", &continued.how);
+        });
+    }
     for leak in &report.leaks {
         let phase = match leak.kind {
             LeakKind::Overlapped => Phase::Overlapped,

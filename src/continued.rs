@@ -1,0 +1,86 @@
+//! Handlers that are started and not waited for: [`Work::Continue`](crate::phase::Work).
+//!
+//! Each runs on a thread of its own, with all signals blocked, from its turn on. To the runtime that
+//! thread is a stranger: it may attach as any other may, and is waited for, stopped or a runaway only
+//! then. The thread keeps alive what the library has of the handler, and nothing of the runtime; so
+//! neither its end nor that of the process has to wait. But as long as one runs the host's code of this
+//! life is not over, and the runtime not restartable.
+
+use crate::finalize::Finalization;
+use crate::host_call::Outcome;
+use crate::memory::try_push;
+use crate::phase::{Handler, Phase};
+use crate::report::{Continuation, Continued};
+use crate::sync::{Arc, Mutex, elapsed, now};
+use std::time::Instant;
+
+/// A handler that was started, or could not be.
+pub(crate) struct Started {
+    id: u64,
+    phase: Phase,
+    name: Box<str>,
+    since: Instant,
+    end: Arc<Mutex<Option<End>>>,
+}
+
+/// How it ended, and after how long.
+enum End {
+    Returned(Outcome, u64),
+    NeverBegan(String),
+}
+
+fn us_since(since: Instant) -> u64 {
+    u64::try_from(elapsed(since).as_micros()).unwrap_or(u64::MAX)
+}
+
+impl Finalization<'_> {
+    /// Starts a handler, unless an earlier pass did.
+    pub(crate) fn start_continued(&mut self, handler: &Arc<Handler>) {
+        if self.continued.iter().any(|started| started.id == handler.id) {
+            return;
+        }
+        let (since, end) = (now(), Arc::new(Mutex::new(None)));
+        let note = || Started {
+            id: handler.id,
+            phase: handler.phase,
+            name: handler.name.clone(),
+            since,
+            end: end.clone(),
+        };
+        if !try_push(&mut self.continued, note) {
+            // What no note could be taken of is not begun: it could be begun again.
+            self.notes.skipped(&handler.name);
+            return;
+        }
+        let (handler, ended) = (handler.clone(), end.clone());
+        let run = move || {
+            crate::thread::seal_thread();
+            let outcome = handler.call.call();
+            *ended.lock() = Some(End::Returned(outcome, us_since(since)));
+        };
+        let builder = std::thread::Builder::new().name("rtfinalize-work".to_owned());
+        if let Err(error) = builder.spawn(run) {
+            *end.lock() = Some(End::NeverBegan(format!("no thread for it: {error}")));
+        }
+    }
+
+    /// Enters in the report what became of them by now.
+    pub(crate) fn account_for_continued(&mut self) {
+        for Started { phase, name, since, end, .. } in self.continued.drain(..) {
+            let (state, us, how) = match end.lock().take() {
+                None => (Continuation::Running, us_since(since), String::new()),
+                Some(End::NeverBegan(why)) => (Continuation::NotStarted, 0, why),
+                Some(End::Returned(outcome, us)) if outcome.failed() => {
+                    (Continuation::Failed, us, outcome.text())
+                }
+                Some(End::Returned(outcome, us)) => (Continuation::Ended, us, outcome.text()),
+            };
+            let report = &mut self.notes.report;
+            if state == Continuation::Running {
+                let why = format!("handler '{name}', which was not waited for, still runs");
+                report.not_restartable.push(why);
+            }
+            report.continued.push(Continued { phase, name: name.into(), state, us, how });
+        }
+    }
+}
