@@ -135,6 +135,57 @@ static void a_late_detach_leaves_the_state_to_the_finalizing_thread(void)
     pthread_join(thread, NULL);
 }
 
+/* Inside from before the freeze until after the end. */
+static void *run_away(void *arg)
+{
+    state *s = (state *)arg;
+    CHECK_EQ(attach_state(s, "runaway", 1, RT_POLICY_ERROR), RT_OK);
+    CHECK_EQ(rt_thread_enter(s->handle), RT_OK);
+    event_set(&s->ready);
+    event_wait(&s->go);
+    CHECK_EQ(rt_thread_checkpoint(s->handle), RT_ERR_FINALIZING);
+    return NULL;
+}
+
+/* Inside until the freeze, which parks it for good. */
+static void *be_parked(void *arg)
+{
+    state *s = (state *)arg;
+    CHECK_EQ(attach_state(s, "parked", 1, RT_POLICY_HANG), RT_OK);
+    CHECK_EQ(rt_thread_enter(s->handle), RT_OK);
+    event_set(&s->ready);
+    while (rt_thread_checkpoint(s->handle) == RT_OK) {
+        sched_yield();
+    }
+    CHECK(!"a parked thread never returns");
+    return NULL;
+}
+
+static void no_state_is_deleted_that_a_runaway_may_look_at(void)
+{
+    state runaway = STATE, ended = STATE, mine = STATE;
+    static state parked = STATE; /* its thread outlives the test */
+    rt_report *report = NULL;
+    pthread_t runaway_thread;
+    CHECK_EQ(attach_state(&mine, "finalizer", 0, 0), RT_OK);
+    pthread_join(thread_start(end_attached, &ended), NULL);
+    thread_start(be_parked, &parked);
+    runaway_thread = thread_start(run_away, &runaway);
+    event_wait(&parked.ready);
+    event_wait(&runaway.ready);
+    CHECK_EQ(rt_finalize(NULL, NULL, &report), RT_ERR_INCOMPLETE);
+    CHECK_EQ(summary_of(report).runaways, 1);
+    CHECK_EQ(mine.deleted + ended.deleted + parked.deleted + runaway.deleted, 0);
+    CHECK_EQ(summary_of(report).leaks, 4);
+    CHECK(report_says(report, "the thread still runs inside"));
+    CHECK(report_says(report, "'forgetful'"));
+    CHECK(report_says(report, "'finalizer'"));
+    CHECK_EQ(rt_report_free(report), RT_OK);
+    event_set(&runaway.go);
+    pthread_join(runaway_thread, NULL);
+    CHECK_EQ(mine.deleted + ended.deleted + parked.deleted + runaway.deleted, 0);
+}
+
 static void *attach_too_late(void *arg)
 {
     state *s = (state *)arg;
@@ -285,6 +336,7 @@ int main(void)
     RUN(states_are_deleted_once_by_detach_or_by_finalization);
     RUN(a_thread_that_ends_while_it_is_waited_for_wakes_the_wait);
     RUN(a_late_detach_leaves_the_state_to_the_finalizing_thread);
+    RUN(no_state_is_deleted_that_a_runaway_may_look_at);
     RUN(attaching_is_refused_from_the_freeze_on);
     RUN(the_finalizing_thread_itself_stays_inside);
     RUN(a_thread_specific_destructor_may_still_detach);

@@ -297,6 +297,7 @@ impl Finalization<'_> {
 
     /// Deletes the host states of threads that have exited or can never run again, and of this
     /// thread last; the others' go into the ledger (law 1: their threads may still look at them).
+    /// So do all if a thread still ran inside after the freeze, or holds a guard: it may reach any.
     fn reclaim(&mut self) {
         let mut threads = std::mem::take(&mut self.runtime.books.lock().threads);
         threads.sort_by_key(|a| a.owner().id() == self.me.id());
@@ -309,6 +310,10 @@ impl Finalization<'_> {
                 || matches!(thread.position(), Position::Gone | Position::Parked);
             let kept_for = if !self.leaked_guards.is_empty() {
                 "the holder of a guard that was never closed may reach it"
+            } else if !mine && !never_again && thread.position() == Position::Inside {
+                "the thread still runs inside"
+            } else if !self.notes.report.runaways.is_empty() {
+                "a thread that still ran inside after the freeze may look at it"
             } else if mine || never_again {
                 self.notes.work(1);
                 let name = thread.describe();
@@ -319,8 +324,6 @@ impl Finalization<'_> {
                     self.notes.failed(&name, outcome.text());
                 }
                 continue;
-            } else if thread.position() == Position::Inside {
-                "the thread still runs inside"
             } else {
                 "the thread is outside and may still look at it"
             };
