@@ -87,6 +87,8 @@ static void a_pointer_that_must_be_given_is_asked_for(void)
     REFUSED(rt_report_get_summary(report, NULL), RT_ERR_NULL);
     REFUSED(rt_report_get_destination(report, 0, NULL), RT_ERR_NULL);
     REFUSED(rt_report_get_leak(report, 0, NULL), RT_ERR_NOT_FOUND);
+    REFUSED(rt_report_get_violation(report, 0, NULL), RT_ERR_NOT_FOUND);
+    REFUSED(rt_report_get_left(report, SIZE_MAX, NULL), RT_ERR_NOT_FOUND);
     REFUSED(rt_report_phase_us(NULL, RT_PHASE_FREEZE), RT_ERR_NULL);
     REFUSED(rt_report_format(NULL, RT_REPORT_TEXT, NULL, 0, NULL), RT_ERR_NULL);
     REFUSED(rt_report_write(NULL, RT_REPORT_TEXT, 1), RT_ERR_NULL);
@@ -154,10 +156,16 @@ static void refuse_as_report(rt_report *report)
     rt_report_summary summary;
     rt_report_destination destination;
     rt_report_leak leak;
+    rt_report_violation violation;
+    rt_report_left left;
     size_t needed = 7;
     summary.struct_size = sizeof summary;
     destination.struct_size = sizeof destination;
     leak.struct_size = sizeof leak;
+    violation.struct_size = sizeof violation;
+    left.struct_size = sizeof left;
+    REFUSED(rt_report_get_violation(report, 0, &violation), RT_ERR_HANDLE);
+    REFUSED(rt_report_get_left(report, 0, &left), RT_ERR_HANDLE);
     REFUSED(rt_report_get_summary(report, &summary), RT_ERR_HANDLE);
     REFUSED(rt_report_phase_us(report, RT_PHASE_FREEZE), RT_ERR_HANDLE);
     REFUSED(rt_report_get_destination(report, 0, &destination), RT_ERR_HANDLE);

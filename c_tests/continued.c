@@ -97,6 +97,19 @@ static rt_report *finalized(rt_status expected)
     return report;
 }
 
+/* The only entry of the report's list of such handlers. */
+static rt_report_left left_in(const rt_report *report)
+{
+    rt_report_left left;
+    memset(&left, 0, sizeof left);
+    left.struct_size = sizeof left;
+    CHECK_EQ(rt_report_get_left(report, 0, &left), RT_OK);
+    CHECK_EQ(left.phase, RT_PHASE_FINALIZE);
+    CHECK(strcmp(left.name, "upload") == 0);
+    REFUSED(rt_report_get_left(report, 1, &left), RT_ERR_NOT_FOUND);
+    return left;
+}
+
 static void one_that_still_runs_is_not_waited_for_and_told(void)
 {
     rt_report *report;
@@ -106,6 +119,7 @@ static void one_that_still_runs_is_not_waited_for_and_told(void)
     CHECK(!event_is_set(&w.over));
     CHECK(report_says(report, "not waited for\n    finalize  upload  "));
     CHECK(report_says(report, "still running"));
+    CHECK_EQ(left_in(report).state, RT_LEFT_RUNNING);
     CHECK(report_says(report, "restartable: no, because handler 'upload'"));
     CHECK_EQ(rt_report_free(report), RT_OK);
     event_set(&w.go_on);
@@ -122,6 +136,7 @@ static void one_that_has_ended_is_told_too_and_hinders_no_restart(void)
     CHECK_EQ(w.started, 1);
     CHECK(report_says(report, "\nnot waited for:  "));
     CHECK(report_says(report, "  by upload\n"));
+    CHECK_EQ(left_in(report).state, RT_LEFT_ENDED);
     CHECK(report_says(report, "restartable: yes"));
     CHECK_EQ(rt_report_free(report), RT_OK);
 }
@@ -133,6 +148,8 @@ static void tells_how_it_failed_without_failing(rt_callback callback, const char
     add(NULL, "next", RT_PHASE_FINALIZE, 1, RT_WORK_BLOCK, see_it_end);
     report = finalized(RT_OK);
     CHECK(report_says(report, how));
+    CHECK_EQ(left_in(report).state, RT_LEFT_FAILED);
+    CHECK(strstr(how, left_in(report).how) != NULL);
     CHECK_EQ(rt_report_free(report), RT_OK);
 }
 
@@ -362,6 +379,7 @@ static void one_without_a_thread_to_run_on_is_left_out_and_named(void)
     CHECK_EQ(w.started, 0);
     CHECK(report_says(report, "not waited for\n    finalize  upload  "));
     CHECK(report_says(report, "not started: no thread for it"));
+    CHECK_EQ(left_in(report).state, RT_LEFT_NOT_STARTED);
     CHECK_EQ(rt_report_free(report), RT_OK);
 }
 

@@ -42,6 +42,30 @@ static int touch_the_runtime(void *arg)
     return 0;
 }
 
+/* Each kind of call is told, and all of them are those of the sum. */
+static void check_violations(const rt_report *report)
+{
+    rt_report_violation violation;
+    uint64_t sum = 0;
+    size_t index = 0;
+    int writes = 0;
+    violation.struct_size = sizeof violation;
+    while (rt_report_get_violation(report, index, &violation) == RT_OK) {
+        CHECK(strcmp(violation.object, "cursor") == 0);
+        if (strcmp(violation.call, "rt_writer_write") == 0) {
+            writes++;
+            CHECK_EQ(violation.count, 2);
+        }
+        sum += violation.count;
+        index++;
+    }
+    CHECK_EQ(writes, 1);
+    CHECK_EQ(sum, summary_of(report).violations);
+    REFUSED(rt_report_get_violation(report, index, &violation), RT_ERR_NOT_FOUND);
+    violation.struct_size = 1;
+    REFUSED(rt_report_get_violation(report, 0, &violation), RT_ERR_STRUCT_SIZE);
+}
+
 static void calls_inside_dealloc_are_refused_counted_and_named(void)
 {
     culprit c = {.runtime = runtime_new("x"), .lock = RT_BUFFERED_LOCK_INIT};
@@ -62,6 +86,7 @@ static void calls_inside_dealloc_are_refused_counted_and_named(void)
     CHECK(report_says(report, "cursor  rt_atexit"));
     CHECK(report_says(report, "cursor  rt_finalize "));
     CHECK(report_says(report, "cursor  rt_finalize_ex"));
+    check_violations(report);
     CHECK_EQ(rt_report_free(report), RT_OK);
     CHECK_EQ(rt_writer_close(c.writer, 0), RT_OK);
     CHECK_EQ(close(fd), 0);

@@ -33,6 +33,7 @@ static void add(const char *name, uint32_t phase, int32_t order, uint32_t work, 
 static void a_handler_that_may_be_skipped_is_once_its_phases_time_is_out(void)
 {
     rt_report *report = NULL;
+    rt_report_left left;
     add("slow", RT_PHASE_FINALIZE, 0, RT_WORK_BLOCK, spend_the_time);
     add("warm-cache", RT_PHASE_FINALIZE, 1, RT_WORK_SKIP, count);
     add("needed", RT_PHASE_FINALIZE, 2, 0, count);
@@ -41,6 +42,12 @@ static void a_handler_that_may_be_skipped_is_once_its_phases_time_is_out(void)
     CHECK_EQ(ran, 2);
     CHECK(report_says(report, "skipped for want of time"));
     CHECK(report_says(report, "finalize  warm-cache"));
+    left.struct_size = sizeof left;
+    CHECK_EQ(rt_report_get_left(report, 0, &left), RT_OK);
+    CHECK_EQ(left.phase, RT_PHASE_FINALIZE);
+    CHECK_EQ(left.state, RT_LEFT_SKIPPED);
+    CHECK(strcmp(left.name, "warm-cache") == 0 && strcmp(left.how, "") == 0);
+    REFUSED(rt_report_get_left(report, 1, &left), RT_ERR_NOT_FOUND);
     CHECK_EQ(rt_report_free(report), RT_OK);
 }
 

@@ -404,6 +404,31 @@
 #define RT_LEAK_OBJECT 5
 
 /**
+ * It was left out: the time of its phase was out (`RT_WORK_SKIP`).
+ */
+#define RT_LEFT_SKIPPED 1
+
+/**
+ * It was not waited for (`RT_WORK_CONTINUE`), and has ended.
+ */
+#define RT_LEFT_ENDED 2
+
+/**
+ * It was not waited for, and has failed.
+ */
+#define RT_LEFT_FAILED 3
+
+/**
+ * It was not waited for, and still ran when the finalization ended.
+ */
+#define RT_LEFT_RUNNING 4
+
+/**
+ * It was not to be waited for, but there was no thread for it.
+ */
+#define RT_LEFT_NOT_STARTED 5
+
+/**
  * An open guard: while there is one, finalization of its runtime waits before the freeze.
  */
 typedef struct rt_guard rt_guard;
@@ -860,7 +885,8 @@ typedef struct rt_report_summary {
      */
     uint64_t resurrected;
     /**
-     * How many calls were refused for coming from inside a dealloc callback.
+     * How many calls were refused for coming from inside a dealloc callback;
+     * `rt_report_get_violation` tells which.
      */
     uint64_t violations;
 } rt_report_summary;
@@ -936,6 +962,59 @@ typedef struct rt_report_leak {
      */
     uint64_t bytes;
 } rt_report_leak;
+
+/**
+ * Calls of one kind that came from inside the dealloc of objects of one name, and were refused.
+ */
+typedef struct rt_report_violation {
+    /**
+     * `sizeof(rt_report_violation)`.
+     */
+    size_t struct_size;
+    /**
+     * The objects' name; lives as long as the report.
+     */
+    const char *object;
+    /**
+     * The function they called, `rt_writer_write`; lives as long as the report.
+     */
+    const char *call;
+    /**
+     * How often.
+     */
+    uint64_t count;
+} rt_report_violation;
+
+/**
+ * A handler that finalization left out, or did not wait for.
+ */
+typedef struct rt_report_left {
+    /**
+     * `sizeof(rt_report_left)`.
+     */
+    size_t struct_size;
+    /**
+     * Its phase, one of `RT_PHASE_*`.
+     */
+    uint32_t phase;
+    /**
+     * What became of it by the end of the finalization, one of `RT_LEFT_*`.
+     */
+    uint32_t state;
+    /**
+     * Its name; lives as long as the report.
+     */
+    const char *name;
+    /**
+     * How it ended, `returned -1`, or why it was not started; may be empty. Lives as long as the
+     * report.
+     */
+    const char *how;
+    /**
+     * How long it took, or has run so far, in microseconds; 0 if it did not begin.
+     */
+    uint64_t us;
+} rt_report_left;
 
 #ifdef __cplusplus
 extern "C" {
@@ -2153,6 +2232,36 @@ rt_status rt_report_write(const struct rt_report *report,
  * CPython: none.
  */
 rt_status rt_report_free(struct rt_report *report);
+
+/**
+ * Fills `*violation` with number `index`, from 0, of the kinds of calls that were refused for coming
+ * from inside a dealloc callback. Set `violation->struct_size` before the call.
+ *
+ * Thread: any. Stage: any.
+ *
+ * Returns `RT_OK`; `RT_ERR_NOT_FOUND` past the last; `RT_ERR_HANDLE`, `RT_ERR_NULL`,
+ * `RT_ERR_STRUCT_SIZE`.
+ *
+ * CPython: none.
+ */
+rt_status rt_report_get_violation(const struct rt_report *report,
+                                  size_t index,
+                                  struct rt_report_violation *violation);
+
+/**
+ * Fills `*left` with number `index`, from 0, of the handlers that finalization left out, and then of
+ * those it did not wait for. Set `left->struct_size` before the call.
+ *
+ * Thread: any. Stage: any.
+ *
+ * Returns `RT_OK`; `RT_ERR_NOT_FOUND` past the last; `RT_ERR_HANDLE`, `RT_ERR_NULL`,
+ * `RT_ERR_STRUCT_SIZE`.
+ *
+ * CPython: none.
+ */
+rt_status rt_report_get_left(const struct rt_report *report,
+                             size_t index,
+                             struct rt_report_left *left);
 
 #ifdef __cplusplus
 }  // extern "C"

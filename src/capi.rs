@@ -20,6 +20,7 @@ pub mod object;
 pub mod overlapped;
 pub mod phase;
 pub mod report;
+pub mod report_details;
 pub mod runtime;
 pub mod thread;
 pub mod types;

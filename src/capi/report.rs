@@ -14,10 +14,13 @@ pub enum rt_report {}
 
 /// A report with its names as C strings, which live as long as its handle.
 pub(super) struct ReportObject {
-    report: Arc<Report>,
+    pub(super) report: Arc<Report>,
     runtime: CString,
     destinations: Vec<(CString, CString)>,
     leaks: Vec<(CString, CString)>,
+    pub(super) violations: Vec<(CString, CString)>,
+    /// The handlers that were left out, then those that were not waited for.
+    pub(super) left: Vec<(CString, CString)>,
 }
 
 pub(super) static REPORTS: Table<ReportObject> = Table::new(0x0a3b_c6e5);
@@ -25,10 +28,14 @@ pub(super) static REPORTS: Table<ReportObject> = Table::new(0x0a3b_c6e5);
 impl ReportObject {
     pub(super) fn new(report: Arc<Report>) -> ReportObject {
         let pair = |a: &str, b: &str| (c_string(a), c_string(b));
+        let skipped = report.skipped.iter().map(|skipped| pair(&skipped.name, ""));
+        let continued = report.continued.iter().map(|c| pair(&c.name, &c.how));
         ReportObject {
             runtime: c_string(&report.runtime),
             destinations: report.destinations.iter().map(|d| pair(&d.name, &d.reason)).collect(),
             leaks: report.leaks.iter().map(|l| pair(&l.name, &l.reason)).collect(),
+            violations: report.violations.iter().map(|v| pair(&v.object, &v.call)).collect(),
+            left: skipped.chain(continued).collect(),
             report,
         }
     }
@@ -40,7 +47,7 @@ fn c_string(text: &str) -> CString {
     CString::new(whole).unwrap_or_default()
 }
 
-fn report_of(report: *const rt_report) -> Result<Pinned<ReportObject>> {
+pub(super) fn report_of(report: *const rt_report) -> Result<Pinned<ReportObject>> {
     REPORTS.pin(report.addr())
 }
 
@@ -91,7 +98,8 @@ pub struct rt_report_summary {
     pub children_incomplete: u64,
     /// How many tracked objects their finalize brought back to life.
     pub resurrected: u64,
-    /// How many calls were refused for coming from inside a dealloc callback.
+    /// How many calls were refused for coming from inside a dealloc callback;
+    /// `rt_report_get_violation` tells which.
     pub violations: u64,
 }
 
