@@ -15,6 +15,7 @@
 //! | who owns a lock, and whether it ever lets go | [`owner`], [`this_thread`] |
 //! | the lock, its data, its patience | [`buffered_lock`], [`guarded`], [`grace`] |
 //! | the writer and where its bytes go | [`writer`], [`sink`] |
+//! | the end of a process that cannot wait | `last_word`, [`occupancy`] |
 //! | in-flight operations | [`overlapped`] |
 //! | objects: finalized first, deallocated later | [`tracked`] |
 //! | callbacks: the stack they wait on, the call itself | [`at_exit`], [`host_call`], [`cancel`] |
@@ -39,6 +40,7 @@ pub mod buffered_lock;
 pub mod freeze;
 pub mod grace;
 pub mod guard;
+pub mod occupancy;
 pub mod owner;
 pub mod status;
 pub mod sync;
@@ -63,6 +65,8 @@ pub mod flush;
 pub mod guarded;
 #[cfg(not(loom))]
 pub mod host_call;
+#[cfg(not(loom))]
+mod last_word;
 #[cfg(not(loom))]
 pub mod ledger;
 #[cfg(not(loom))]

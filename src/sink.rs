@@ -206,17 +206,24 @@ impl Descriptor {
     /// # Errors
     /// `BadDescriptor` if it is closed or cannot be written.
     pub fn new(fd: c_int) -> Result<Descriptor> {
+        Descriptor::look(fd)
+            .map_err(|what| Status::BadDescriptor.because(format!("descriptor {fd}{what}")))
+    }
+
+    /// As [`new`](Descriptor::new), and allocates nothing: for the last word of a process, as is
+    /// everything by which it writes.
+    pub(crate) fn look(fd: c_int) -> std::result::Result<Descriptor, &'static str> {
         // SAFETY: fcntl and fstat on any number are harmless; `stat` is filled before it is read.
         let (flags, mode) = unsafe {
             let flags = libc::fcntl(fd, libc::F_GETFL);
             let mut stat = std::mem::zeroed::<libc::stat>();
             if flags < 0 || libc::fstat(fd, &mut stat) != 0 {
-                return Err(Status::BadDescriptor.because(format!("descriptor {fd}")));
+                return Err("");
             }
             (flags, stat.st_mode)
         };
         if flags & libc::O_ACCMODE == libc::O_RDONLY {
-            return Err(Status::BadDescriptor.because(format!("descriptor {fd} is read-only")));
+            return Err(" is read-only");
         }
         let way = match mode & libc::S_IFMT {
             libc::S_IFREG | libc::S_IFBLK => Way::Plain,
@@ -237,16 +244,16 @@ impl Descriptor {
         }
     }
 
-    fn wait(&self, deadline: Deadline) -> Result<()> {
+    pub(crate) fn wait(&self, deadline: Deadline) -> Result<()> {
         if self.way() == Way::Terminal {
             // It may call itself ready with less room than one character needs.
             let pause = Duration::from_millis(1);
             crate::sync::sleep(deadline.left().map_or(pause, |left| left.min(pause)));
         }
-        wait_for_room(&[self.fd], deadline)
+        poll(&mut [polled(self.fd)], deadline)
     }
 
-    fn write(&self, data: &[u8]) -> std::result::Result<usize, Refused> {
+    pub(crate) fn write(&self, data: &[u8]) -> std::result::Result<usize, Refused> {
         loop {
             let way = self.way();
             let wrote = match way {
@@ -256,7 +263,7 @@ impl Descriptor {
                 Way::NoWait => write_nowait(self.fd, data),
                 Way::Terminal => write_terminal(self.fd, data),
                 Way::PollFirst => {
-                    if wait_for_room(&[self.fd], Deadline::after_us(0)).is_err() {
+                    if poll(&mut [polled(self.fd)], Deadline::after_us(0)).is_err() {
                         return Err(Refused::WouldBlock);
                     }
                     let whole = data.len().min(libc::PIPE_BUF);
@@ -425,8 +432,14 @@ fn set_errno(error: i32) {
 /// # Errors
 /// `Timeout`.
 pub fn wait_for_room(fds: &[c_int], deadline: Deadline) -> Result<()> {
-    let mut polled: Vec<libc::pollfd> =
-        fds.iter().map(|&fd| libc::pollfd { fd, events: libc::POLLOUT, revents: 0 }).collect();
+    poll(&mut fds.iter().map(|&fd| polled(fd)).collect::<Vec<_>>(), deadline)
+}
+
+fn polled(fd: c_int) -> libc::pollfd {
+    libc::pollfd { fd, events: libc::POLLOUT, revents: 0 }
+}
+
+fn poll(polled: &mut [libc::pollfd], deadline: Deadline) -> Result<()> {
     loop {
         let ms = deadline.left().map_or(-1, |left| {
             // Rounded up: a wait must not turn into a busy loop in its last millisecond.

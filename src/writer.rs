@@ -26,6 +26,7 @@
 //! is certainly *unwritten*.
 
 mod flow;
+mod lifeline;
 
 use crate::freeze::Gate;
 use crate::guarded::{Guarded, Hold};
@@ -36,6 +37,8 @@ use crate::sync::{Arc, AtomicBool, Deadline, Mutex, Ordering};
 use crate::this_thread;
 use crate::thread::Attachment;
 use flow::{Accepted, Core, Flow};
+use lifeline::Lifeline;
+pub(crate) use lifeline::{Toll, rescue_all, sleep_for_ever};
 use std::sync::Weak;
 use std::time::Duration;
 
@@ -70,11 +73,13 @@ pub struct Writer {
     sink: Sink,
     core: Guarded<Core>,
     accepted: Accepted,
-    flow: Mutex<Flow>,
+    flow: Flow,
     /// Closed by its host: nothing is accepted any more.
     closed: AtomicBool,
     /// Why the last flush failed; reports quote it.
     trouble: Mutex<Option<String>>,
+    /// By it the last word of the process finds the writer.
+    lifeline: Lifeline,
 }
 
 /// How far a flush came that does not wait.
@@ -102,6 +107,7 @@ impl Writer {
             return Err(Status::NoMemory.because("the buffer"));
         }
         let core = Core::new(buffer);
+        let lifeline = Lifeline::new()?;
         let writer = Arc::new(Writer {
             name: options.name,
             capacity,
@@ -112,10 +118,12 @@ impl Writer {
             sink,
             core: Guarded::new(runtime.id(), core),
             accepted: Accepted::default(),
-            flow: Mutex::new(Flow::default()),
+            flow: Flow::default(),
             closed: AtomicBool::new(false),
             trouble: Mutex::new(None),
+            lifeline,
         });
+        writer.lifeline.tie(&writer);
         runtime.admit_writer(&writer)?;
         Ok(writer)
     }
@@ -208,7 +216,7 @@ impl Writer {
     fn flush_up_to(&self, target: u64, deadline: Deadline) -> Result<()> {
         loop {
             let mut core = self.acquire(deadline)?;
-            if self.flow.lock().written >= target {
+            if self.flow.written() >= target {
                 return Ok(());
             }
             self.admits_flush()?;
@@ -251,7 +259,7 @@ impl Writer {
             return Err(Status::NotOwner.error());
         }
         match u32::try_from(bytes) {
-            Ok(count) if u64::from(count) <= self.flow.lock().in_flight => {
+            Ok(count) if u64::from(count) <= self.flow.in_flight() => {
                 self.core.lock().publish_progress(count);
                 Ok(())
             }
@@ -313,6 +321,8 @@ impl Writer {
         self.seal();
         core.give_up();
         self.disown();
+        // Before the descriptor may become another's.
+        self.lifeline.cut();
         self.sink.close(self.owns_descriptor).map_err(|refused| refused.error(&self.name))
     }
 
