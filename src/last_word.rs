@@ -21,7 +21,7 @@ const TELL: Duration = Duration::from_millis(50);
 
 /// Writes what the writers hold, as far as that is safe, says in one line on stderr that `runtime`
 /// has overrun in `phase`, `during` what, and what became of the bytes; and ends the process.
-pub(crate) fn end_process(exit_code: i32, runtime: &str, phase: Phase, during: &[&str]) -> ! {
+pub fn end_process(exit_code: i32, runtime: &str, phase: Phase, during: &[&str]) -> ! {
     static BEGUN: AtomicBool = AtomicBool::new(false);
     // Relaxed: of all who come one finds it false.
     if BEGUN.swap(true, Ordering::Relaxed) {

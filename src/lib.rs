@@ -7,6 +7,7 @@
 //! | to find | read |
 //! |---|---|
 //! | what happens, in which order | [`finalize`], [`passes`], `unpin`, [`flush`], [`phase`], [`order`], [`watch`] |
+//! | what the host hears meanwhile, and the end of a process out of time | [`event`], [`last_word`] |
 //! | a runtime's life, its books, the registry of all | [`runtime`], [`books`], [`registry`] |
 //! | what a host, or the environment, can set | [`options`], [`environment`] |
 //! | runtimes in a tree | [`children`] |
@@ -58,6 +59,8 @@ pub mod children;
 #[cfg(not(loom))]
 pub mod environment;
 #[cfg(not(loom))]
+pub mod event;
+#[cfg(not(loom))]
 pub mod finalize;
 #[cfg(not(loom))]
 pub mod flush;
@@ -66,7 +69,7 @@ pub mod guarded;
 #[cfg(not(loom))]
 pub mod host_call;
 #[cfg(not(loom))]
-mod last_word;
+pub mod last_word;
 #[cfg(not(loom))]
 pub mod ledger;
 #[cfg(not(loom))]
