@@ -148,6 +148,9 @@ fn tell(line: &[u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::runtime::Runtime;
+    use crate::sink::Sink;
+    use crate::writer::{Writer, WriterOptions};
 
     fn line(runtime: &str, during: &[&str], toll: Toll) -> String {
         let mut line = Line::new();
@@ -179,5 +182,43 @@ mod tests {
         assert!(line.ends_with("; exit code 75\n"), "{line}");
         assert!(line.len() <= SIZE && line.contains("two?lines?"), "{line}");
         assert_eq!(line.matches('\n').count(), 1);
+    }
+
+    /// The bytes that arrive when a process ends by its last word.
+    fn arrived(in_child: impl FnOnce(libc::c_int)) -> Vec<u8> {
+        let mut ends = [0; 2];
+        // SAFETY: the child ends in `in_child`, and the parent waits for it.
+        unsafe {
+            assert_eq!(libc::pipe(ends.as_mut_ptr()), 0);
+            let child = libc::fork();
+            if child == 0 {
+                in_child(ends[1]);
+                libc::_exit(1);
+            }
+            libc::close(ends[1]);
+            let mut status = 0;
+            let mut arrived = vec![0; 1 << 20];
+            let count = libc::read(ends[0], arrived.as_mut_ptr().cast(), arrived.len());
+            arrived.truncate(usize::try_from(count).unwrap());
+            assert_eq!(libc::waitpid(child, &mut status, 0), child);
+            assert_eq!((libc::WIFEXITED(status), libc::WEXITSTATUS(status)), (true, 75));
+            libc::close(ends[0]);
+            arrived
+        }
+    }
+
+    #[test]
+    fn bytes_under_a_lock_that_is_kept_arrive() {
+        let arrived = arrived(|fd| {
+            let runtime = Runtime::new("kept");
+            let sink = Sink::Descriptor(Descriptor::new(fd).unwrap());
+            let writer = Writer::new(&runtime, sink, WriterOptions::default()).unwrap();
+            writer.lock(Deadline::NEVER).unwrap();
+            writer.write(b"kept\n", Deadline::NEVER).unwrap();
+            let other = writer.clone();
+            let _ = std::thread::spawn(move || other.write(b"never\n", Deadline::NEVER));
+            end_process(75, "kept", Phase::AtExit, &[]);
+        });
+        assert_eq!(arrived, b"kept\n");
     }
 }
