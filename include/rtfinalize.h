@@ -462,6 +462,13 @@
 #define RT_WRITER_OWNS_FD 2
 
 /**
+ * The child of a `fork` keeps what the buffer holds then, and writes it: for a host that goes on in the
+ * child, while the parent ends without finalizing (`_exit`). Bytes in a raw write at that moment stay
+ * the parent's.
+ */
+#define RT_WRITER_FORK_KEEP 4
+
+/**
  * Given to the warning callback: the operation is in flight and cannot be cancelled, so it will not be
  * freed unless it ends within the second attempt.
  */
@@ -927,6 +934,11 @@ typedef struct rt_writer_account {
      * Bytes found in the buffer when the lock was taken over from an owner that will never run.
      */
     uint64_t recovered;
+    /**
+     * Bytes that were in the buffer when a `fork` made this process: the parent's, and in no other
+     * number here.
+     */
+    uint64_t left_to_parent;
 } rt_writer_account;
 
 /**
@@ -1107,6 +1119,11 @@ typedef struct rt_report_destination {
      * Bytes in a raw write that has not returned.
      */
     uint64_t in_flight;
+    /**
+     * Bytes that were in the buffer when a `fork` made this process: the parent's, and in no other
+     * number here.
+     */
+    uint64_t left_to_parent;
 } rt_report_destination;
 
 /**
@@ -1837,6 +1854,11 @@ rt_status rt_writer_open_callbacks(struct rt_runtime *runtime,
  * back). After the freeze, the finalizing thread waits for what is left of the grace at most. `data`
  * may be NULL if `len` is 0.
  *
+ * In the child of a `fork` the writer is empty and its account starts at zero: what it held is the
+ * parent's, which writes or reports it (`RT_WRITER_FORK_KEEP` says otherwise). Threads of the parent
+ * hold no lock there; the forking thread still has what it locked. A call in whose callback the process
+ * was forked returns `RT_ERR_STATE` in the child: its record is the parent's.
+ *
  * A thread in this call cannot be cancelled.
  *
  * Thread: any, attached or not; in a signal handler not. Stage: until the runtime freezes; the
@@ -1848,7 +1870,8 @@ rt_status rt_writer_open_callbacks(struct rt_runtime *runtime,
  * `RT_ERR_WOULD_BLOCK` if callbacks cannot wait; `RT_ERR_TIMEOUT` on the finalizing thread, or if a
  * wait callback says so; `RT_ERR_CALLBACK` if a callback failed to wait or ended its thread;
  * `RT_ERR_REENTRANT` from inside a callback of the same writer; `RT_ERR_OWNER_BLOCKED` as for the lock;
- * `RT_ERR_STATE` if it is closed; `RT_ERR_NULL`, `RT_ERR_HANDLE`, `RT_ERR_SIZE`, `RT_ERR_NO_MEMORY`.
+ * `RT_ERR_STATE` if it is closed, or it returns in the child of a `fork`; `RT_ERR_NULL`, `RT_ERR_HANDLE`,
+ * `RT_ERR_SIZE`, `RT_ERR_NO_MEMORY`.
  *
  * CPython: `BufferedWriter.write`.
  */

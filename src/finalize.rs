@@ -82,7 +82,12 @@ pub(crate) fn finalize_unless_begun(
     if runtime.state() == State::Finalized
         && let Some(report) = runtime.outcome()
     {
-        return Ok(Some(Finalized::Before(report)));
+        let cut = runtime.hears_of_cut();
+        return Ok(Some(if cut {
+            Finalized::ByAnother(report)
+        } else {
+            Finalized::Before(report)
+        }));
     }
     // Before it begins: a signal handler in between is refused.
     host_call::finalizing(runtime, || {

@@ -12,7 +12,9 @@ use crate::this_thread;
 use std::cell::UnsafeCell;
 use std::ops::{Deref, DerefMut};
 
-/// Data behind a [`BufferedLock`].
+/// Data behind a [`BufferedLock`]. On one page with it, if it is no larger than a writer's: a `fork`
+/// that finds the lock free then finds the data as the last holder left it.
+#[repr(align(128))]
 pub struct Guarded<T> {
     lock: BufferedLock,
     /// Whether the holder is in an operation.
@@ -78,6 +80,16 @@ impl<T> Guarded<T> {
             return Err(Status::Finalizing.because("the process ends"));
         }
         Ok(Hold { guarded: self, recovered, keep })
+    }
+
+    /// Whether the holder is in an operation.
+    pub(crate) fn is_in_use(&self) -> bool {
+        self.use_now.is_occupied()
+    }
+
+    /// The holder will never run again, and nobody else uses the data now: the child of a `fork` says so.
+    pub(crate) fn end_use(&self) {
+        self.use_now.leave();
     }
 
     /// No operation shall begin any more, whoever has the lock.

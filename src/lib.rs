@@ -11,6 +11,7 @@
 //! | a runtime's life, its books, the registry of all | [`runtime`], [`books`], [`registry`] |
 //! | what a host, or the environment, can set | [`options`], [`environment`] |
 //! | runtimes in a tree | [`children`] |
+//! | the child of a `fork` | `forked` |
 //! | how threads are stopped | [`freeze`] (the gate), [`thread`] (policies) |
 //! | what keeps a life from its freeze | [`guard`] (the exchange), [`rack`], [`view`], [`row`] |
 //! | who owns a lock, and whether it ever lets go | [`owner`], [`this_thread`] |
@@ -64,6 +65,8 @@ pub mod event;
 pub mod finalize;
 #[cfg(not(loom))]
 pub mod flush;
+#[cfg(not(loom))]
+mod forked;
 #[cfg(not(loom))]
 pub mod guarded;
 #[cfg(not(loom))]

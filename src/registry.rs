@@ -7,8 +7,8 @@
 use crate::buffered_lock::World;
 use crate::freeze::{Position, State};
 use crate::grace::GraceSpan;
-use crate::guard::{Hold, Life};
-use crate::owner::{Fate, Owner, OwnerId};
+use crate::guard::Life;
+use crate::owner::{Owner, OwnerId};
 use crate::runtime::{Runtime, RuntimeOptions};
 use crate::status::{Result, Status};
 use crate::sync::{Arc, AtomicI32, AtomicU32, Deadline, Mutex, Ordering};
@@ -160,27 +160,10 @@ pub(crate) fn rules_changed() {
     OWNERS.wake_waiters();
 }
 
-/// In the child of a `fork`: threads that were not copied are gone, with all they held.
-pub(crate) fn forked() {
-    let lives: Vec<_> = REGISTRY.lock().lives.values().cloned().collect();
-    for life in lives {
-        // A finalizer that was not copied decides nothing any more.
-        let gone = |id| OWNERS.find(id).is_none();
-        if let Some(pin) = life.pin()
-            && life.gate().finalizer().is_some_and(gone)
-            && pin.anchor().hold(pin.life()) == Hold::Deciding
-        {
-            pin.anchor().watch(pin.life());
-        }
-        // Takes those that watched the gate out of its queue, as `Owners::forked` does for locks.
-        life.gate().announce();
-        let threads = life.books.lock().threads.clone();
-        for attachment in threads {
-            if attachment.owner().fate() == Fate::Exited {
-                attachment.thread_exited();
-            }
-        }
-    }
+/// In the child of a `fork`, whose one thread is `survivor` if the library knows it.
+pub(crate) fn forked(survivor: Option<OwnerId>) {
+    let lives = REGISTRY.lock().lives.values().cloned().collect();
+    crate::forked::forked(lives, survivor);
 }
 
 /// The process, as the locks see it.

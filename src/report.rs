@@ -111,6 +111,9 @@ pub struct Destination {
     pub unwritten: u64,
     /// Bytes in a call that has not returned: they may or may not arrive.
     pub in_flight: u64,
+    /// Bytes that were in the buffer when a `fork` made this process: they are the parent's, and in no
+    /// other number here.
+    pub left_to_parent: u64,
     /// Why bytes were not written; empty if all were.
     pub reason: String,
 }

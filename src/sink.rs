@@ -24,6 +24,8 @@ pub enum Refused {
     EndedThread,
     /// The writer is sealed; nothing was offered.
     Sealed,
+    /// It returned in the child of a fork: the parent hears what was taken.
+    Forked,
 }
 
 impl Refused {
@@ -39,10 +41,19 @@ impl Refused {
                 Status::Io.because(format!("writer '{writer}': {text}"))
             }
             Refused::Sealed => Status::Finalizing.because(format!("writer '{writer}'")),
+            Refused::Forked => forked(writer),
             Refused::EndedThread => Status::Callback
                 .because(format!("writer '{writer}': the callback ended its thread")),
         }
     }
+}
+
+/// For an operation that began in the process this one was forked from.
+pub(crate) fn forked(writer: &str) -> Error {
+    let what = format!(
+        "writer '{writer}': the process was forked inside this call; the record is the parent's"
+    );
+    Status::State.because(what)
 }
 
 /// A host's own destination.

@@ -76,6 +76,11 @@ pub fn to_text(report: &Report, style: TextStyle) -> String {
         let name = format!("of {}", page.name(&d.name));
         vec![left("recovered:"), right(count(d.recovered, "bytes")), left(name)]
     });
+    let inherited: Vec<_> = report.destinations.iter().filter(|d| d.left_to_parent > 0).collect();
+    page.list(0, &inherited, LIST, |page, d| {
+        let name = format!("of {}", page.name(&d.name));
+        vec![left("left to the parent:"), right(count(d.left_to_parent, "bytes")), left(name)]
+    });
     page.out
 }
 

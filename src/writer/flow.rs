@@ -4,7 +4,7 @@ use super::{Drained, Writer};
 use crate::report::Destination;
 use crate::sink::Refused;
 use crate::status::{Result, Status};
-use crate::sync::{AtomicU64, Deadline, Mutex, MutexGuard, Ordering, fence};
+use crate::sync::{AtomicU64, Deadline, Mutex, MutexGuard, Ordering, fence, fork};
 
 /// Where the bytes offered to the destination lie.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -60,6 +60,11 @@ impl Accepted {
         self.0.fetch_sub(not_taken, Ordering::Relaxed);
     }
 
+    /// In the child of a fork: a life begins with so many bytes.
+    pub(super) fn begin_anew(&self, kept: u64) {
+        self.0.store(kept, Ordering::Relaxed);
+    }
+
     /// Returns whether it was sealed before.
     pub(super) fn seal(&self) -> bool {
         self.0.fetch_or(SEALED, Ordering::Relaxed) & SEALED != 0
@@ -107,6 +112,13 @@ impl Flow {
 
     pub(super) fn written(&self) -> u64 {
         self.written.get()
+    }
+
+    /// In the child of a fork: nothing of what went before is this process's.
+    pub(super) fn begin_anew(&self) {
+        for number in [&self.written, &self.flushed, &self.recovered, &self.in_flight] {
+            number.set(0);
+        }
     }
 
     pub(super) fn in_flight(&self) -> u64 {
@@ -170,11 +182,16 @@ impl Writer {
                 self.accepted.begin(offered as u64);
             }
         }
+        let process = fork::generation();
         core.offer = if direct.is_some() { Offer::Direct } else { Offer::Buffered };
         let shield = crate::cancel::Shield::up();
         let data = direct.unwrap_or(&core.buffer[core.start..]);
         let answer = self.sink.write(&data[..offered]);
         drop(shield);
+        if fork::generation() != process {
+            core.offer = Offer::None;
+            return Err(Refused::Forked);
+        }
         // A callback that ended its thread, or failed late, may have said what was taken before.
         let published = self.core.lock().take_progress() as usize;
         self.settle(core, answer.unwrap_or(published));
@@ -208,7 +225,8 @@ impl Writer {
         // Only who holds the writer's lock changes what is written.
         let before = self.flow.written.get();
         let drained = self.drain(&mut core);
-        self.flow.flushed.add(self.flow.written.get() - before);
+        // Less after a fork inside a callback.
+        self.flow.flushed.add(self.flow.written.get().saturating_sub(before));
         Ok(drained)
     }
 
@@ -236,6 +254,7 @@ impl Writer {
             recovered,
             unwritten: left.saturating_sub(in_flight),
             in_flight: in_flight.min(left),
+            left_to_parent: self.inheritance.left_to_parent(),
             reason: trouble.filter(|_| left > 0).unwrap_or_default(),
         }
     }
@@ -253,6 +272,16 @@ impl Core {
 
     pub(super) fn len(&self) -> usize {
         self.buffer.len() - self.start
+    }
+
+    /// Lets go of what is in the buffer; also of its memory, unseen, if a thread may have been in the
+    /// middle of changing it.
+    pub(super) fn begin_anew(&mut self, torn: bool) {
+        if torn {
+            std::mem::forget(std::mem::take(&mut self.buffer));
+        }
+        self.buffer.clear();
+        (self.start, self.offer) = (0, Offer::None);
     }
 
     /// Makes sure that `more` bytes can be appended.

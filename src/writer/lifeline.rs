@@ -161,6 +161,20 @@ fn take_all() {
     occupancy::ends_are_known();
 }
 
+/// In the child of a `fork`: looks at every writer there is. A last word that another thread had begun
+/// was the parent's.
+pub(super) fn forked(mut look: impl FnMut(&Writer)) {
+    // Relaxed, all: the process has one thread.
+    ENDING.store(false, Ordering::Relaxed);
+    for place in places() {
+        if place.state.load(Ordering::Relaxed) != FREE {
+            place.state.store(LIVE, Ordering::Relaxed);
+            // SAFETY: it is tied and not cut, and no other thread is there to cut it.
+            look(unsafe { &*place.writer.load(Ordering::Relaxed) });
+        }
+    }
+}
+
 fn places() -> impl Iterator<Item = &'static Place> {
     (0..).map_while(|index| PLACES.get(index))
 }
