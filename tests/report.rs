@@ -232,6 +232,7 @@ needs attention
 restartable: no, because a runaway may still use the runtime
 recovered:  120 bytes  of app.log
 recovered:     1 byte  of stdout
+left to the parent:  64 bytes  of app.log
 ";
     assert_eq!(text(&rich()), expected);
 }
