@@ -345,8 +345,8 @@ impl Writer {
 
     fn acquire(&self, deadline: Deadline) -> Result<Hold<'_, Core>> {
         let mut core = self.core.acquire(deadline)?;
-        if core.recovered {
-            self.recover(&mut core);
+        if let Some(former) = core.recovered.take() {
+            self.recover(&mut core, former);
         }
         Ok(core)
     }
