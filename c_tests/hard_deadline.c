@@ -244,8 +244,18 @@ static void a_host_stuck_in_a_late_handler_ends_in_time(void)
 static int allocate_and_get_stuck(void *arg)
 {
     (void)arg;
+    void *volatile memory;
     stick = 1;
-    free(malloc(1));
+    memory = malloc(1);
+    free(memory);
+    return 0;
+}
+
+/* What is stuck is the library's own next use of the heap. */
+static int let_the_library_get_stuck(void *arg)
+{
+    (void)arg;
+    stick = 1;
     return 0;
 }
 
@@ -262,6 +272,22 @@ static void a_host_stuck_inside_malloc_ends_in_time(void)
     line said = outcome_of(stuck_in_malloc, &fd, NULL);
     CHECK_FILE(fd, "accepted\n");
     CHECK_EQ(said.written, 9);
+}
+
+static void stuck_in_the_librarys_malloc(void *arg)
+{
+    say(writer_open(NULL, *(int *)arg, "log", 0, 0), "accepted\n");
+    CHECK_EQ(rt_atexit(NULL, "allocate", let_the_library_get_stuck, NULL, NULL), RT_OK);
+    finalize_by_the_deadline();
+}
+
+static void a_library_stuck_inside_malloc_ends_in_time(void)
+{
+    int fd = file_open();
+    line said = outcome_of(stuck_in_the_librarys_malloc, &fd, NULL);
+    CHECK_FILE(fd, "accepted\n");
+    CHECK_EQ(said.written + said.lost, 9);
+    CHECK_EQ(said.lost, 0);
 }
 
 /* --- who has a writer's lock --- */
@@ -492,6 +518,7 @@ int main(void)
     RUN(a_host_stuck_in_an_at_exit_callback_ends_in_time);
     RUN(a_host_stuck_in_a_late_handler_ends_in_time);
     RUN(a_host_stuck_inside_malloc_ends_in_time);
+    RUN(a_library_stuck_inside_malloc_ends_in_time);
     RUN(bytes_under_a_lock_that_a_stuck_thread_keeps_arrive);
     RUN(bytes_in_a_stuck_write_callback_are_counted_as_in_flight);
     RUN(what_a_busy_thread_wrote_arrives_once_or_is_counted);

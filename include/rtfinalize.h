@@ -1308,6 +1308,8 @@ int64_t rt_runtime_id(struct rt_runtime *runtime);
 /**
  * Sets how long the library's own waits in one phase may last, in microseconds, for this life of
  * the runtime. Negative is for ever before the freeze; from the early flush on it is the default.
+ * A callback of the host's in that phase that runs on when the budget is spent is not interrupted but
+ * told as an overrun (`RT_EVENT_OVERRUN`); without a call of this function only the deadline does that.
  *
  * Thread: any. Stage: before finalization of the runtime begins; later it has no effect.
  *
@@ -1315,7 +1317,9 @@ int64_t rt_runtime_id(struct rt_runtime *runtime);
  *
  * CPython: none.
  */
-rt_status rt_runtime_set_budget(struct rt_runtime *runtime, uint32_t phase, int64_t budget_us);
+rt_status rt_runtime_set_budget(struct rt_runtime *runtime,
+                                uint32_t phase,
+                                int64_t budget_us);
 
 /**
  * Sets the options of this life of the runtime: `rt_finalize_ex` goes by them, `rt_finalize` too

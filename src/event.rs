@@ -5,9 +5,19 @@
 //! watch thread tells because the finalizing thread is inside the callback. What happens on other
 //! threads is kept in the runtime's books until the finalizing thread's next step.
 
+mod deliver;
+mod recovery;
+
+pub(crate) use deliver::{Late, Told};
+pub(crate) use recovery::{Former, Recoveries, Recovery};
+
+use crate::owner::{Fate, Owner};
 use crate::phase::Phase;
+use crate::runtime::Runtime;
+use crate::whereabouts;
 use std::ffi::{CStr, CString, c_char, c_int};
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 /// What happened.
@@ -26,6 +36,20 @@ pub enum Kind {
     Leak = 5,
     /// Calls were refused for coming too late.
     LateCall = 6,
+}
+
+impl Kind {
+    /// The name reports use.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Kind::PhaseBegin => "phase begin",
+            Kind::PhaseEnd => "phase end",
+            Kind::Overrun => "overrun",
+            Kind::Recovery => "recovery",
+            Kind::Leak => "leak",
+            Kind::LateCall => "late call",
+        }
+    }
 }
 
 /// What an event is about.
@@ -109,6 +133,18 @@ pub struct Who {
     pub whereabouts: Text,
 }
 
+impl Who {
+    /// The thread of `owner`, and what it is doing at this moment.
+    pub fn of(owner: &Owner) -> Who {
+        let tid = if owner.fate() == Fate::Exited { 0 } else { owner.tid() };
+        Who {
+            tid,
+            name: owner.name().unwrap_or_default().into(),
+            whereabouts: whereabouts::of(tid).unwrap_or_default().into(),
+        }
+    }
+}
+
 /// One event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
@@ -138,6 +174,26 @@ pub struct Event {
     pub bytes: u64,
 }
 
+impl Event {
+    /// An event of a finalization of `runtime`, of which nothing more is said yet.
+    pub(crate) fn of(runtime: &Runtime, kind: Kind, phase: Phase, subject: Subject) -> Event {
+        Event {
+            kind,
+            phase,
+            subject,
+            name: Text::default(),
+            text: Text::default(),
+            who: Who::default(),
+            runtime_id: runtime.id(),
+            runtime: runtime.name().into(),
+            since_us: 0,
+            lasted_us: 0,
+            count: 1,
+            bytes: 0,
+        }
+    }
+}
+
 /// Who hears of events. What it answers counts for an overrun only: 0, or an [`Overrun`] to take in
 /// place of the one in the options.
 ///
@@ -146,14 +202,21 @@ pub struct Event {
 pub struct Listener(Arc<dyn Fn(&Event) -> c_int + Send + Sync>);
 
 impl Listener {
-    /// Calls `hear` for every event. `hear` may end its thread, so nothing on its frame may need
-    /// dropping then.
+    /// Calls `hear` for every event. If it panics, that is as if it answered 0.
     pub fn new(hear: impl Fn(&Event) -> c_int + Send + Sync + 'static) -> Listener {
+        Listener(Arc::new(move |event| {
+            catch_unwind(AssertUnwindSafe(|| hear(event))).unwrap_or_default()
+        }))
+    }
+
+    /// As [`new`](Listener::new), where `hear` does not panic but may end its thread; so nothing on its
+    /// frame needs dropping.
+    pub(crate) fn from_c(hear: impl Fn(&Event) -> c_int + Send + Sync + 'static) -> Listener {
         Listener(Arc::new(hear))
     }
 
     /// Tells it.
-    pub fn hear(&self, event: &Event) -> c_int {
+    pub(crate) fn hear(&self, event: &Event) -> c_int {
         (self.0)(event)
     }
 }

@@ -5,7 +5,9 @@
 //! a callback or a signal handler, is refused.
 
 use crate::buffered_lock::{Acquired, BufferedLock};
+use crate::event::Former;
 use crate::occupancy::Occupancy;
+use crate::registry::Remembering;
 use crate::status::{Result, Status};
 use crate::sync::{AtomicU64, Deadline, Ordering};
 use crate::this_thread;
@@ -33,8 +35,8 @@ unsafe impl<T: Send> Sync for Guarded<T> {}
 /// Exclusive use of the data, for one operation.
 pub struct Hold<'a, T> {
     guarded: &'a Guarded<T>,
-    /// Whether the lock was taken over from an owner that will never run again.
-    pub recovered: bool,
+    /// Whom the lock was taken over from, if that one will never run again.
+    pub recovered: Option<Former>,
     /// Whether dropping the hold leaves the lock held.
     keep: bool,
 }
@@ -63,15 +65,16 @@ impl<T> Guarded<T> {
     pub fn acquire(&self, deadline: Deadline) -> Result<Hold<'_, T>> {
         let me = this_thread::id()?;
         let (recovered, keep) = if self.lock.take_free(me) {
-            (false, false)
+            (None, false)
         } else if self.lock.is_held_by(me) {
             if self.use_now.is_occupied() || self.kept_by.load(Ordering::Relaxed) != me.get() {
                 return Err(Status::Reentrant.error());
             }
-            (false, true)
+            (None, true)
         } else {
-            let recovered = self.lock.acquire(deadline)? == Acquired::Recovered;
-            (recovered, false)
+            let world = Remembering::default();
+            let taken = self.lock.acquire_as(&*this_thread::owner()?, &world, deadline)?;
+            ((taken == Acquired::Recovered).then(|| world.former.take()), false)
         };
         if !self.use_now.enter() {
             if !keep {

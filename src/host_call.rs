@@ -186,7 +186,8 @@ pub fn run<R, F: FnOnce() -> R>(call: F) -> Option<R> {
     run_for(None, call)
 }
 
-fn run_for<R, F: FnOnce() -> R>(runtime: Option<&Runtime>, call: F) -> Option<R> {
+/// As [`run`], as a callback of `runtime`.
+pub(crate) fn run_for<R, F: FnOnce() -> R>(runtime: Option<&Runtime>, call: F) -> Option<R> {
     struct Context<F, R> {
         call: Option<F>,
         result: Option<R>,

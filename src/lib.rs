@@ -112,4 +112,6 @@ pub mod view;
 #[cfg(not(loom))]
 pub mod watch;
 #[cfg(not(loom))]
+pub mod whereabouts;
+#[cfg(not(loom))]
 pub mod writer;

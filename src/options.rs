@@ -39,6 +39,9 @@ pub struct Options {
     pub grace_us: i64,
     /// What the library's own waits in each phase may take.
     pub budgets_us: [i64; Phase::ALL.len()],
+    /// What a callback may take in each phase before it is told as an overrun. Negative is for ever:
+    /// the budgets of the library's waits bind no callback unless the host says so.
+    pub callbacks_us: [i64; Phase::ALL.len()],
     /// How often the phases before `children` may go round.
     pub max_passes: u32,
     /// How long a wait without a deadline stays silent before a line on stderr names what it waits
@@ -60,6 +63,7 @@ impl Default for Options {
             deadline_us: -1,
             grace_us: DEFAULT_GRACE_US,
             budgets_us: Phase::ALL.map(Phase::default_budget_us),
+            callbacks_us: [-1; Phase::ALL.len()],
             max_passes: 1000,
             notice_us: 5_000_000,
             join_us: 10_000_000,
@@ -76,6 +80,12 @@ impl Options {
     pub fn passes_deadline_us(&self) -> i64 {
         const MOST_KEPT_US: i64 = 500_000;
         self.deadline_us - (self.deadline_us / 4).clamp(0, MOST_KEPT_US)
+    }
+
+    /// Sets the budget of `phase`, for the library's own waits and for the host's callbacks.
+    pub fn set_budget(&mut self, phase: Phase, budget_us: i64) {
+        self.budgets_us[phase.index()] = budget_us;
+        self.callbacks_us[phase.index()] = budget_us;
     }
 
     /// The budget of `phase`.

@@ -5,6 +5,7 @@
 //! nothing of a former life can enter the new one.
 
 use crate::buffered_lock::World;
+use crate::event::{Former, Recovery};
 use crate::freeze::{Position, State};
 use crate::grace::GraceSpan;
 use crate::guard::Life;
@@ -14,6 +15,7 @@ use crate::status::{Result, Status};
 use crate::sync::{Arc, AtomicI32, AtomicU32, Deadline, Mutex, Ordering};
 use crate::this_thread::OWNERS;
 use crate::thread::Attachment;
+use std::cell::Cell;
 use std::collections::BTreeMap;
 
 /// What the registry knows of a runtime: its present life.
@@ -187,8 +189,39 @@ impl World for Process {
         }
     }
 
+    fn taken_over(&self, runtime: u32, owner: Option<&Owner>) {
+        let life = REGISTRY.lock().lives.get(&runtime).cloned();
+        if let Some(life) = life {
+            life.note_recovery(|| Recovery::of_lock(Former::of(owner)));
+        }
+    }
+
     fn epoch(&self) -> u32 {
         // SeqCst: read before the rules are asked, changed before the waiters are woken.
         EPOCH.load(Ordering::SeqCst)
+    }
+}
+
+/// The process, as a lock sees it whose owner tells of takeovers himself: it remembers from whom.
+#[derive(Default)]
+pub(crate) struct Remembering {
+    pub(crate) former: Cell<Former>,
+}
+
+impl World for Remembering {
+    fn find(&self, id: OwnerId) -> Option<Arc<Owner>> {
+        Process.find(id)
+    }
+
+    fn grace(&self, runtime: u32, me: OwnerId) -> Option<GraceSpan> {
+        Process.grace(runtime, me)
+    }
+
+    fn taken_over(&self, _: u32, owner: Option<&Owner>) {
+        self.former.set(Former::of(owner));
+    }
+
+    fn epoch(&self) -> u32 {
+        Process.epoch()
     }
 }

@@ -274,7 +274,7 @@ impl Descriptor {
                 Way::NoWait => write_nowait(self.fd, data),
                 Way::Terminal => write_terminal(self.fd, data),
                 Way::PollFirst => {
-                    if poll(&mut [polled(self.fd)], Deadline::after_us(0)).is_err() {
+                    if !has_room(self.fd) {
                         return Err(Refused::WouldBlock);
                     }
                     let whole = data.len().min(libc::PIPE_BUF);
@@ -392,6 +392,17 @@ pub fn tell(line: &str) {
     let _ = write_all(libc::STDERR_FILENO, line.as_bytes(), Deadline::after_us(0));
 }
 
+/// As [`tell`], of a line that is whole, with nothing allocated. What finds no room is lost.
+pub(crate) fn tell_at_once(line: &[u8]) {
+    let way = AtomicU32::new(Way::NoWait as u32);
+    let stderr = Descriptor { fd: libc::STDERR_FILENO, way };
+    if let Err(Refused::WouldBlock) = stderr.write(line) {
+        // A file that cannot be written without a wait for its disk.
+        stderr.way.store(Way::PollFirst as u32, Ordering::Relaxed);
+        let _ = stderr.write(line);
+    }
+}
+
 /// Keeps the signal of a write to a closed pipe from ending the host: the write's error says it.
 fn without_sigpipe(write: impl FnOnce() -> isize) -> isize {
     // SAFETY: all sets are filled before they are read.
@@ -436,6 +447,13 @@ fn set_errno(error: i32) {
     unsafe {
         *libc::__error() = error
     };
+}
+
+/// Whether the descriptor may have room, or an error to tell.
+fn has_room(fd: c_int) -> bool {
+    let mut polled = libc::pollfd { fd, events: libc::POLLOUT, revents: 0 };
+    // SAFETY: one entry, writable.
+    unsafe { libc::poll(&mut polled, 1, 0) != 0 }
 }
 
 /// Waits until one of the descriptors may have room (or an error to tell), or until `deadline`.

@@ -4,6 +4,7 @@
 //! CPython's counterparts: attach is `PyThreadState_New`, enter and leave are
 //! `PyEval_RestoreThread` and `PyEval_SaveThread`, a checkpoint is the eval breaker.
 
+use crate::event::{Late, Subject};
 use crate::freeze::{Gate, Place, Position, State};
 use crate::host_call::{self, HostCall, Outcome};
 use crate::owner::{Owner, OwnerId};
@@ -168,6 +169,11 @@ impl Attachment {
         holds_up && !self.daemon && !self.awaits_finalizer.load(Ordering::Relaxed)
     }
 
+    /// Its name, if it has one.
+    pub fn name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
     /// Whom a report names.
     pub fn describe(&self) -> String {
         let kind = if self.daemon { "daemon thread" } else { "thread" };
@@ -175,6 +181,12 @@ impl Attachment {
             Some(name) => format!("{kind} '{name}' (thread {})", self.owner.tid()),
             None => format!("{kind} {}", self.owner.tid()),
         }
+    }
+
+    /// As something that is waited for too long.
+    pub(crate) fn late(&self) -> Late {
+        let name = self.name().unwrap_or_default().to_owned();
+        Late::kept_by(Some(&*self.owner), Subject::Thread, name, self.describe())
     }
 
     fn me(&self) -> Result<OwnerId> {

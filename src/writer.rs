@@ -381,8 +381,10 @@ impl Writer {
 
     fn acquire(&self, deadline: Deadline) -> Result<Hold<'_, Core>> {
         let mut core = self.core.acquire(deadline)?;
-        if !self.begin_after_fork(&mut core) && core.recovered {
-            self.recover(&mut core);
+        if !self.begin_after_fork(&mut core)
+            && let Some(former) = core.recovered.take()
+        {
+            self.recover(&mut core, former);
         }
         Ok(core)
     }

@@ -122,7 +122,7 @@ pub(super) fn listener_of(callback: rt_event_callback, arg: *mut c_void) -> Opti
     // SAFETY: as above.
     unsafe impl Sync for Arg {}
     let (callback, arg) = (callback?, Arg(arg));
-    Some(Listener::new(move |event| {
+    Some(Listener::from_c(move |event| {
         let arg = &arg;
         let event = as_c(event);
         // SAFETY: by the header; the event and its strings outlive the call.

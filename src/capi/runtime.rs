@@ -287,6 +287,8 @@ pub extern "C-unwind" fn rt_runtime_id(runtime: *mut rt_runtime) -> i64 {
 
 /// Sets how long the library's own waits in one phase may last, in microseconds, for this life of
 /// the runtime. Negative is for ever before the freeze; from the early flush on it is the default.
+/// A callback of the host's in that phase that runs on when the budget is spent is not interrupted but
+/// told as an overrun (`RT_EVENT_OVERRUN`); without a call of this function only the deadline does that.
 ///
 /// Thread: any. Stage: before finalization of the runtime begins; later it has no effect.
 ///
@@ -303,7 +305,7 @@ pub extern "C-unwind" fn rt_runtime_set_budget(
         let phase = Phase::from_number(phase)
             .ok_or_else(|| Status::Invalid.because(format!("there is no phase {phase}")))?;
         let runtime = runtime_of(runtime)?;
-        runtime.configure(|options| options.budgets_us[phase.index()] = budget_us);
+        runtime.configure(|options| options.set_budget(phase, budget_us));
         Ok(Status::Ok)
     })
 }
@@ -331,8 +333,8 @@ pub unsafe extern "C-unwind" fn rt_runtime_set_options(
         let runtime = runtime_of(runtime)?;
         let fresh = merged(Options::default(), &given)?;
         runtime.configure(|options| {
-            let budgets_us = options.budgets_us;
-            *options = Options { budgets_us, ..fresh };
+            let Options { budgets_us, callbacks_us, .. } = *options;
+            *options = Options { budgets_us, callbacks_us, ..fresh };
         });
         Ok(Status::Ok)
     })

@@ -105,6 +105,14 @@ impl Recorder {
         self.report.blocked.push(Blocked { phase: self.phase(), what, us, outcome });
     }
 
+    /// Something took `us` microseconds, too long, in the phase.
+    pub fn took_too_long(&mut self, what: String, us: u64, outcome: &str) {
+        let phase = self.phase();
+        let blocked = || Blocked { phase, what, us, outcome: outcome.to_owned() };
+        try_push(&mut self.report.blocked, blocked);
+        self.record().overran = true;
+    }
+
     /// A callback failed.
     pub fn failed(&mut self, name: &str, how: String) {
         let phase = self.phase();
@@ -129,7 +137,13 @@ impl Recorder {
         self.report
     }
 
-    fn span(&self, since: Instant) -> Span {
+    /// When the present run of the phase began, and how long it has taken.
+    pub fn began_phase(&self) -> Span {
+        self.span(self.current.1)
+    }
+
+    /// The time since `since`.
+    pub fn span(&self, since: Instant) -> Span {
         let us = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
         Span { start_us: us(since.saturating_duration_since(self.began)), us: us(elapsed(since)) }
     }

@@ -112,6 +112,7 @@ impl Finalization<'_> {
             let (object, call) = (name(object.as_deref()), call.to_owned());
             report.violations.push(Violation { object, call, count });
         }
+        let known = report.leaks.len();
         for (key, count) in objects.kept.into_counts() {
             let (object, reason) =
                 key.map_or((None, "as those above"), |(object, reason)| (Some(object), reason));
@@ -119,6 +120,10 @@ impl Finalization<'_> {
                 if count == 1 { reason.to_owned() } else { format!("{reason} ({count} objects)") };
             let name = name(object.as_deref());
             report.leaks.push(Leak { kind: LeakKind::Object, name, bytes: 0, reason });
+        }
+        let kept = self.notes.report.leaks[known..].to_vec();
+        for leak in &kept {
+            self.tell_leak(leak);
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What is accepted, what is offered to the destination, and what came of it.
 
 use super::{Drained, Writer};
+use crate::event::{Former, Recovery};
 use crate::report::Destination;
 use crate::sink::Refused;
 use crate::status::{Result, Status};
@@ -134,10 +135,14 @@ impl Flow {
 impl Writer {
     /// The last owner will never run again: what it had offered is settled by what it published.
     #[cold]
-    pub(super) fn recover(&self, core: &mut Core) {
+    pub(super) fn recover(&self, core: &mut Core, former: Former) {
         let taken = self.core.lock().take_progress() as usize;
         self.settle(core, taken);
-        self.flow.recovered.add(core.len() as u64);
+        let bytes = core.len() as u64;
+        self.flow.recovered.add(bytes);
+        if let Some(runtime) = self.runtime.upgrade() {
+            runtime.note_recovery(|| Recovery::of_writer(former, &self.name, bytes));
+        }
     }
 
     /// Offers everything in the buffer, as long as the destination takes it without waiting.
