@@ -7,10 +7,11 @@ use std::env;
 use std::path::Path;
 
 /// What the header is made of, in its order.
-const HEADER_SOURCES: [&str; 14] = [
+const HEADER_SOURCES: [&str; 15] = [
     "capi/types.rs",
     "capi/error.rs",
     "capi/version.rs",
+    "capi/event.rs",
     "capi/runtime.rs",
     "capi/phase.rs",
     "capi/callback.rs",

@@ -258,8 +258,8 @@ static void structs_of_every_version_are_told_apart(void)
     memset(&callbacks, 0, sizeof callbacks);
     callbacks.struct_size = sizeof callbacks;
     callbacks.write = take_all;
-    check_versions_in(&finalize_options, sizeof finalize_options, sizeof finalize_options,
-                      with_finalize_options, RT_OK);
+    check_versions_in(&finalize_options, sizeof finalize_options,
+                      offsetof(rt_finalize_options, exit_code), with_finalize_options, RT_OK);
     check_versions_in(&thread_options, sizeof thread_options, offsetof(rt_thread_options, work),
                       with_thread_options, RT_OK);
     check_versions_in(&a_writers_options, sizeof a_writers_options, sizeof a_writers_options,

@@ -188,6 +188,7 @@ static int look_around(void *arg)
     succeed(arg);
     CHECK_EQ(pthread_sigmask(SIG_SETMASK, NULL, &blocked), 0);
     CHECK(sigismember(&blocked, SIGINT) && sigismember(&blocked, SIGTERM));
+    CHECK(!sigismember(&blocked, SIGSEGV) && !sigismember(&blocked, SIGTRAP));
     CHECK_EQ(pthread_getname_np(pthread_self(), name, sizeof name), 0);
     CHECK(strcmp(name, "rtfinalize-work") == 0);
     return 0;

@@ -15,6 +15,7 @@ static const char source[] =
     "int64_t take(void *arg, const void *data, size_t len)\n"
     "{ (void)data; ++*(int *)arg; return (int64_t)len; }\n"
     "int poll_it(void *arg, int64_t timeout) { (void)timeout; ++*(int *)arg; return 0; }\n"
+    "int hear(void *event, void *arg) { (void)event; ++*(int *)arg; return 0; }\n"
     "__attribute__((destructor)) static void gone(void) { if (on_unload) on_unload(); }\n";
 
 static char directory[] = "/tmp/rtfinalize-plugin-XXXXXX";
@@ -249,6 +250,20 @@ static void an_operation_over_its_callbacks_is_leaked(void)
     check_left_behind("plugin", "");
 }
 
+static void its_listener_is_told_nothing(void)
+{
+    void *hear;
+    rt_finalize_options options = options_none();
+    load();
+    hear = symbol("hear");
+    memcpy(&options.on_event, &hear, sizeof hear);
+    options.event_arg = &touched;
+    CHECK_EQ(rt_runtime_set_options(NULL, &options), RT_OK);
+    unload();
+    CHECK_EQ(rt_finalize_ex(), 0);
+    CHECK_EQ(touched, 0);
+}
+
 static int unload_from_inside(void *arg)
 {
     (void)arg;
@@ -364,6 +379,7 @@ int main(void)
     RUN(an_object_disposed_of_late_is_gone_without_a_call);
     RUN(a_writer_over_its_callbacks_keeps_its_bytes_and_says_how_many);
     RUN(an_operation_over_its_callbacks_is_leaked);
+    RUN(its_listener_is_told_nothing);
     RUN(a_plugin_may_go_while_the_callbacks_run);
     RUN(one_that_unregisters_in_its_destructor_leaves_nothing_to_report);
     RUN(a_plugin_that_is_still_there_is_called);

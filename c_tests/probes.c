@@ -10,6 +10,7 @@
 #include <elf.h>
 #include <fcntl.h>
 #include <link.h>
+#include <stdatomic.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <ucontext.h>
@@ -43,7 +44,7 @@ typedef struct hit {
 } hit;
 
 static hit hits[HITS];
-static int hit_count;
+static atomic_int hit_count; /* hits that are written down whole */
 
 static int register_of(const char *name, size_t len)
 {
@@ -156,7 +157,6 @@ static void on_trap(int number, siginfo_t *info, void *context)
         if (probes[i].nop != nop || hit_count == HITS) {
             continue;
         }
-        hit_count++;
         h->probe = i;
         for (int arg = 0; arg < probes[i].args; arg++) {
             h->args[arg] = (uint64_t)registers[probes[i].where[arg]];
@@ -170,6 +170,7 @@ static void on_trap(int number, siginfo_t *info, void *context)
         } else if (i == LEAK) {
             copy_text(h->text, sizeof h->text, h->args[2], h->args[3]);
         }
+        atomic_fetch_add(&hit_count, 1);
         return; /* to the byte after the breakpoint, as after the nop */
     }
     signal(SIGTRAP, SIG_DFL);
@@ -240,26 +241,29 @@ static void the_end_of_a_phase_tells_its_work(void)
     CHECK_EQ(hits[hit_count - 1].args[3], 3);
 }
 
-static int spend_the_time(void *arg)
+/* Returns once it was told as an overrun: while it runs, not afterwards. */
+static int run_until_told(void *arg)
 {
     (void)arg;
-    usleep(2000);
+    while (atomic_load(&hit_count) == 0) {
+        usleep(1000);
+    }
     return 0;
 }
 
-static void a_phase_that_outlasts_its_budget_is_an_overrun(void)
+static void a_callback_that_outlasts_its_phases_budget_is_an_overrun(void)
 {
     CHECK_EQ(rt_runtime_set_budget(NULL, RT_PHASE_FINALIZE, 1000), RT_OK);
-    CHECK_EQ(rt_phase_add_handler(NULL, RT_PHASE_FINALIZE, 0, "slow", spend_the_time, NULL, NULL),
+    CHECK_EQ(rt_phase_add_handler(NULL, RT_PHASE_FINALIZE, 0, "slow", run_until_told, NULL, NULL),
              RT_OK);
     trace(OVERRUN, OVERRUN);
     rt_finalize_ex();
-    CHECK_EQ(hit_count, 1);
+    CHECK(hit_count >= 1);
     CHECK_EQ(hits[0].args[0], 0);
     CHECK_EQ(hits[0].args[1], RT_PHASE_FINALIZE);
     CHECK(strcmp(hits[0].name, "finalize") == 0);
-    CHECK(strcmp(hits[0].text, "") == 0);
-    CHECK(hits[0].args[5] >= 2000);
+    CHECK(strcmp(hits[0].text, "slow") == 0);
+    CHECK(hits[0].args[5] >= 1000);
 }
 
 static event detached = EVENT_INIT, attached = EVENT_INIT;
@@ -284,7 +288,7 @@ static void what_is_waited_for_too_long_is_an_overrun(void)
     CHECK_EQ(rt_finalize(NULL, &options, NULL), RT_ERR_INCOMPLETE);
     CHECK(hit_count >= 1);
     CHECK_EQ(hits[0].args[1], RT_PHASE_THREADS);
-    CHECK(strstr(hits[0].text, "thread 'stays'") != NULL);
+    CHECK(strcmp(hits[0].text, "stays") == 0);
     event_set(&detached);
     pthread_join(thread, NULL);
 }
@@ -353,7 +357,7 @@ int main(void)
     RUN(each_probe_has_one_note_with_its_arguments_and_there_are_no_others);
     RUN(phases_begin_and_end_in_their_order);
     RUN(the_end_of_a_phase_tells_its_work);
-    RUN(a_phase_that_outlasts_its_budget_is_an_overrun);
+    RUN(a_callback_that_outlasts_its_phases_budget_is_an_overrun);
     RUN(what_is_waited_for_too_long_is_an_overrun);
     RUN(a_lock_that_is_taken_over_is_a_recovery);
     RUN(an_entry_in_the_ledger_is_a_leak);

@@ -212,6 +212,118 @@
 #define RT_ERR_INTERNAL (-99)
 
 /**
+ * A phase begins. `count` is the pass, from 1; only the phases that repeat have more than one. The
+ * phases of a child come between begin and end of its parent's `RT_PHASE_CHILDREN`.
+ */
+#define RT_EVENT_PHASE_BEGIN 1
+
+/**
+ * A phase ends. `lasted_us` is what this pass of it took.
+ */
+#define RT_EVENT_PHASE_END 2
+
+/**
+ * Something has used up its time: the budget of its phase, or the deadline. `subject` and `name` say
+ * what, `thread`, `thread_name` and `whereabouts` who keeps it, `lasted_us` for how long it has been
+ * waited for. One event for each thing that is waited for. The answer counts.
+ */
+#define RT_EVENT_OVERRUN 3
+
+/**
+ * A lock was taken over from an owner that will never run again: `thread` and `thread_name` (0 and ""
+ * if it has ended). For a writer's lock `name` is the writer and `bytes` what was left in its buffer.
+ * `count` is 1, or how many more there were than could be told one by one (then `name` is "").
+ */
+#define RT_EVENT_RECOVERY 4
+
+/**
+ * Something was entered in the ledger of deliberate leaks: `subject` and `name` say what, `bytes` how
+ * much memory of the library's it keeps (0 where only the host knows), `text` why.
+ */
+#define RT_EVENT_LEAK 5
+
+/**
+ * Calls were refused for coming too late; `count` of them since it was told last.
+ */
+#define RT_EVENT_LATE_CALL 6
+
+/**
+ * The finalization itself.
+ */
+#define RT_SUBJECT_RUNTIME 0
+
+/**
+ * A callback of the host's: at-exit, handler, pending call, exit function, a thread state's deleter, a
+ * tracked object's callback, or an event callback.
+ */
+#define RT_SUBJECT_CALLBACK 1
+
+/**
+ * A thread that has not detached or, in the freeze, not stopped.
+ */
+#define RT_SUBJECT_THREAD 2
+
+/**
+ * A guard that is open; the thread is its holder, `lasted_us` its age.
+ */
+#define RT_SUBJECT_GUARD 3
+
+/**
+ * A child runtime.
+ */
+#define RT_SUBJECT_CHILD 4
+
+/**
+ * An `rt_buffered_lock`.
+ */
+#define RT_SUBJECT_LOCK 5
+
+/**
+ * The lock of a writer; the thread holds it.
+ */
+#define RT_SUBJECT_WRITER_LOCK 6
+
+/**
+ * A writer: its destination has no room, or its buffer was leaked.
+ */
+#define RT_SUBJECT_WRITER 7
+
+/**
+ * An in-flight operation.
+ */
+#define RT_SUBJECT_OPERATION 8
+
+/**
+ * A thread's host state.
+ */
+#define RT_SUBJECT_THREAD_STATE 9
+
+/**
+ * Tracked objects of one name.
+ */
+#define RT_SUBJECT_OBJECT 10
+
+/**
+ * The library's own wait ends, and the report names what it was for. The default. A callback of the
+ * host's is never interrupted: the finalization goes on when it returns.
+ */
+#define RT_OVERRUN_SKIP 1
+
+/**
+ * Before the freeze, and until the total deadline has passed, it is waited for as long again as the
+ * phase's budget says, and told again at each expiry. From the freeze on as `RT_OVERRUN_SKIP`: waits
+ * there are always bounded.
+ */
+#define RT_OVERRUN_CONTINUE 2
+
+/**
+ * The process ends at once, without locks and without returning to the host: what the writers hold
+ * is written as far as that is safe, one line on stderr says what overran, and `_exit` gets
+ * `exit_code`.
+ */
+#define RT_OVERRUN_EXIT 3
+
+/**
  * The runtime runs: everything is allowed.
  */
 #define RT_STATE_RUNNING 0
@@ -321,7 +433,7 @@
  *
  * Such a handler is started in its turn (one on a phase that repeats in the first pass only), and
  * finalization goes on at once: what is ordered after it comes after its start, not after its end.
- * Its thread has all signals blocked and is a stranger to the runtime: it may attach while other
+ * Its thread has all signals blocked but those of its own faults, and is a stranger to the runtime: it may attach while other
  * threads may, and meets what they meet. Everything of the host's that the finalization tears down may
  * be gone under it, and so may be the process. It may finalize no runtime. The report says what became
  * of it by the end of the finalization: ended, failed, or still running; then the runtime is not
@@ -356,6 +468,13 @@
  * Close the descriptor with the writer.
  */
 #define RT_WRITER_OWNS_FD 2
+
+/**
+ * The child of a `fork` keeps what the buffer holds then, and writes it: for a host that goes on in the
+ * child, while the parent ends without finalizing (`_exit`). Bytes in a raw write at that moment stay
+ * the parent's.
+ */
+#define RT_WRITER_FORK_KEEP 4
 
 /**
  * Given to the warning callback: the operation is in flight and cannot be cancelled, so it will not be
@@ -493,7 +612,95 @@ typedef struct rt_runtime_options {
 } rt_runtime_options;
 
 /**
- * Settings for one finalization. The environment's `RTFINALIZE_DEADLINE` and `RTFINALIZE_GRACE` (`5s`,
+ * One event. All of it, the strings included, is valid during the call only. A string is never NULL,
+ * but empty where there is nothing to say.
+ */
+typedef struct rt_event {
+    /**
+     * The size of the struct as the library knows it: a field that ends beyond it is not there.
+     */
+    size_t struct_size;
+    /**
+     * One of `RT_EVENT_*`.
+     */
+    uint32_t kind;
+    /**
+     * The phase that runs, or ran last: one of `RT_PHASE_*`.
+     */
+    uint32_t phase;
+    /**
+     * What it is about: one of `RT_SUBJECT_*`.
+     */
+    uint32_t subject;
+    /**
+     * The number of the runtime that finalizes, as `rt_runtime_id`.
+     */
+    uint32_t runtime_id;
+    /**
+     * The name of the runtime that finalizes.
+     */
+    const char *runtime;
+    /**
+     * The name of what it is about, as the host gave it.
+     */
+    const char *name;
+    /**
+     * The whole of it in words for a person, one line.
+     */
+    const char *text;
+    /**
+     * The name of the thread that has to do with it.
+     */
+    const char *thread_name;
+    /**
+     * What that thread is doing, on Linux: `running`, `asleep in futex`, `in read of descriptor 0
+     * (pipe:[4711])`. Empty where it is not known.
+     */
+    const char *whereabouts;
+    /**
+     * The system's number for that thread; 0 if there is none, or it has ended.
+     */
+    uint64_t thread;
+    /**
+     * When it began, in microseconds since the finalization did.
+     */
+    uint64_t since_us;
+    /**
+     * How long it has lasted, in microseconds.
+     */
+    uint64_t lasted_us;
+    /**
+     * How many; see the kinds.
+     */
+    uint64_t count;
+    /**
+     * Bytes concerned; see the kinds.
+     */
+    uint64_t bytes;
+} rt_event;
+
+/**
+ * Hears of events; set in `rt_finalize_options`, with `arg` as its `event_arg`.
+ *
+ * Called only between the begin of a finalization and its return, with no lock of the library held.
+ * On the thread that finalizes, except for overruns of callbacks: those are told on a thread of the
+ * library's, since the finalizing thread is inside the callback; all signals but those of its own
+ * faults are blocked on it. What happens on other threads (a late call, a lock taken over) is told by
+ * the finalizing thread at its next step.
+ *
+ * The answer counts for `RT_EVENT_OVERRUN` only: an `RT_OVERRUN_*` is done in place of the option,
+ * anything else is by the option.
+ *
+ * It is host code like any callback (`rt_callback`): it may call the library but not finalize the
+ * runtime or an ancestor of it; it may end its thread, which then ends when the library is done with
+ * it. Its failure hurts no finalization. It should return soon: the finalization waits for it. One whose
+ * code was unloaded is not called any more, and nothing says so.
+ */
+typedef int32_t (*rt_event_callback)(const struct rt_event *event, void *arg);
+
+/**
+ * Settings of a finalization: for one (`rt_finalize`), or for a life of a runtime
+ * (`rt_runtime_set_options`). The environment's `RTFINALIZE_DEADLINE` and `RTFINALIZE_GRACE` (`5s`,
  * `500ms`) win over them. Zero in a field takes the default; so `{ .struct_size = sizeof options }`
  * is a good start.
  */
@@ -506,7 +713,10 @@ typedef struct rt_finalize_options {
      * The time all phases together may take, in microseconds. Negative, and the default: for ever,
      * which holds for the phases before the freeze only. The library's own waits end by then, those
      * before the freeze a quarter earlier (500 ms at most), so that there is time to stop threads
-     * and to flush. A host's callback is never interrupted.
+     * and to flush; what `overrun` says is done about what they were for. A host's callback is
+     * never interrupted; it is told as an overrun when its phase's budget is spent and when the
+     * deadline passes. With `RT_OVERRUN_EXIT` the process ends at the deadline, whatever the
+     * finalizing thread is doing then.
      */
     int64_t deadline_us;
     /**
@@ -530,9 +740,27 @@ typedef struct rt_finalize_options {
      */
     uint32_t max_passes;
     /**
+     * What is done about what runs past its time: one of `RT_OVERRUN_*`. Default `RT_OVERRUN_SKIP`.
+     */
+    uint32_t overrun;
+    /**
+     * What the process ends with by `RT_OVERRUN_EXIT`. Default 120, CPython's for output that was
+     * lost; so it cannot be 0, which stands for success.
+     */
+    int32_t exit_code;
+    /**
      * Must be 0.
      */
     uint32_t reserved;
+    /**
+     * Hears what happens (`rt_event_callback`), or NULL. A child that its parent finalizes and that
+     * has none of its own tells its parent's.
+     */
+    rt_event_callback on_event;
+    /**
+     * What `on_event` is called with. The host's; it must stay valid until the finalization returned.
+     */
+    void *event_arg;
 } rt_finalize_options;
 
 /**
@@ -750,6 +978,11 @@ typedef struct rt_writer_account {
      * Bytes found in the buffer when the lock was taken over from an owner that will never run.
      */
     uint64_t recovered;
+    /**
+     * Bytes that were in the buffer when a `fork` made this process: the parent's, and in no other
+     * number here.
+     */
+    uint64_t left_to_parent;
 } rt_writer_account;
 
 /**
@@ -931,6 +1164,11 @@ typedef struct rt_report_destination {
      * Bytes in a raw write that has not returned.
      */
     uint64_t in_flight;
+    /**
+     * Bytes that were in the buffer when a `fork` made this process: the parent's, and in no other
+     * number here.
+     */
+    uint64_t left_to_parent;
 } rt_report_destination;
 
 /**
@@ -1168,6 +1406,8 @@ int64_t rt_runtime_id(struct rt_runtime *runtime);
 /**
  * Sets how long the library's own waits in one phase may last, in microseconds, for this life of
  * the runtime. Negative is for ever before the freeze; from the early flush on it is the default.
+ * A callback of the host's in that phase that runs on when the budget is spent is not interrupted but
+ * told as an overrun (`RT_EVENT_OVERRUN`); without a call of this function only the deadline does that.
  *
  * Thread: any. Stage: before finalization of the runtime begins; later it has no effect.
  *
@@ -1175,7 +1415,26 @@ int64_t rt_runtime_id(struct rt_runtime *runtime);
  *
  * CPython: none.
  */
-rt_status rt_runtime_set_budget(struct rt_runtime *runtime, uint32_t phase, int64_t budget_us);
+rt_status rt_runtime_set_budget(struct rt_runtime *runtime,
+                                uint32_t phase,
+                                int64_t budget_us);
+
+/**
+ * Sets the options of this life of the runtime: `rt_finalize_ex` goes by them, `rt_finalize` too
+ * where its own say nothing, and so does a parent that finalizes this runtime.
+ *
+ * They replace those set before: zero in a field is the default again. Budgets of phases
+ * (`rt_runtime_set_budget`) stay. The struct is copied.
+ *
+ * Thread: any. Stage: before finalization of the runtime begins; later it has no effect.
+ *
+ * Returns `RT_OK`; `RT_ERR_NULL`, `RT_ERR_HANDLE`, `RT_ERR_STRUCT_SIZE`, `RT_ERR_INVALID` (an
+ * option).
+ *
+ * CPython: none.
+ */
+rt_status rt_runtime_set_options(struct rt_runtime *runtime,
+                                 const struct rt_finalize_options *options);
 
 /**
  * 1 from the moment the default runtime starts to finalize until it is initialised again, else 0.
@@ -1191,7 +1450,8 @@ int rt_is_finalizing(void);
 /**
  * Finalizes the default runtime, from the calling thread: runs all phases in their order.
  *
- * Waits for guards and non-daemon threads as long as they take (`rt_finalize` sets a deadline); from the
+ * Waits for guards and non-daemon threads as long as they take (`rt_runtime_set_options` sets a
+ * deadline); from the
  * freeze on every wait is bounded. A second thread that calls it meanwhile waits for the first, at
  * most 10 s, and gets its result. With `RTFINALIZE_REPORT=text|json|trace[:PATH]` in the environment
  * the report is written to stderr or PATH.
@@ -1208,7 +1468,8 @@ int rt_finalize_ex(void);
 /**
  * Finalizes a runtime, from the calling thread, with options and a report.
  *
- * `options` may be NULL: the defaults. `report` may be NULL; else `*report` is set to the account of
+ * `options` may be NULL; where it, or a field of it, says nothing the runtime's own hold
+ * (`rt_runtime_set_options`). `report` may be NULL; else `*report` is set to the account of
  * the finalization whenever there is one, also with `RT_ERR_INCOMPLETE`, and to NULL otherwise. The
  * report is the host's: free it with `rt_report_free`.
  *
@@ -1695,6 +1956,11 @@ rt_status rt_writer_open_callbacks(struct rt_runtime *runtime,
  * back). After the freeze, the finalizing thread waits for what is left of the grace at most. `data`
  * may be NULL if `len` is 0.
  *
+ * In the child of a `fork` the writer is empty and its account starts at zero: what it held is the
+ * parent's, which writes or reports it (`RT_WRITER_FORK_KEEP` says otherwise). Threads of the parent
+ * hold no lock there; the forking thread still has what it locked. A call in whose callback the process
+ * was forked returns `RT_ERR_STATE` in the child: its record is the parent's.
+ *
  * A thread in this call cannot be cancelled.
  *
  * Thread: any, attached or not; in a signal handler not. Stage: until the runtime freezes; the
@@ -1706,7 +1972,8 @@ rt_status rt_writer_open_callbacks(struct rt_runtime *runtime,
  * `RT_ERR_WOULD_BLOCK` if callbacks cannot wait; `RT_ERR_TIMEOUT` on the finalizing thread, or if a
  * wait callback says so; `RT_ERR_CALLBACK` if a callback failed to wait or ended its thread;
  * `RT_ERR_REENTRANT` from inside a callback of the same writer; `RT_ERR_OWNER_BLOCKED` as for the lock;
- * `RT_ERR_STATE` if it is closed; `RT_ERR_NULL`, `RT_ERR_HANDLE`, `RT_ERR_SIZE`, `RT_ERR_NO_MEMORY`.
+ * `RT_ERR_STATE` if it is closed, or it returns in the child of a `fork`; `RT_ERR_NULL`, `RT_ERR_HANDLE`,
+ * `RT_ERR_SIZE`, `RT_ERR_NO_MEMORY`.
  *
  * CPython: `BufferedWriter.write`.
  */

@@ -8,6 +8,7 @@
 //! passes go round again; what comes after is refused.
 
 use crate::at_exit::{Entry, Stack};
+use crate::event::Recoveries;
 use crate::freeze::State;
 use crate::host_call::{Function, HostCall};
 use crate::ledger::Leak;
@@ -46,6 +47,7 @@ pub(crate) struct Books {
     pub child_reports: Vec<Arc<Report>>,
     pub objects: Objects,
     pub leaks: Vec<Leak>,
+    pub recoveries: Recoveries,
     pub failures: Vec<(String, String)>,
     /// Writers their hosts gave up with bytes still in them.
     pub abandoned: Vec<Destination>,
@@ -69,6 +71,7 @@ impl Books {
             child_reports: Vec::new(),
             objects: Objects::new(),
             leaks: Vec::new(),
+            recoveries: Recoveries::new(),
             failures: Vec::new(),
             abandoned: Vec::new(),
         }

@@ -62,6 +62,12 @@ pub trait World {
     /// How long `me` may wait for a live owner, when `runtime` is finalizing; else `None`.
     fn grace(&self, runtime: u32, me: OwnerId) -> Option<GraceSpan>;
 
+    /// A lock that follows `runtime` was taken over; `owner` is `None` if it has ended and left the
+    /// table. Called with nothing locked but that lock.
+    fn taken_over(&self, runtime: u32, owner: Option<&Owner>) {
+        let _ = (runtime, owner);
+    }
+
     /// A number that changes whenever `grace` may begin to answer differently.
     fn epoch(&self) -> u32;
 }
@@ -182,13 +188,14 @@ impl BufferedLock {
                 Some(holder) if holder == me.id() => return Err(Status::Reentrant.error()),
                 Some(holder) => match world.find(holder) {
                     Some(owner) if !Self::will_never_run(&owner) => owner,
-                    _gone => {
+                    gone => {
                         if self.replace(word, mine) {
+                            world.taken_over(self.runtime.load(Ordering::Relaxed), gone.as_deref());
                             #[cfg(not(loom))]
                             crate::probe::recovery(
                                 self.runtime.load(Ordering::Relaxed),
                                 key,
-                                _gone.map_or(0, |owner| owner.tid()),
+                                gone.map_or(0, |owner| owner.tid()),
                             );
                             return Ok(Acquired::Recovered);
                         }

@@ -15,6 +15,7 @@ mod handle;
 pub mod buffered_lock;
 pub mod callback;
 pub mod error;
+pub mod event;
 pub mod guard;
 pub mod object;
 pub mod overlapped;

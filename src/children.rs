@@ -11,6 +11,7 @@
 //! `children` phase has, or half of what the total deadline has when that is over; and of half of
 //! the grace, for all flushes of the tree share one.
 
+use crate::event::{Late, Subject};
 use crate::finalize::{Finalization, Finalized, finalize_unless_begun, join};
 use crate::freeze::State;
 use crate::ledger::{Leak, LeakKind};
@@ -19,7 +20,8 @@ use crate::report::Report;
 use crate::runtime::{Runtime, RuntimeOptions};
 use crate::status::{Result, Status};
 use crate::sync::{Arc, Deadline, now};
-use crate::watch::Notice;
+use crate::this_thread::OWNERS;
+use crate::watch::{Activity, Notice};
 
 /// How many generations there may be below a runtime that is nobody's child: a child is finalized on
 /// the stack of its parent's finalization.
@@ -100,7 +102,14 @@ impl Finalization<'_> {
         options.deadline_us = own.min(self.time_for_a_child()).left_us();
         options.grace_us = options.grace_us.max(0).min(self.runtime.grace().left_us() / 2);
         let (grace_us, join_us) = (options.grace_us, options.join_us.max(0));
-        let ended = match finalize_unless_begun(child, || options) {
+        if options.on_event.is_none() {
+            options.on_event.clone_from(&self.options.on_event);
+        }
+        let phase = self.notes.phase();
+        let begun = self.watch.doing(Activity::Child, phase, child.name(), || {
+            finalize_unless_begun(child, || options)
+        });
+        let ended = match begun {
             Ok(Some(Finalized::Now(_))) => {
                 self.runtime.grace().spend(grace_us - child.grace().left_us());
                 Ok(())
@@ -132,13 +141,20 @@ impl Finalization<'_> {
         limit: Deadline,
     ) -> std::result::Result<(), String> {
         let since = now();
-        let limit = limit.min(self.phase_deadline());
+        let mut limit = limit.min(self.phase_deadline());
+        let mut times = 0;
         let mut notice = Notice::new(self.options.notice_us, since);
         loop {
             match join(child, limit.min(notice.next())) {
                 Ok(Some(_)) => return Ok(()),
                 Ok(None) if !limit.passed() => {}
-                Ok(None) => break,
+                Ok(None) => {
+                    times += 1;
+                    match self.more_time(&[late_child(child)], since, times) {
+                        Some(again) => limit = again,
+                        None => break,
+                    }
+                }
                 Err(error) => return Err(error.to_string()),
             }
             if notice.is_due() {
@@ -146,8 +162,7 @@ impl Finalization<'_> {
                 notice.say(self.runtime.name(), "to be finalized by another thread", &[name]);
             }
         }
-        let what = format!("child '{}', which another thread finalizes", child.name());
-        self.notes.blocked(what, since, "left to that thread");
+        self.notes.blocked(late_child(child).describe(), since, "left to that thread");
         self.notes.cut_short();
         Err("another thread was still finalizing it".to_owned())
     }
@@ -157,5 +172,14 @@ impl Finalization<'_> {
         let (name, reason) = (child.name().to_owned(), reason.to_owned());
         self.runtime.enter_leak(Leak { kind: LeakKind::Child, name, bytes: 0, reason });
         self.notes.incomplete();
+        self.tell_news();
     }
+}
+
+/// A child that another thread finalizes, as something that is waited for too long.
+fn late_child(child: &Runtime) -> Late {
+    let name = child.name().to_owned();
+    let what = format!("child '{name}', which another thread finalizes");
+    let finalizer = child.gate().finalizer().and_then(|id| OWNERS.find(id));
+    Late::kept_by(finalizer.as_deref(), Subject::Child, name, what)
 }

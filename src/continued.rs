@@ -1,10 +1,10 @@
 //! Handlers that are started and not waited for: [`Work::Continue`](crate::phase::Work).
 //!
-//! Each runs on a thread of its own, with all signals blocked, from its turn on. To the runtime that
-//! thread is a stranger: it may attach as any other may, and is waited for, stopped or a runaway only
-//! then. The thread keeps alive what the library has of the handler, and nothing of the runtime; so
-//! neither its end nor that of the process has to wait. But as long as one runs the host's code of this
-//! life is not over, and the runtime not restartable.
+//! Each runs on a thread of its own, with signals blocked (all but those of its own faults), from its
+//! turn on. To the runtime that thread is a stranger: it may attach as any other may, and is waited
+//! for, stopped or a runaway only then. The thread keeps alive what the library has of the handler, and
+//! nothing of the runtime; so neither its end nor that of the process has to wait. But as long as one
+//! runs the host's code of this life is not over, and the runtime not restartable.
 
 use crate::finalize::Finalization;
 use crate::host_call::Outcome;
@@ -54,7 +54,7 @@ impl Finalization<'_> {
         }
         let (handler, ended) = (handler.clone(), end.clone());
         let run = move || {
-            crate::thread::seal_thread();
+            crate::thread::seal_own_thread();
             let outcome = handler.call.call();
             *ended.lock() = Some(End::Returned(outcome, us_since(since)));
         };

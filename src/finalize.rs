@@ -7,6 +7,7 @@
 
 use crate::continued::Started;
 use crate::environment;
+use crate::event::{Late, Subject, Told, Who};
 use crate::freeze::{Position, State};
 use crate::host_call::{self, Outcome};
 use crate::ledger::{Leak, LeakKind};
@@ -83,7 +84,12 @@ pub(crate) fn finalize_unless_begun(
     if runtime.state() == State::Finalized
         && let Some(report) = runtime.outcome()
     {
-        return Ok(Some(Finalized::Before(report)));
+        let cut = runtime.hears_of_cut();
+        return Ok(Some(if cut {
+            Finalized::ByAnother(report)
+        } else {
+            Finalized::Before(report)
+        }));
     }
     // Before it begins: a signal handler in between is refused.
     host_call::finalizing(runtime, || {
@@ -97,13 +103,15 @@ fn run(runtime: &Arc<Runtime>, me: Arc<Owner>, options: Options) -> Arc<Report> 
     let _shield = crate::cancel::Shield::up();
     runtime.grace().refill(options.grace_us.max(0));
     let deadline_us = u64::try_from(options.deadline_us).ok();
+    let watch = Watch::new(runtime, &options, Who::of(&me));
     Finalization {
         runtime,
         me,
         deadline: Deadline::after_us(options.deadline_us),
         passes_deadline: Deadline::after_us(options.passes_deadline_us()),
         phase_deadline: Deadline::NEVER,
-        watch: Watch::new(runtime.name(), options.notice_us),
+        watch,
+        told: Told::default(),
         options,
         notes: Recorder::begin(runtime.id(), runtime.name(), deadline_us),
         busy: false,
@@ -144,6 +152,7 @@ pub(crate) struct Finalization<'a> {
     pub(crate) options: Options,
     pub(crate) notes: Recorder,
     pub(crate) watch: Watch,
+    pub(crate) told: Told,
     /// The present pass did something, so another must look.
     pub(crate) busy: bool,
     /// The budget for threads that do not detach is spent.
@@ -161,6 +170,7 @@ pub(crate) struct Finalization<'a> {
 
 impl Finalization<'_> {
     fn run(mut self) -> Arc<Report> {
+        self.listen();
         loop {
             self.passes();
             self.phase(Phase::Children, Self::finalize_children);
@@ -197,13 +207,16 @@ impl Finalization<'_> {
         }
         // A phase that repeats has one budget for all its passes.
         let spent_us = self.notes.report.phase(phase).map_or(0, PhaseRecord::us);
-        let left_us = match u64::try_from(budget_us) {
+        let left = |budget_us: i64| match u64::try_from(budget_us) {
             Ok(budget_us) => i64::try_from(budget_us.saturating_sub(spent_us)).unwrap_or(i64::MAX),
             Err(_) => -1,
         };
         let end = if phase < Phase::FlushEarly { self.passes_deadline } else { self.deadline };
-        self.phase_deadline = Deadline::after_us(left_us).min(end);
+        self.phase_deadline = Deadline::after_us(left(budget_us)).min(end);
         self.notes.enter(phase, u64::try_from(budget_us).ok());
+        let callbacks_us = left(self.options.callbacks_us[phase.index()]);
+        self.watch.enter(phase, Deadline::after_us(callbacks_us));
+        self.tell_begin(phase);
         self.run_handlers(phase, Side::BeforeWork);
         work(self);
         self.run_handlers(phase, Side::AfterWork);
@@ -211,6 +224,12 @@ impl Finalization<'_> {
             self.finalize_late_objects();
         }
         self.notes.report.failures.extend(self.runtime.take_failures(phase));
+        for (name, us) in self.watch.take_late() {
+            let name =
+                if name.is_empty() { "without a name".to_owned() } else { format!("'{name}'") };
+            self.notes.took_too_long(format!("callback {name}"), us, "not interrupted");
+        }
+        self.tell_end(phase);
         self.notes.leave();
     }
 
@@ -266,7 +285,9 @@ impl Finalization<'_> {
             .wait_until(self.phase_deadline, || !threads.iter().any(|a| inside(&a)));
         self.notes.work(threads.iter().filter(|a| a.position() == Position::Parked).count() as u64);
         if !stopped {
-            for runaway in threads.iter().filter(inside) {
+            let runaways: Vec<_> = threads.iter().filter(inside).map(|a| a.late()).collect();
+            self.overran(&runaways, since, 1);
+            for runaway in &runaways {
                 let name = runaway.describe();
                 self.notes.blocked(name.clone(), since, "left running as a runaway");
                 self.notes.report.runaways.push(name);
@@ -278,6 +299,7 @@ impl Finalization<'_> {
 
     /// In-flight operations: a bounded cancel each, out of one budget, else a deliberate leak.
     fn settle_operations(&mut self) {
+        let since = now();
         let operations = std::mem::take(&mut self.runtime.books.lock().operations);
         for operation in &operations {
             operation.cancel_for_finalization();
@@ -286,10 +308,20 @@ impl Finalization<'_> {
             self.notes.work(1);
             match operation.settle_for_finalization(self.me.id(), self.phase_deadline) {
                 Settled::Done => {}
-                Settled::Leaked(leak) => self.runtime.enter_leak(leak),
                 Settled::Unloaded(leak) => {
                     self.notes.failed(&leak.name, Outcome::Unloaded.text());
                     self.runtime.enter_leak(leak);
+                    self.tell_news();
+                }
+                Settled::Leaked(leak) => {
+                    if self.phase_deadline.passed() {
+                        let what = format!("operation '{}', which is pending", leak.name);
+                        let name = leak.name.clone();
+                        let late = Late::kept_by(None, Subject::Operation, name, what);
+                        self.overran(&[late], since, 1);
+                    }
+                    self.runtime.enter_leak(leak);
+                    self.tell_news();
                 }
             }
         }
@@ -334,6 +366,7 @@ impl Finalization<'_> {
                     bytes: 0,
                     reason: kept_for.to_owned(),
                 });
+                self.tell_news();
             }
         }
     }
@@ -341,6 +374,7 @@ impl Finalization<'_> {
     /// Closes the report, and with it the runtime's life.
     fn conclude(mut self) -> Arc<Report> {
         let runtime = self.runtime;
+        self.tell_the_last();
         {
             let mut books = runtime.books.lock();
             self.notes.report.leaks = std::mem::take(&mut books.leaks);

@@ -3,6 +3,7 @@
 //! First each is flushed as far as goes without waiting, so that a stuck one costs the others
 //! nothing. Only then the grace is spent, on all stuck ones together.
 
+use crate::event::{Late, Subject};
 use crate::finalize::Finalization;
 use crate::ledger::{Leak, LeakKind};
 use crate::owner::{Fate, Owner};
@@ -40,11 +41,17 @@ impl Stuck {
     }
 
     /// What was waited for.
-    fn describe(&self) -> String {
+    fn late(&self) -> Late {
+        let name = self.writer().name().to_owned();
         match self {
-            Stuck::Full(writer) => format!("room at the destination of writer '{}'", writer.name()),
+            Stuck::Full(_) => {
+                let what = format!("room at the destination of writer '{name}'");
+                Late::kept_by(None, Subject::Writer, name, what)
+            }
             Stuck::Locked(writer, _) => {
-                format!("lock of writer '{}', held by {}", writer.name(), holder(writer))
+                let what = format!("lock of writer '{name}', held by {}", holder(writer));
+                let holder = writer.lock_holder();
+                Late::kept_by(holder.as_deref(), Subject::WriterLock, name, what)
             }
         }
     }
@@ -82,6 +89,10 @@ impl Finalization<'_> {
         if self.notes.phase() == Phase::FlushEarly {
             return; // Nothing is lost yet: the flush after the freeze tries again, and tells.
         }
+        if may_wait {
+            let late: Vec<_> = stuck.iter().map(Stuck::late).collect();
+            self.overran(&late, since, 1);
+        }
         for stuck in stuck {
             let outcome = match &stuck {
                 Stuck::Full(_) => "still full".to_owned(),
@@ -90,7 +101,7 @@ impl Finalization<'_> {
             stuck.writer().note_trouble(stuck.why());
             // Without any grace left a writer was only looked at.
             if may_wait {
-                self.notes.blocked(stuck.describe(), since, &outcome);
+                self.notes.blocked(stuck.late().describe(), since, &outcome);
             }
         }
     }
@@ -187,6 +198,7 @@ impl Finalization<'_> {
                     bytes: account.unwritten + account.in_flight,
                     reason: format!("its lock is held by {}", holder.describe()),
                 });
+                self.tell_news();
             }
             self.notes.report.destinations.push(account);
         }

@@ -116,6 +116,16 @@ impl Anchor {
         self.set(0);
     }
 
+    /// In the child of a `fork` that the finalizing thread made, so while it did not decide: takes those
+    /// that waited for its decisions, and were not copied, out of their queue.
+    #[cfg(not(loom))]
+    pub(crate) fn forked(&self, life: Life) {
+        if self.hold(life) == Hold::Deciding {
+            self.watch(life);
+        }
+        wake_all(self.key());
+    }
+
     fn set(&self, word: u64) {
         self.word.store(word, Ordering::Release);
         wake_all(self.key());

@@ -5,17 +5,22 @@
 //! a callback or a signal handler, is refused.
 
 use crate::buffered_lock::{Acquired, BufferedLock};
+use crate::event::Former;
+use crate::occupancy::Occupancy;
+use crate::registry::Remembering;
 use crate::status::{Result, Status};
-use crate::sync::{AtomicBool, AtomicU64, Deadline, Ordering};
+use crate::sync::{AtomicU64, Deadline, Ordering};
 use crate::this_thread;
 use std::cell::UnsafeCell;
 use std::ops::{Deref, DerefMut};
 
-/// Data behind a [`BufferedLock`].
+/// Data behind a [`BufferedLock`]. On one page with it, if it is no larger than a writer's: a `fork`
+/// that finds the lock free then finds the data as the last holder left it.
+#[repr(align(128))]
 pub struct Guarded<T> {
     lock: BufferedLock,
-    /// The holder is in an operation. Written by the holder only.
-    in_use: AtomicBool,
+    /// Whether the holder is in an operation.
+    use_now: Occupancy,
     /// The id of the holder that keeps the lock between operations, else 0. By id, so that what an
     /// owner that is gone left here says nothing of the one that took over.
     kept_by: AtomicU64,
@@ -23,14 +28,15 @@ pub struct Guarded<T> {
 }
 
 // SAFETY: the data is only reached through a `Hold`, of which one exists at a time: the lock admits
-// one thread, and `in_use` one operation of that thread.
+// one thread, and `use_now` one operation of that thread; or, once operations are over, through
+// `take_for_good`.
 unsafe impl<T: Send> Sync for Guarded<T> {}
 
 /// Exclusive use of the data, for one operation.
 pub struct Hold<'a, T> {
     guarded: &'a Guarded<T>,
-    /// Whether the lock was taken over from an owner that will never run again.
-    pub recovered: bool,
+    /// Whom the lock was taken over from, if that one will never run again.
+    pub recovered: Option<Former>,
     /// Whether dropping the hold leaves the lock held.
     keep: bool,
 }
@@ -40,7 +46,7 @@ impl<T> Guarded<T> {
     pub fn new(runtime: u32, data: T) -> Guarded<T> {
         Guarded {
             lock: BufferedLock::following(runtime),
-            in_use: AtomicBool::new(false),
+            use_now: Occupancy::new(),
             kept_by: AtomicU64::new(0),
             data: UnsafeCell::new(data),
         }
@@ -54,24 +60,51 @@ impl<T> Guarded<T> {
     /// Begins an operation.
     ///
     /// # Errors
-    /// As [`BufferedLock::acquire_as`]; `Reentrant` from inside another operation.
+    /// As [`BufferedLock::acquire_as`]; `Reentrant` from inside another operation; `Finalizing` when
+    /// operations are over.
     pub fn acquire(&self, deadline: Deadline) -> Result<Hold<'_, T>> {
         let me = this_thread::id()?;
         let (recovered, keep) = if self.lock.take_free(me) {
-            (false, false)
+            (None, false)
         } else if self.lock.is_held_by(me) {
-            if self.in_use.load(Ordering::Relaxed)
-                || self.kept_by.load(Ordering::Relaxed) != me.get()
-            {
+            if self.use_now.is_occupied() || self.kept_by.load(Ordering::Relaxed) != me.get() {
                 return Err(Status::Reentrant.error());
             }
-            (false, true)
+            (None, true)
         } else {
-            let recovered = self.lock.acquire(deadline)? == Acquired::Recovered;
-            (recovered, false)
+            let world = Remembering::default();
+            let taken = self.lock.acquire_as(&*this_thread::owner()?, &world, deadline)?;
+            ((taken == Acquired::Recovered).then(|| world.former.take()), false)
         };
-        self.in_use.store(true, Ordering::Relaxed);
+        if !self.use_now.enter() {
+            if !keep {
+                self.lock.release_as(me)?;
+            }
+            return Err(Status::Finalizing.because("the process ends"));
+        }
         Ok(Hold { guarded: self, recovered, keep })
+    }
+
+    /// Whether the holder is in an operation.
+    pub(crate) fn is_in_use(&self) -> bool {
+        self.use_now.is_occupied()
+    }
+
+    /// The holder will never run again, and nobody else uses the data now: the child of a `fork` says so.
+    pub(crate) fn end_use(&self) {
+        self.use_now.leave();
+    }
+
+    /// No operation shall begin any more, whoever has the lock.
+    pub(crate) fn end_operations(&self) {
+        self.use_now.end();
+    }
+
+    /// What it protects, if no operation is under way. To be asked after
+    /// [`ends_are_known`](crate::occupancy::ends_are_known), by the one thread that ended operations:
+    /// then the data is that thread's alone.
+    pub(crate) fn take_for_good(&self) -> Option<*mut T> {
+        self.use_now.is_vacant().then(|| self.data.get())
     }
 
     /// The calling thread, which holds the lock by [`Hold::keep`], gives it back.
@@ -83,7 +116,7 @@ impl<T> Guarded<T> {
         if !self.lock.is_held_by(me) {
             return Err(Status::NotOwner.error());
         }
-        if self.in_use.load(Ordering::Relaxed) {
+        if self.use_now.is_occupied() {
             return Err(Status::State.because("the lock is in use by an operation of this thread"));
         }
         self.kept_by.store(0, Ordering::Relaxed);
@@ -129,7 +162,7 @@ impl<T> DerefMut for Hold<'_, T> {
 
 impl<T> Drop for Hold<'_, T> {
     fn drop(&mut self) {
-        self.guarded.in_use.store(false, Ordering::Relaxed);
+        self.guarded.use_now.leave();
         if !self.keep
             && let Ok(me) = this_thread::id()
         {

@@ -233,7 +233,10 @@ pub fn run<R, F: FnOnce() -> R>(code: *const (), call: F) -> Result<R, Stopped> 
 }
 
 /// As [`run`], for a callback of `runtime` whose code is there.
-fn run_for<R, F: FnOnce() -> R>(runtime: Option<&Runtime>, call: F) -> Result<R, Stopped> {
+pub(crate) fn run_for<R, F: FnOnce() -> R>(
+    runtime: Option<&Runtime>,
+    call: F,
+) -> Result<R, Stopped> {
     struct Context<F, R> {
         call: Option<F>,
         result: Option<R>,

@@ -7,14 +7,17 @@
 //! | to find | read |
 //! |---|---|
 //! | what happens, in which order | [`finalize`], [`passes`], `unpin`, [`flush`], [`phase`], [`order`], `continued`, [`watch`] |
+//! | what the host hears meanwhile, and the end of a process out of time | [`event`], [`last_word`] |
 //! | a runtime's life, its books, the registry of all | [`runtime`], [`books`], [`registry`] |
 //! | what a host, or the environment, can set | [`options`], [`environment`] |
 //! | runtimes in a tree | [`children`] |
+//! | the child of a `fork` | `forked` |
 //! | how threads are stopped | [`freeze`] (the gate), [`thread`] (policies) |
 //! | what keeps a life from its freeze | [`guard`] (the exchange), [`rack`], [`view`], [`row`] |
 //! | who owns a lock, and whether it ever lets go | [`owner`], [`this_thread`] |
 //! | the lock, its data, its patience | [`buffered_lock`], [`guarded`], [`grace`] |
 //! | the writer and where its bytes go | [`writer`], [`sink`] |
+//! | the end of a process that cannot wait | `last_word`, [`occupancy`] |
 //! | in-flight operations | [`overlapped`] |
 //! | objects: finalized first, deallocated later | [`tracked`] |
 //! | callbacks: the stack they wait on, the call itself | [`at_exit`], [`host_call`], [`unloaded`], [`cancel`] |
@@ -40,6 +43,7 @@ pub mod buffered_lock;
 pub mod freeze;
 pub mod grace;
 pub mod guard;
+pub mod occupancy;
 pub mod owner;
 pub mod status;
 pub mod sync;
@@ -59,13 +63,19 @@ mod continued;
 #[cfg(not(loom))]
 pub mod environment;
 #[cfg(not(loom))]
+pub mod event;
+#[cfg(not(loom))]
 pub mod finalize;
 #[cfg(not(loom))]
 pub mod flush;
 #[cfg(not(loom))]
+mod forked;
+#[cfg(not(loom))]
 pub mod guarded;
 #[cfg(not(loom))]
 pub mod host_call;
+#[cfg(not(loom))]
+pub mod last_word;
 #[cfg(not(loom))]
 pub mod ledger;
 #[cfg(not(loom))]
@@ -108,5 +118,7 @@ mod unpin;
 pub mod view;
 #[cfg(not(loom))]
 pub mod watch;
+#[cfg(not(loom))]
+pub mod whereabouts;
 #[cfg(not(loom))]
 pub mod writer;

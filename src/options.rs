@@ -1,7 +1,33 @@
 //! What a host can set: for a runtime's life, and for one finalization.
 
+use crate::event::Listener;
 use crate::grace::DEFAULT_GRACE_US;
 use crate::phase::Phase;
+
+/// What is done about something that runs past its time. It is told first, see [`crate::event`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Overrun {
+    /// The library's own wait ends, and the report names what it was for.
+    #[default]
+    Skip = 1,
+    /// Before the freeze, and until the total deadline, it is waited for as long again; else as
+    /// `Skip`.
+    Continue = 2,
+    /// The process ends: [`crate::last_word`].
+    Exit = 3,
+}
+
+impl Overrun {
+    /// The policy of this number.
+    pub fn from_number(number: u32) -> Option<Overrun> {
+        [Overrun::Skip, Overrun::Continue, Overrun::Exit].into_iter().find(|o| *o as u32 == number)
+    }
+}
+
+/// The exit code of a process that an overrun ended, unless the host names another: CPython's for
+/// output that was lost.
+pub const DEFAULT_EXIT_CODE: i32 = 120;
 
 /// Settings of a finalization. Times are microseconds; negative is for ever.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,6 +39,9 @@ pub struct Options {
     pub grace_us: i64,
     /// What the library's own waits in each phase may take.
     pub budgets_us: [i64; Phase::ALL.len()],
+    /// What a callback may take in each phase before it is told as an overrun. Negative is for ever:
+    /// the budgets of the library's waits bind no callback unless the host says so.
+    pub callbacks_us: [i64; Phase::ALL.len()],
     /// How often the phases before `children` may go round.
     pub max_passes: u32,
     /// How long a wait without a deadline stays silent before a line on stderr names what it waits
@@ -20,6 +49,12 @@ pub struct Options {
     pub notice_us: i64,
     /// How long a second thread that calls finalize waits for the first.
     pub join_us: i64,
+    /// What is done about an overrun, unless the listener decides.
+    pub overrun: Overrun,
+    /// What the process ends with by [`Overrun::Exit`].
+    pub exit_code: i32,
+    /// Who hears of what happens.
+    pub on_event: Option<Listener>,
 }
 
 impl Default for Options {
@@ -28,9 +63,13 @@ impl Default for Options {
             deadline_us: -1,
             grace_us: DEFAULT_GRACE_US,
             budgets_us: Phase::ALL.map(Phase::default_budget_us),
+            callbacks_us: [-1; Phase::ALL.len()],
             max_passes: 1000,
             notice_us: 5_000_000,
             join_us: 10_000_000,
+            overrun: Overrun::Skip,
+            exit_code: DEFAULT_EXIT_CODE,
+            on_event: None,
         }
     }
 }
@@ -41,6 +80,12 @@ impl Options {
     pub fn passes_deadline_us(&self) -> i64 {
         const MOST_KEPT_US: i64 = 500_000;
         self.deadline_us - (self.deadline_us / 4).clamp(0, MOST_KEPT_US)
+    }
+
+    /// Sets the budget of `phase`, for the library's own waits and for the host's callbacks.
+    pub fn set_budget(&mut self, phase: Phase, budget_us: i64) {
+        self.budgets_us[phase.index()] = budget_us;
+        self.callbacks_us[phase.index()] = budget_us;
     }
 
     /// The budget of `phase`.

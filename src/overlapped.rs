@@ -366,6 +366,11 @@ impl Overlapped {
         Deallocated::Leaked
     }
 
+    /// In the child of a `fork`: threads that are `gone` have left it.
+    pub(crate) fn forked(&self, gone: impl Fn(OwnerId) -> bool) {
+        self.control.forked(gone);
+    }
+
     fn forget(&self) {
         if let Some(runtime) = self.runtime.upgrade() {
             runtime.forget_operation(self);

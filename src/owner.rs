@@ -112,6 +112,11 @@ impl Owner {
         *self.name.lock() = name.map(Box::from);
     }
 
+    /// Its name, if it has one.
+    pub fn name(&self) -> Option<String> {
+        self.name.lock().as_deref().map(str::to_owned)
+    }
+
     /// Whom a report names: `'worker' (thread 4711)`, or `thread 4711`.
     pub fn describe(&self) -> String {
         let tid = self.tid();

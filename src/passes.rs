@@ -84,7 +84,8 @@ impl Finalization<'_> {
             return;
         }
         let since = now();
-        let limit = self.phase_deadline();
+        let mut limit = self.phase_deadline();
+        let mut times = 0;
         let mut notice = Notice::new(self.options.notice_us, since);
         let mut seen = 0;
         loop {
@@ -95,7 +96,13 @@ impl Finalization<'_> {
             }
             self.busy = true;
             if limit.passed() {
-                for thread in &waited_for {
+                let late: Vec<_> = waited_for.iter().map(|a| a.late()).collect();
+                times += 1;
+                if let Some(again) = self.more_time(&late, since, times) {
+                    limit = again;
+                    continue;
+                }
+                for thread in &late {
                     self.notes.blocked(thread.describe(), since, "not waited for any longer");
                 }
                 self.notes.cut_short();
@@ -108,9 +115,10 @@ impl Finalization<'_> {
                     || !books.lock().pending.is_empty()
             });
             let made = self.make_pending_calls();
+            self.tell_news();
             if made == 0 && notice.is_due() {
                 let names: Vec<_> =
-                    self.threads_waited_for().iter().map(|a| a.describe()).collect();
+                    self.threads_waited_for().iter().map(|a| a.late().describe()).collect();
                 notice.say(self.runtime.name(), "to detach", &names);
             }
         }

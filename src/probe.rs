@@ -9,7 +9,7 @@
 //! |---|---|
 //! | `phase_begin` | runtime, phase, phase's name, runtime's name, its length |
 //! | `phase_end` | runtime, phase, phase's name, work done in it so far, µs this time |
-//! | `overrun` | runtime, phase, phase's name, what was waited for, its length (0: the phase itself), µs |
+//! | `overrun` | runtime, phase, phase's name, name of what has used up its time, its length, µs |
 //! | `recovery` | runtime, address of the lock, system's number of the owner that never runs again or 0 |
 //! | `leak` | runtime, kind (`RT_LEAK_*`), whose, its length, bytes |
 //! | `late_call` | runtime, how many there were with this one |
@@ -37,7 +37,7 @@ pub(crate) fn phase_end(runtime: u32, phase: Phase, work: u64, us: u64) {
     probe!(rtfinalize, phase_end, runtime, phase as u32, name, work, us);
 }
 
-/// Something took longer than its time: what was waited for, or, without a name, the phase.
+/// Something has used up its time, and has been waited for this long: a thread, a guard, a callback.
 #[inline(never)]
 pub(crate) fn overrun(runtime: u32, phase: Phase, what: &str, us: u64) {
     let name = phase.name_with_nul().as_ptr();

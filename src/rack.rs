@@ -3,6 +3,7 @@
 //! Racks are never freed. One whose thread has ended is taken by another thread once all its guards
 //! are closed; until then it stands, and the report names the thread that went.
 
+use crate::event::{Late, Subject};
 use crate::guard::{Hold, NAME_SIZE, Note, Slot};
 use crate::owner::{Fate, Owner, OwnerId};
 use crate::registry;
@@ -308,10 +309,20 @@ impl OpenGuard {
         self.slot.is_open(self.generation)
     }
 
+    /// Its name; empty if it has none.
+    pub fn name(&self) -> String {
+        let end = self.note.name.iter().position(|&byte| byte == 0).unwrap_or(NAME_SIZE);
+        String::from_utf8_lossy(&self.note.name[..end]).into_owned()
+    }
+
+    /// For how long it has been open, in milliseconds.
+    pub fn age_ms(&self) -> u64 {
+        coarse_ms().saturating_sub(self.note.since_ms)
+    }
+
     /// Whom a report names, without the age.
     pub fn describe(&self) -> String {
-        let end = self.note.name.iter().position(|&byte| byte == 0).unwrap_or(NAME_SIZE);
-        let name = String::from_utf8_lossy(&self.note.name[..end]);
+        let name = self.name();
         let mut holder = self.owner.describe();
         if holder.starts_with('\'') {
             holder.insert_str(0, "thread ");
@@ -321,15 +332,22 @@ impl OpenGuard {
             Fate::Parked => " (which is parked for good)",
             Fate::Exited => " (its thread has ended)",
         };
-        match &*name {
+        match name.as_str() {
             "" => format!("a guard of {holder}{ended}"),
             name => format!("guard '{name}' of {holder}{ended}"),
         }
     }
 
+    /// As something that is waited for too long.
+    pub(crate) fn late(&self) -> Late {
+        let what = self.describe_with_age();
+        let late = Late::kept_by(Some(&*self.owner), Subject::Guard, self.name(), what);
+        Late { age_us: Some(self.age_ms() * 1000), ..late }
+    }
+
     /// The same with the age.
     pub fn describe_with_age(&self) -> String {
-        let ms = coarse_ms().saturating_sub(self.note.since_ms);
+        let ms = self.age_ms();
         match ms {
             0..1000 => format!("{}, open for {ms} ms", self.describe()),
             _ => format!("{}, open for {}.{} s", self.describe(), ms / 1000, ms % 1000 / 100),

@@ -5,15 +5,17 @@
 //! nothing of a former life can enter the new one.
 
 use crate::buffered_lock::World;
+use crate::event::{Former, Recovery};
 use crate::freeze::{Position, State};
 use crate::grace::GraceSpan;
-use crate::guard::{Hold, Life};
-use crate::owner::{Fate, Owner, OwnerId};
+use crate::guard::Life;
+use crate::owner::{Owner, OwnerId};
 use crate::runtime::{Runtime, RuntimeOptions};
 use crate::status::{Result, Status};
 use crate::sync::{Arc, AtomicI32, AtomicU32, Deadline, Mutex, Ordering};
 use crate::this_thread::OWNERS;
 use crate::thread::Attachment;
+use std::cell::Cell;
 use std::collections::BTreeMap;
 
 /// What the registry knows of a runtime: its present life.
@@ -160,27 +162,10 @@ pub(crate) fn rules_changed() {
     OWNERS.wake_waiters();
 }
 
-/// In the child of a `fork`: threads that were not copied are gone, with all they held.
-pub(crate) fn forked() {
-    let lives: Vec<_> = REGISTRY.lock().lives.values().cloned().collect();
-    for life in lives {
-        // A finalizer that was not copied decides nothing any more.
-        let gone = |id| OWNERS.find(id).is_none();
-        if let Some(pin) = life.pin()
-            && life.gate().finalizer().is_some_and(gone)
-            && pin.anchor().hold(pin.life()) == Hold::Deciding
-        {
-            pin.anchor().watch(pin.life());
-        }
-        // Takes those that watched the gate out of its queue, as `Owners::forked` does for locks.
-        life.gate().announce();
-        let threads = life.books.lock().threads.clone();
-        for attachment in threads {
-            if attachment.owner().fate() == Fate::Exited {
-                attachment.thread_exited();
-            }
-        }
-    }
+/// In the child of a `fork`, whose one thread is `survivor` if the library knows it.
+pub(crate) fn forked(survivor: Option<OwnerId>) {
+    let lives = REGISTRY.lock().lives.values().cloned().collect();
+    crate::forked::forked(lives, survivor);
 }
 
 /// The process, as the locks see it.
@@ -204,8 +189,39 @@ impl World for Process {
         }
     }
 
+    fn taken_over(&self, runtime: u32, owner: Option<&Owner>) {
+        let life = REGISTRY.lock().lives.get(&runtime).cloned();
+        if let Some(life) = life {
+            life.note_recovery(|| Recovery::of_lock(Former::of(owner)));
+        }
+    }
+
     fn epoch(&self) -> u32 {
         // SeqCst: read before the rules are asked, changed before the waiters are woken.
         EPOCH.load(Ordering::SeqCst)
+    }
+}
+
+/// The process, as a lock sees it whose owner tells of takeovers himself: it remembers from whom.
+#[derive(Default)]
+pub(crate) struct Remembering {
+    pub(crate) former: Cell<Former>,
+}
+
+impl World for Remembering {
+    fn find(&self, id: OwnerId) -> Option<Arc<Owner>> {
+        Process.find(id)
+    }
+
+    fn grace(&self, runtime: u32, me: OwnerId) -> Option<GraceSpan> {
+        Process.grace(runtime, me)
+    }
+
+    fn taken_over(&self, _: u32, owner: Option<&Owner>) {
+        self.former.set(Former::of(owner));
+    }
+
+    fn epoch(&self) -> u32 {
+        Process.epoch()
     }
 }

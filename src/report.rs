@@ -110,6 +110,14 @@ pub struct Continued {
     pub how: String,
 }
 
+impl Continued {
+    /// What became of it, and how: `failed: returned -1`.
+    pub fn outcome(&self) -> String {
+        let state = self.state.name();
+        if self.how.is_empty() { state.to_owned() } else { format!("{state}: {}", self.how) }
+    }
+}
+
 /// What one phase did.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PhaseRecord {
@@ -151,6 +159,9 @@ pub struct Destination {
     pub unwritten: u64,
     /// Bytes in a call that has not returned: they may or may not arrive.
     pub in_flight: u64,
+    /// Bytes that were in the buffer when a `fork` made this process: they are the parent's, and in no
+    /// other number here.
+    pub left_to_parent: u64,
     /// Why bytes were not written; empty if all were.
     pub reason: String,
 }

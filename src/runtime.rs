@@ -11,7 +11,7 @@ use crate::owner::OwnerId;
 use crate::registry;
 use crate::report::Report;
 use crate::status::{Error, Status};
-use crate::sync::{Arc, AtomicU64, Mutex, Ordering};
+use crate::sync::{Arc, AtomicBool, AtomicU64, Mutex, Ordering};
 use crate::view::Pin;
 use std::sync::Weak;
 
@@ -39,6 +39,8 @@ pub struct Runtime {
     pub(crate) books: Mutex<Books>,
     pub(crate) options: Mutex<Options>,
     outcome: Mutex<Option<Arc<Report>>>,
+    /// It was finalized by a `fork` that left its finalizer behind, and nobody has heard of it yet.
+    cut_off: AtomicBool,
 }
 
 impl Runtime {
@@ -65,6 +67,7 @@ impl Runtime {
             books: Mutex::new(Books::new()),
             options: Mutex::new(options),
             outcome: Mutex::new(None),
+            cut_off: AtomicBool::new(false),
         })
     }
 
@@ -133,6 +136,15 @@ impl Runtime {
     /// The report of its finalization, once that is done.
     pub fn outcome(&self) -> Option<Arc<Report>> {
         self.outcome.lock().clone()
+    }
+
+    pub(crate) fn mark_cut_off(&self) {
+        self.cut_off.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the caller is the first to hear that a `fork` cut its finalization off.
+    pub(crate) fn hears_of_cut(&self) -> bool {
+        self.cut_off.swap(false, Ordering::Relaxed)
     }
 
     /// The options finalization will use.

@@ -25,6 +25,8 @@ pub enum Refused {
     Stopped(Stopped),
     /// The writer is sealed; nothing was offered.
     Sealed,
+    /// It returned in the child of a fork: the parent hears what was taken.
+    Forked,
 }
 
 impl Refused {
@@ -40,12 +42,21 @@ impl Refused {
                 Status::Io.because(format!("writer '{writer}': {text}"))
             }
             Refused::Sealed => Status::Finalizing.because(format!("writer '{writer}'")),
+            Refused::Forked => forked(writer),
             Refused::Stopped(stopped) => {
                 let how = stopped.text();
                 Status::Callback.because(format!("writer '{writer}': callback {how}"))
             }
         }
     }
+}
+
+/// For an operation that began in the process this one was forked from.
+pub(crate) fn forked(writer: &str) -> Error {
+    let what = format!(
+        "writer '{writer}': the process was forked inside this call; the record is the parent's"
+    );
+    Status::State.because(what)
 }
 
 /// A host's own destination.
@@ -210,17 +221,24 @@ impl Descriptor {
     /// # Errors
     /// `BadDescriptor` if it is closed or cannot be written.
     pub fn new(fd: c_int) -> Result<Descriptor> {
+        Descriptor::look(fd)
+            .map_err(|what| Status::BadDescriptor.because(format!("descriptor {fd}{what}")))
+    }
+
+    /// As [`new`](Descriptor::new), and allocates nothing: for the last word of a process, as is
+    /// everything by which it writes.
+    pub(crate) fn look(fd: c_int) -> std::result::Result<Descriptor, &'static str> {
         // SAFETY: fcntl and fstat on any number are harmless; `stat` is filled before it is read.
         let (flags, mode) = unsafe {
             let flags = libc::fcntl(fd, libc::F_GETFL);
             let mut stat = std::mem::zeroed::<libc::stat>();
             if flags < 0 || libc::fstat(fd, &mut stat) != 0 {
-                return Err(Status::BadDescriptor.because(format!("descriptor {fd}")));
+                return Err("");
             }
             (flags, stat.st_mode)
         };
         if flags & libc::O_ACCMODE == libc::O_RDONLY {
-            return Err(Status::BadDescriptor.because(format!("descriptor {fd} is read-only")));
+            return Err(" is read-only");
         }
         let way = match mode & libc::S_IFMT {
             libc::S_IFREG | libc::S_IFBLK => Way::Plain,
@@ -241,16 +259,16 @@ impl Descriptor {
         }
     }
 
-    fn wait(&self, deadline: Deadline) -> Result<()> {
+    pub(crate) fn wait(&self, deadline: Deadline) -> Result<()> {
         if self.way() == Way::Terminal {
             // It may call itself ready with less room than one character needs.
             let pause = Duration::from_millis(1);
             crate::sync::sleep(deadline.left().map_or(pause, |left| left.min(pause)));
         }
-        wait_for_room(&[self.fd], deadline)
+        poll(&mut [polled(self.fd)], deadline)
     }
 
-    fn write(&self, data: &[u8]) -> std::result::Result<usize, Refused> {
+    pub(crate) fn write(&self, data: &[u8]) -> std::result::Result<usize, Refused> {
         loop {
             let way = self.way();
             let wrote = match way {
@@ -260,7 +278,7 @@ impl Descriptor {
                 Way::NoWait => write_nowait(self.fd, data),
                 Way::Terminal => write_terminal(self.fd, data),
                 Way::PollFirst => {
-                    if wait_for_room(&[self.fd], Deadline::after_us(0)).is_err() {
+                    if !has_room(self.fd) {
                         return Err(Refused::WouldBlock);
                     }
                     let whole = data.len().min(libc::PIPE_BUF);
@@ -378,6 +396,17 @@ pub fn tell(line: &str) {
     let _ = write_all(libc::STDERR_FILENO, line.as_bytes(), Deadline::after_us(0));
 }
 
+/// As [`tell`], of a line that is whole, with nothing allocated. What finds no room is lost.
+pub(crate) fn tell_at_once(line: &[u8]) {
+    let way = AtomicU32::new(Way::NoWait as u32);
+    let stderr = Descriptor { fd: libc::STDERR_FILENO, way };
+    if let Err(Refused::WouldBlock) = stderr.write(line) {
+        // A file that cannot be written without a wait for its disk.
+        stderr.way.store(Way::PollFirst as u32, Ordering::Relaxed);
+        let _ = stderr.write(line);
+    }
+}
+
 /// Keeps the signal of a write to a closed pipe from ending the host: the write's error says it.
 fn without_sigpipe(write: impl FnOnce() -> isize) -> isize {
     // SAFETY: all sets are filled before they are read.
@@ -424,13 +453,26 @@ fn set_errno(error: i32) {
     };
 }
 
+/// Whether the descriptor may have room, or an error to tell.
+fn has_room(fd: c_int) -> bool {
+    let mut polled = libc::pollfd { fd, events: libc::POLLOUT, revents: 0 };
+    // SAFETY: one entry, writable.
+    unsafe { libc::poll(&mut polled, 1, 0) != 0 }
+}
+
 /// Waits until one of the descriptors may have room (or an error to tell), or until `deadline`.
 ///
 /// # Errors
 /// `Timeout`.
 pub fn wait_for_room(fds: &[c_int], deadline: Deadline) -> Result<()> {
-    let mut polled: Vec<libc::pollfd> =
-        fds.iter().map(|&fd| libc::pollfd { fd, events: libc::POLLOUT, revents: 0 }).collect();
+    poll(&mut fds.iter().map(|&fd| polled(fd)).collect::<Vec<_>>(), deadline)
+}
+
+fn polled(fd: c_int) -> libc::pollfd {
+    libc::pollfd { fd, events: libc::POLLOUT, revents: 0 }
+}
+
+fn poll(polled: &mut [libc::pollfd], deadline: Deadline) -> Result<()> {
     loop {
         let ms = deadline.left().map_or(-1, |left| {
             // Rounded up: a wait must not turn into a busy loop in its last millisecond.

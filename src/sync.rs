@@ -53,4 +53,6 @@ pub enum Sabotage {
     GuardSkipsLightFence,
     GuardSkipsHeavyFence,
     GuardWaitsForNoDecision,
+    OperationSkipsLightFence,
+    LastWordSkipsHeavyFence,
 }

@@ -374,7 +374,8 @@ extern "C" fn fork_in_child() {
     let survivor = unsafe { block.as_ref() }.map(|block| &*block.owner);
     OWNERS.forked(survivor, current_tid());
     crate::rack::forked(survivor.map(Owner::id));
-    crate::registry::forked();
+    crate::writer::forked(survivor.map(Owner::id));
+    crate::registry::forked(survivor.map(Owner::id));
 }
 
 #[cfg(test)]

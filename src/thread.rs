@@ -4,6 +4,7 @@
 //! CPython's counterparts: attach is `PyThreadState_New`, enter and leave are
 //! `PyEval_RestoreThread` and `PyEval_SaveThread`, a checkpoint is the eval breaker.
 
+use crate::event::{Late, Subject};
 use crate::freeze::{Gate, Place, Position, State};
 use crate::host_call::{self, HostCall, Outcome};
 use crate::owner::{Owner, OwnerId};
@@ -170,6 +171,11 @@ impl Attachment {
         holds_up && !self.daemon && !self.awaits_finalizer.load(Ordering::Relaxed)
     }
 
+    /// Its name, if it has one.
+    pub fn name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
     /// Whom a report names.
     pub fn describe(&self) -> String {
         let kind = if self.daemon { "daemon thread" } else { "thread" };
@@ -177,6 +183,12 @@ impl Attachment {
             Some(name) => format!("{kind} '{name}' (thread {})", self.owner.tid()),
             None => format!("{kind} {}", self.owner.tid()),
         }
+    }
+
+    /// As something that is waited for too long.
+    pub(crate) fn late(&self) -> Late {
+        let name = self.name().unwrap_or_default().to_owned();
+        Late::kept_by(Some(&*self.owner), Subject::Thread, name, self.describe())
     }
 
     fn me(&self) -> Result<OwnerId> {
@@ -372,7 +384,7 @@ impl Attachment {
     }
 }
 
-pub(crate) use never_again::seal_thread;
+pub(crate) use never_again::seal_own_thread;
 
 mod never_again {
     //! How a thread stops for good without being unwound: its frames may be C++ with destructors
@@ -381,17 +393,34 @@ mod never_again {
     /// From here on no signal handler and no cancellation runs on the calling thread.
     #[cfg(unix)]
     pub fn seal_thread() {
+        block_all_but(&[]);
+    }
+
+    /// The same for a thread of the library's that calls host code: what a fault of its own raises is
+    /// handled as on any thread. Blocked, it would end the process past the host's handlers.
+    #[cfg(unix)]
+    pub fn seal_own_thread() {
+        block_all_but(&[libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGTRAP]);
+    }
+
+    #[cfg(unix)]
+    fn block_all_but(faults: &[libc::c_int]) {
         std::mem::forget(crate::cancel::Shield::up());
         // SAFETY: `all` is filled before it is read.
         unsafe {
             let mut all = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
             libc::sigfillset(all.as_mut_ptr());
+            for fault in faults {
+                libc::sigdelset(all.as_mut_ptr(), *fault);
+            }
             libc::pthread_sigmask(libc::SIG_BLOCK, all.as_ptr(), std::ptr::null_mut());
         }
     }
 
     #[cfg(not(unix))]
     pub fn seal_thread() {}
+    #[cfg(not(unix))]
+    pub fn seal_own_thread() {}
 
     pub fn sleep() -> ! {
         loop {

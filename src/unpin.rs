@@ -24,7 +24,8 @@ impl Finalization<'_> {
         let Some(pin) = self.runtime.pin().filter(|_| !self.gave_up_on_guards) else { return };
         pin.anchor().watch(pin.life());
         let since = now();
-        let limit = self.phase_deadline();
+        let mut limit = self.phase_deadline();
+        let mut times = 0;
         let mut notice = Notice::new(self.options.notice_us, since);
         let mut waited_for = self.guards_waited_for();
         self.notes.work(waited_for.len() as u64);
@@ -34,9 +35,14 @@ impl Finalization<'_> {
                 return;
             }
             if limit.passed() {
-                for guard in &waited_for {
-                    let name = guard.describe_with_age();
-                    self.notes.blocked(name, since, "not waited for any longer");
+                let late: Vec<_> = waited_for.iter().map(OpenGuard::late).collect();
+                times += 1;
+                if let Some(again) = self.more_time(&late, since, times) {
+                    limit = again;
+                    continue;
+                }
+                for guard in &late {
+                    self.notes.blocked(guard.describe(), since, "not waited for any longer");
                 }
                 self.notes.cut_short();
                 self.gave_up_on_guards = true;
@@ -47,6 +53,7 @@ impl Finalization<'_> {
                 !waited_for.iter().any(OpenGuard::is_open) || !books.lock().pending.is_empty()
             });
             let made = self.make_pending_calls();
+            self.tell_news();
             waited_for.retain(OpenGuard::is_open);
             if made == 0 && notice.is_due() && !waited_for.is_empty() {
                 let names: Vec<_> = waited_for.iter().map(OpenGuard::describe_with_age).collect();

@@ -1,169 +1,452 @@
-//! No wait in silence (law 2): lines on stderr that say what a finalization waits for.
+//! No wait in silence (law 2), and none past its time: a thread beside the finalization.
 //!
-//! Its own waits look at the clock themselves. A host's callback cannot, so a thread stands beside it: it
-//! sleeps until the callback that runs has taken longer than the host wants to hear nothing, says its
-//! name, and again at growing intervals. It starts with the first callback and ends with the
-//! finalization; a callback costs it two short sections and no wake-up.
+//! The library's own waits look at the clock themselves. A host's callback cannot, and nothing at all
+//! can that is stuck. So a thread stands beside the finalization: it says on stderr, at growing
+//! intervals, which callback takes long; it tells the host's listener which one has used up its time;
+//! and by [`Overrun::Exit`] it ends the process. It begins with the first callback, or with the
+//! finalization if it may have to end the process, and a callback costs it no wake-up.
+//!
+//! # No lock, no memory
+//!
+//! The finalizing thread may be stuck anywhere: inside malloc, inside one of this library's sections.
+//! So what the watch needs is written on a [board](Board) and read without a lock, it sleeps on
+//! nothing that is shared, and unless a listener has to be called it allocates nothing.
+//!
+//! A listener is host code, which may allocate, and may be stuck behind the finalizing thread. So with
+//! a listener and [`Overrun::Exit`] there is a second thread, which calls nobody: it ends the process a
+//! moment after the deadline unless the listener has decided otherwise by then.
 
+mod board;
+mod notice;
+
+pub(crate) use board::Activity;
+pub(crate) use notice::Notice;
+
+use crate::event::{Event, Kind, Listener, Subject, Who};
+use crate::host_call;
+use crate::options::{Options, Overrun};
 use crate::phase::Phase;
-use crate::sync::{Arc, AtomicBool, Deadline, Mutex, Ordering, elapsed, now, park, wake_all};
+use crate::probe;
+use crate::runtime::Runtime;
+use crate::sync::{
+    Arc, AtomicBool, AtomicU32, AtomicU64, Deadline, Ordering, doze, elapsed, now, rouse, sleep,
+};
+use crate::{last_word, whereabouts};
+use board::{Board, Entry, Name};
+use notice::Line;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// The line on stderr for a wait without a deadline, at growing intervals (law 2).
-pub(crate) struct Notice {
-    since: Instant,
-    next: Option<Instant>,
-    interval: Duration,
-}
+/// A time that does not come.
+const NEVER: u64 = u64::MAX;
 
-impl Notice {
-    pub(crate) fn new(first_us: i64, since: Instant) -> Notice {
-        let interval = u64::try_from(first_us).map_or(Duration::MAX, Duration::from_micros);
-        Notice { since, next: since.checked_add(interval), interval }
-    }
+/// How long after the deadline a listener may take to keep the process from its end.
+const ANSWER_US: u64 = 1_000_000;
 
-    pub(crate) fn next(&self) -> Deadline {
-        self.next.map_or(Deadline::NEVER, Deadline::at)
-    }
-
-    pub(crate) fn is_due(&self) -> bool {
-        self.next().passed()
-    }
-
-    pub(crate) fn say(&mut self, runtime: &str, what: &str, names: &[String]) {
-        let shown = names.iter().take(8).cloned().collect::<Vec<_>>().join(", ");
-        let more = names.len().saturating_sub(8);
-        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-        crate::sink::tell(&format!(
-            "rtfinalize: '{runtime}' has waited {} s for {shown}{more} {what}",
-            elapsed(self.since).as_secs()
-        ));
-        self.interval = self.interval.saturating_mul(2);
-        self.next = now().checked_add(self.interval);
-    }
-}
-
-/// The thread beside a finalization.
+/// The finalizing thread's side.
 pub(crate) struct Watch {
     shared: Arc<Shared>,
-    runtime: Box<str>,
-    notice_us: i64,
-    thread: Option<JoinHandle<()>>,
+    threads: Vec<JoinHandle<()>>,
+    /// Threads do not survive a fork.
+    process: u32,
+    wanted: bool,
+    /// When a callback of this phase has used up its time.
+    due_us: u64,
+    /// Callbacks that ran past their time, and for how long they ran.
+    late: Vec<(String, u64)>,
 }
 
 struct Shared {
-    call: Mutex<Call>,
+    began: Instant,
+    runtime: Arc<Runtime>,
+    who: Who,
+    notice_us: u64,
+    /// When the deadline passes.
+    total_us: u64,
+    overrun: Overrun,
+    exit_code: i32,
+    listener: Option<Listener>,
+    board: Board,
+    /// When the watch must have looked at what is on the board.
+    look_at: AtomicU64,
+    /// Until when the watch sleeps.
+    asleep_until: AtomicU64,
+    /// Somebody calls the listener: never two at once.
+    telling: AtomicBool,
+    /// The listener wants the finalization to go on past the deadline.
+    pardoned: AtomicBool,
     over: AtomicBool,
-}
-
-/// The callback that runs, if one does.
-#[derive(Clone, Copy)]
-struct Call {
-    since: Option<Instant>,
-    /// Tells one call from the next.
-    number: u64,
-    phase: Phase,
-    name: Name,
-}
-
-/// The start of a name, kept without an allocation.
-#[derive(Clone, Copy)]
-struct Name {
-    bytes: [u8; 64],
-    len: usize,
-}
-
-impl Name {
-    fn of(text: &str) -> Name {
-        let mut name = Name { bytes: [0; 64], len: text.floor_char_boundary(64) };
-        name.bytes[..name.len].copy_from_slice(&text.as_bytes()[..name.len]);
-        name
-    }
-
-    fn describe(&self, phase: Phase) -> String {
-        let text = String::from_utf8_lossy(&self.bytes[..self.len]);
-        let name = if text.is_empty() { "without a name".to_owned() } else { format!("'{text}'") };
-        format!("the callback {name} in the phase {}", phase.name())
-    }
+    /// How many threads have come so far that they need no memory any more.
+    ready: AtomicU32,
 }
 
 impl Watch {
-    /// A watch that speaks up after `notice_us`; negative is never.
-    pub(crate) fn new(runtime: &str, notice_us: i64) -> Watch {
-        let call = Call { since: None, number: 0, phase: Phase::Guards, name: Name::of("") };
-        let shared = Shared { call: Mutex::new(call), over: AtomicBool::new(false) };
-        Watch { shared: Arc::new(shared), runtime: runtime.into(), notice_us, thread: None }
+    /// A watch over a finalization that begins now, on the calling thread.
+    pub(crate) fn new(runtime: &Arc<Runtime>, options: &Options, who: Who) -> Watch {
+        let shared = Arc::new(Shared {
+            began: now(),
+            runtime: runtime.clone(),
+            who,
+            notice_us: u64::try_from(options.notice_us).unwrap_or(NEVER),
+            total_us: u64::try_from(options.deadline_us).unwrap_or(NEVER),
+            overrun: options.overrun,
+            exit_code: options.exit_code,
+            listener: options.on_event.clone(),
+            board: Board::default(),
+            look_at: AtomicU64::new(NEVER),
+            asleep_until: AtomicU64::new(NEVER),
+            telling: AtomicBool::new(false),
+            pardoned: AtomicBool::new(false),
+            over: AtomicBool::new(false),
+            ready: AtomicU32::new(0),
+        });
+        let exits = options.overrun == Overrun::Exit;
+        let wanted = exits || options.notice_us >= 0 || shared.listener.is_some();
+        let process = std::process::id();
+        let (threads, late) = (Vec::new(), Vec::new());
+        let mut watch = Watch { shared, threads, process, wanted, due_us: NEVER, late };
+        watch.start_to_end();
+        watch
+    }
+
+    /// If the process may have to end, the watch does not wait for the first callback.
+    fn start_to_end(&mut self) {
+        if self.shared.overrun == Overrun::Exit {
+            self.start();
+            if self.shared.listener.is_some() && self.shared.total_us != NEVER {
+                self.spawn("rtfinalize-end", Shared::end_in_any_case);
+            }
+        }
+    }
+
+    /// A phase begins, in which callbacks may take until `due`.
+    pub(crate) fn enter(&mut self, phase: Phase, due: Deadline) {
+        self.due_us = due
+            .instant()
+            .map_or(NEVER, |at| micros(at.saturating_duration_since(self.shared.began)));
+        self.shared.board.write(&self.own(phase));
+    }
+
+    /// The library's own work. The watch wakes up when a callback would be due: then none that begins
+    /// before that must rouse it.
+    fn own(&self, phase: Phase) -> Entry {
+        Entry { due_us: self.due_us.min(self.shared.total_us), ..Entry::own(phase) }
     }
 
     /// Makes a call of the host's, under watch.
     pub(crate) fn during<R>(&mut self, phase: Phase, name: &str, call: impl FnOnce() -> R) -> R {
+        self.doing(Activity::Callback, phase, name, call)
+    }
+
+    /// Does something of this kind, under watch.
+    pub(crate) fn doing<R>(
+        &mut self,
+        activity: Activity,
+        phase: Phase,
+        name: &str,
+        call: impl FnOnce() -> R,
+    ) -> R {
         self.start();
+        let shared = &self.shared;
+        let since_us = shared.us();
+        // A deadline that has passed was told of whatever it passed in.
+        let total_us = if shared.total_us > since_us { shared.total_us } else { NEVER };
+        let due_us = match activity {
+            Activity::Callback => self.due_us.max(since_us).min(total_us),
+            _ => NEVER,
+        };
+        shared.board.write(&Entry { activity, phase, since_us, due_us, name: Name::of(name) });
+        let look_at = due_us.min(since_us.saturating_add(shared.notice_us));
+        // SeqCst, both: the watch stores its plan and then reads this. Either it sees when it has to
+        // look, or this sees that it sleeps for too long.
+        shared.look_at.store(look_at, Ordering::SeqCst);
+        if look_at < shared.asleep_until.load(Ordering::SeqCst)
+            && let Some(watch) = self.threads.first()
         {
-            let mut current = self.shared.call.lock();
-            let number = current.number + 1;
-            *current = Call { since: Some(now()), number, phase, name: Name::of(name) };
+            rouse(watch.thread());
         }
         let result = call();
-        self.shared.call.lock().since = None;
+        self.come_back();
+        let shared = &self.shared;
+        shared.look_at.store(NEVER, Ordering::SeqCst);
+        shared.board.write(&self.own(phase));
+        if due_us != NEVER && shared.us() >= due_us {
+            self.late.push((name.to_owned(), shared.us() - since_us));
+        }
+        if activity == Activity::Callback {
+            self.wait_for_turn(false);
+        }
         result
     }
 
-    fn start(&mut self) {
-        if self.thread.is_some() || self.notice_us < 0 {
-            return;
+    /// Calls the listener with `event`, under watch.
+    pub(crate) fn tell(&mut self, event: &Event) -> Option<Overrun> {
+        let listener = self.shared.listener.clone()?;
+        self.wait_for_turn(true);
+        let shared = self.shared.clone();
+        let answer = self.doing(Activity::Event, event.phase, event.kind.name(), || {
+            shared.call(&listener, event)
+        });
+        self.shared.telling.store(false, Ordering::SeqCst);
+        answer
+    }
+
+    /// Whether somebody is told of events.
+    pub(crate) fn has_listener(&self) -> bool {
+        self.shared.listener.is_some()
+    }
+
+    /// Callbacks that ran past their time since this was last asked, with how long they ran.
+    pub(crate) fn take_late(&mut self) -> Vec<(String, u64)> {
+        std::mem::take(&mut self.late)
+    }
+
+    /// Returns when nobody calls the listener; with `take` nobody else will.
+    fn wait_for_turn(&self, take: bool) {
+        let telling = &self.shared.telling;
+        // SeqCst: the finalizing thread's half of the exchange in `Shared::ask`.
+        while if take {
+            telling.swap(true, Ordering::SeqCst)
+        } else {
+            telling.load(Ordering::SeqCst)
+        } {
+            sleep(Duration::from_millis(1));
         }
-        let (shared, runtime, notice_us) =
-            (self.shared.clone(), self.runtime.clone(), self.notice_us);
-        let watch = move || {
-            crate::thread::seal_thread();
-            shared.watch(&runtime, notice_us);
-        };
-        let builder = std::thread::Builder::new().name("rtfinalize-watch".to_owned());
-        self.thread = builder.stack_size(64 * 1024).spawn(watch).ok();
-        if self.thread.is_none() {
+    }
+
+    /// After a call in which the process may have been forked. Threads were not copied: their handles must
+    /// be neither joined nor detached, and there have to be others.
+    fn come_back(&mut self) {
+        if std::process::id() != self.process {
+            self.threads.drain(..).for_each(std::mem::forget);
+            self.process = std::process::id();
+            self.shared.telling.store(false, Ordering::SeqCst);
+            self.shared.ready.store(0, Ordering::Relaxed);
+            self.start_to_end();
+        }
+    }
+
+    fn start(&mut self) {
+        if self.threads.is_empty() && self.wanted {
+            self.spawn("rtfinalize-watch", Shared::watch);
             // Without a thread to be had there is no watch; the finalization goes on.
-            self.notice_us = -1;
+            self.wanted = !self.threads.is_empty();
+        }
+    }
+
+    fn spawn(&mut self, name: &str, body: fn(&Shared)) {
+        let shared = self.shared.clone();
+        let builder = std::thread::Builder::new().name(name.to_owned());
+        // A listener is called on it: host code, which wants a stack.
+        let size = if shared.listener.is_some() { 1024 * 1024 } else { 64 * 1024 };
+        let thread = builder.stack_size(size).spawn(move || {
+            crate::thread::seal_own_thread();
+            shared.ready.fetch_add(1, Ordering::Relaxed);
+            body(&shared);
+        });
+        self.threads.extend(thread);
+        // A thread that begins uses the heap. Should this one be stuck in there before the other is
+        // through, the process would have nobody to end it.
+        while self.shared.overrun == Overrun::Exit
+            && (self.shared.ready.load(Ordering::Relaxed) as usize) < self.threads.len()
+        {
+            sleep(Duration::from_micros(20));
         }
     }
 }
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        if let Some(thread) = self.thread.take() {
-            // SeqCst: stored before the wake-up, read under the queue's lock before sleeping.
-            self.shared.over.store(true, Ordering::SeqCst);
-            wake_all(self.shared.key());
+        // SeqCst: stored before the wake-up, which a thread about to sleep does not miss.
+        self.shared.over.store(true, Ordering::SeqCst);
+        for thread in self.threads.drain(..) {
+            rouse(thread.thread());
             let _ = thread.join();
         }
     }
 }
 
+fn micros(span: Duration) -> u64 {
+    u64::try_from(span.as_micros()).unwrap_or(NEVER)
+}
+
+/// What became of a question.
+enum Answer {
+    /// It was answered, or is by the option.
+    Do(Overrun),
+    /// The callback ended before it was asked.
+    Ended,
+}
+
 impl Shared {
-    fn watch(&self, runtime: &str, notice_us: i64) {
-        let mut notice = Notice::new(notice_us, now());
-        let mut seen = 0;
-        while !self.over.load(Ordering::SeqCst) {
-            let call = *self.call.lock();
-            let sleep_until = match call.since {
-                Some(since) => {
-                    if call.number != seen {
-                        notice = Notice::new(notice_us, since);
-                        seen = call.number;
-                    }
-                    if notice.is_due() {
-                        notice.say(runtime, "to return", &[call.name.describe(call.phase)]);
-                    }
-                    notice.next()
-                }
-                // A callback that begins meanwhile is not due before this.
-                None => Deadline::after_us(notice_us),
-            };
-            park(self.key(), || !self.over.load(Ordering::SeqCst), sleep_until);
+    /// The time since the finalization began.
+    fn us(&self) -> u64 {
+        micros(elapsed(self.began))
+    }
+
+    fn is_over(&self) -> bool {
+        self.over.load(Ordering::SeqCst)
+    }
+
+    fn sleep_until(&self, at_us: u64) {
+        let at = self.began.checked_add(Duration::from_micros(at_us));
+        doze(at.filter(|_| at_us != NEVER).map_or(Deadline::NEVER, Deadline::at));
+    }
+
+    fn watch(&self) {
+        let (mut seen, mut told) = (NEVER, 0);
+        let (mut say_us, mut pause_us, mut tell_us) = (NEVER, 0, NEVER);
+        while !self.is_over() {
+            let (version, entry) = self.board.read();
+            if version != seen {
+                (seen, told, pause_us) = (version, 0, self.notice_us);
+                let is_call = entry.activity == Activity::Callback;
+                tell_us = if is_call { entry.due_us } else { NEVER };
+                say_us = match entry.activity {
+                    Activity::Callback | Activity::Event => entry.since_us.saturating_add(pause_us),
+                    // The library's own waits speak for themselves, and so does a child.
+                    Activity::Own | Activity::Child => NEVER,
+                };
+            }
+            let end_us = self.end_us();
+            if self.us() >= tell_us.min(end_us) {
+                told += 1;
+                self.expired(&entry, version, told);
+                // Again when it has taken twice as long, and when the deadline passes.
+                let now = self.us();
+                let twice = now.saturating_mul(2).saturating_sub(entry.since_us);
+                let total_us = if self.total_us > now { self.total_us } else { NEVER };
+                let is_call = entry.activity == Activity::Callback;
+                tell_us = if is_call { twice.min(total_us) } else { NEVER };
+            }
+            if self.us() >= say_us {
+                self.say(&entry);
+                pause_us = pause_us.saturating_mul(2);
+                say_us = self.us().saturating_add(pause_us);
+            }
+            let now = self.us();
+            let mut until_us = tell_us.min(say_us).min(self.end_us());
+            // One that begins meanwhile is not due before this, and need not rouse the watch.
+            until_us = until_us.min(now.saturating_add(self.notice_us.max(1000)));
+            if entry.due_us > now {
+                until_us = until_us.min(entry.due_us);
+            }
+            // SeqCst, both: see `doing`.
+            self.asleep_until.store(until_us, Ordering::SeqCst);
+            let came = self.look_at.load(Ordering::SeqCst) < until_us;
+            let must_look = came && self.board.version() != version;
+            if !must_look && !self.is_over() {
+                self.sleep_until(until_us);
+            }
         }
     }
 
-    fn key(&self) -> usize {
-        std::ptr::from_ref(self).addr()
+    /// When the process ends, unless the finalization does before.
+    fn end_us(&self) -> u64 {
+        let exits = self.overrun == Overrun::Exit && !self.pardoned.load(Ordering::SeqCst);
+        if exits { self.total_us } else { NEVER }
+    }
+
+    /// The callback has used up its time, or the deadline has passed in whatever this is.
+    fn expired(&self, entry: &Entry, version: u64, times: u64) {
+        let lasted_us = self.us().saturating_sub(entry.since_us);
+        probe::overrun(self.runtime.id(), entry.phase, entry.name.as_str(), lasted_us);
+        let Answer::Do(what) = self.ask(entry, version, times) else { return };
+        if what == Overrun::Exit {
+            self.end_process(entry);
+        }
+        if self.us() >= self.total_us {
+            // SeqCst, like all that decides about the end of the process: it is rare.
+            self.pardoned.store(true, Ordering::SeqCst);
+        }
+    }
+
+    /// Asks the listener what to do. Without one it is the option; and if the listener is what is
+    /// stuck, too.
+    fn ask(&self, entry: &Entry, version: u64, times: u64) -> Answer {
+        let by_option = Answer::Do(self.overrun);
+        let Some(listener) = &self.listener else { return by_option };
+        // SeqCst: the turn is taken before the entry is looked at again; the finalizing thread writes
+        // its entry before it looks whether the turn is taken. So no callback is told as running after
+        // the finalizing thread went on.
+        if entry.activity == Activity::Event || self.telling.swap(true, Ordering::SeqCst) {
+            return by_option;
+        }
+        let ended = entry.activity == Activity::Callback && self.board.version() != version;
+        let answer = if ended {
+            Answer::Ended
+        } else {
+            let event = self.event(entry, times);
+            Answer::Do(self.call(listener, &event).unwrap_or(self.overrun))
+        };
+        self.telling.store(false, Ordering::SeqCst);
+        answer
+    }
+
+    fn call(&self, listener: &Listener, event: &Event) -> Option<Overrun> {
+        let answer = host_call::run_for(Some(&self.runtime), || listener.hear(event)).ok();
+        answer.and_then(|number| Overrun::from_number(u32::try_from(number).ok()?))
+    }
+
+    fn event(&self, entry: &Entry, times: u64) -> Event {
+        let subject = match entry.activity {
+            Activity::Callback => Subject::Callback,
+            Activity::Child => Subject::Child,
+            Activity::Own | Activity::Event => Subject::Runtime,
+        };
+        let since_us = if subject == Subject::Runtime { 0 } else { entry.since_us };
+        let lasted_us = self.us().saturating_sub(since_us);
+        let mut what = String::new();
+        let _ = entry.describe(&mut what);
+        if what.is_empty() {
+            "the finalization".clone_into(&mut what);
+        }
+        let mut who = self.who.clone();
+        who.whereabouts = whereabouts::of(who.tid).unwrap_or_default().into();
+        let at = match who.whereabouts.as_str() {
+            "" => String::new(),
+            place => format!(", {place}"),
+        };
+        let (ms, phase) = (lasted_us / 1000, entry.phase.name());
+        Event {
+            name: entry.name.as_str().into(),
+            text: format!("{what} has run for {ms} ms in the phase {phase}{at}").into(),
+            who,
+            since_us,
+            lasted_us,
+            count: times,
+            ..Event::of(&self.runtime, Kind::Overrun, entry.phase, subject)
+        }
+    }
+
+    /// Allocates nothing.
+    fn say(&self, entry: &Entry) {
+        let mut line = Line::new();
+        let seconds = self.us().saturating_sub(entry.since_us) / 1_000_000;
+        let name = self.runtime.name();
+        line.put(format_args!("rtfinalize: '{name}' has waited {seconds} s for the "));
+        let _ = entry.describe(&mut line);
+        line.put(format_args!(" in the phase {} to return", entry.phase.name()));
+        line.tell();
+    }
+
+    /// Allocates nothing, and takes no lock.
+    fn end_process(&self, entry: &Entry) -> ! {
+        let mut what = Line::new();
+        let _ = entry.describe(&mut what);
+        let during = [what.as_str()];
+        let during = if what.as_str().is_empty() { &[][..] } else { &during[..] };
+        last_word::end_process(self.exit_code, self.runtime.name(), entry.phase, during)
+    }
+
+    /// The second thread: a listener that never answers does not keep the process.
+    fn end_in_any_case(&self) {
+        let end_us = self.total_us.saturating_add(ANSWER_US);
+        while !self.is_over() && self.us() < end_us {
+            self.sleep_until(end_us);
+        }
+        if !self.is_over() && !self.pardoned.load(Ordering::SeqCst) {
+            self.end_process(&self.board.read().1);
+        }
     }
 }

@@ -24,18 +24,28 @@
 //! unless the seal is there already. So the account taken with the seal is exact: bytes of an offer
 //! that has not returned are *in flight*, nothing can be offered or accepted afterwards, and the rest
 //! is certainly *unwritten*.
+//!
+//! # A fork
+//!
+//! What a writer holds is the parent's: see `forked`.
 
 mod flow;
+mod forked;
+mod lifeline;
 
 use crate::freeze::Gate;
 use crate::guarded::{Guarded, Hold};
 use crate::runtime::Runtime;
 use crate::sink::{Refused, Sink};
 use crate::status::{Error, Result, Status};
-use crate::sync::{Arc, AtomicBool, Deadline, Mutex, Ordering};
+use crate::sync::{Arc, AtomicBool, Deadline, Mutex, Ordering, fork};
 use crate::this_thread;
 use crate::thread::Attachment;
 use flow::{Accepted, Core, Flow};
+use forked::Inheritance;
+pub(crate) use forked::forked;
+use lifeline::Lifeline;
+pub(crate) use lifeline::{Toll, rescue_all, sleep_for_ever};
 use std::sync::Weak;
 use std::time::Duration;
 
@@ -53,6 +63,8 @@ pub struct WriterOptions {
     pub line_buffered: bool,
     /// Close the descriptor with the writer.
     pub owns_descriptor: bool,
+    /// The child of a `fork` keeps what the buffer holds; else that is left to the parent.
+    pub keeps_over_fork: bool,
 }
 
 /// How long a thread that waits for room sleeps before it looks whether the runtime froze: a wait on a
@@ -65,16 +77,21 @@ pub struct Writer {
     capacity: usize,
     line_buffered: bool,
     owns_descriptor: bool,
+    keeps_over_fork: bool,
     gate: Arc<Gate>,
     runtime: Weak<Runtime>,
     sink: Sink,
     core: Guarded<Core>,
     accepted: Accepted,
-    flow: Mutex<Flow>,
+    flow: Flow,
     /// Closed by its host: nothing is accepted any more.
     closed: AtomicBool,
     /// Why the last flush failed; reports quote it.
     trouble: Mutex<Option<String>>,
+    /// What a `fork` left here.
+    inheritance: Inheritance,
+    /// By it the last word of the process finds the writer.
+    lifeline: Lifeline,
 }
 
 /// How far a flush came that does not wait.
@@ -102,20 +119,25 @@ impl Writer {
             return Err(Status::NoMemory.because("the buffer"));
         }
         let core = Core::new(buffer);
+        let lifeline = Lifeline::new()?;
         let writer = Arc::new(Writer {
             name: options.name,
             capacity,
             line_buffered: options.line_buffered,
             owns_descriptor: options.owns_descriptor,
+            keeps_over_fork: options.keeps_over_fork,
             gate: runtime.gate().clone(),
             runtime: Arc::downgrade(runtime),
             sink,
             core: Guarded::new(runtime.id(), core),
             accepted: Accepted::default(),
-            flow: Mutex::new(Flow::default()),
+            flow: Flow::default(),
             closed: AtomicBool::new(false),
             trouble: Mutex::new(None),
+            inheritance: Inheritance::default(),
+            lifeline,
         });
+        writer.lifeline.tie(&writer);
         runtime.admit_writer(&writer)?;
         Ok(writer)
     }
@@ -139,8 +161,10 @@ impl Writer {
     ///
     /// # Errors
     /// Nothing was accepted: `Finalizing` once the runtime is frozen, `Io`, `BadDescriptor`,
-    /// `Timeout`, `NoMemory`, `State` after `close`, or what the lock gives.
+    /// `Timeout`, `NoMemory`, `State` after `close` or if it returns in the child of a `fork`, or what
+    /// the lock gives.
     pub fn write(&self, record: &[u8], deadline: Deadline) -> Result<()> {
+        let process = fork::generation();
         loop {
             let mut core = self.acquire(deadline)?;
             self.admits()?;
@@ -150,6 +174,9 @@ impl Writer {
                     // What the destination took can be room enough.
                     Drained::Full if !self.has_room(&core, record) => {
                         self.wait_for_room(core, deadline)?;
+                        if fork::generation() != process {
+                            return Err(crate::sink::forked(&self.name));
+                        }
                         continue;
                     }
                     Drained::Full | Drained::Empty => {}
@@ -168,7 +195,10 @@ impl Writer {
     fn accept(&self, mut core: Hold<'_, Core>, record: &[u8]) -> Result<()> {
         // Before anything is offered: what a destination took cannot be taken back, so from there on
         // memory must not be what fails.
-        core.reserve(record.len())?;
+        {
+            let _whole = self.whole_over_fork();
+            core.reserve(record.len())?;
+        }
         let mut rest = record;
         let mut refused = None;
         if record.len() > self.capacity {
@@ -178,13 +208,17 @@ impl Writer {
                 Err(other) => refused = Some(other.error(&self.name)),
             }
         }
-        if refused.is_none() && !self.accepted.add(rest.len()) {
-            refused = Some(self.late());
+        {
+            let _whole = self.whole_over_fork();
+            if refused.is_none() {
+                if self.accepted.add(rest.len()) {
+                    core.append(rest);
+                } else {
+                    refused = Some(self.late());
+                }
+            }
+            core.trim(self.capacity);
         }
-        if refused.is_none() {
-            core.append(rest);
-        }
-        core.trim(self.capacity);
         if let Some(error) = refused {
             return Err(error);
         }
@@ -208,7 +242,7 @@ impl Writer {
     fn flush_up_to(&self, target: u64, deadline: Deadline) -> Result<()> {
         loop {
             let mut core = self.acquire(deadline)?;
-            if self.flow.lock().written >= target {
+            if self.flow.written() >= target {
                 return Ok(());
             }
             self.admits_flush()?;
@@ -251,7 +285,7 @@ impl Writer {
             return Err(Status::NotOwner.error());
         }
         match u32::try_from(bytes) {
-            Ok(count) if u64::from(count) <= self.flow.lock().in_flight => {
+            Ok(count) if u64::from(count) <= self.flow.in_flight() => {
                 self.core.lock().publish_progress(count);
                 Ok(())
             }
@@ -313,6 +347,8 @@ impl Writer {
         self.seal();
         core.give_up();
         self.disown();
+        // Before the descriptor may become another's.
+        self.lifeline.cut();
         self.sink.close(self.owns_descriptor).map_err(|refused| refused.error(&self.name))
     }
 
@@ -345,8 +381,10 @@ impl Writer {
 
     fn acquire(&self, deadline: Deadline) -> Result<Hold<'_, Core>> {
         let mut core = self.core.acquire(deadline)?;
-        if core.recovered {
-            self.recover(&mut core);
+        if !self.begin_after_fork(&mut core)
+            && let Some(former) = core.recovered.take()
+        {
+            self.recover(&mut core, former);
         }
         Ok(core)
     }

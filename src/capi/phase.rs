@@ -86,7 +86,7 @@ pub const RT_WORK_SKIP: u32 = 2;
 ///
 /// Such a handler is started in its turn (one on a phase that repeats in the first pass only), and
 /// finalization goes on at once: what is ordered after it comes after its start, not after its end.
-/// Its thread has all signals blocked and is a stranger to the runtime: it may attach while other
+/// Its thread has all signals blocked but those of its own faults, and is a stranger to the runtime: it may attach while other
 /// threads may, and meets what they meet. Everything of the host's that the finalization tears down may
 /// be gone under it, and so may be the process. It may finalize no runtime. The report says what became
 /// of it by the end of the finalization: ended, failed, or still running; then the runtime is not

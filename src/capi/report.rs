@@ -127,9 +127,13 @@ pub struct rt_report_destination {
     pub unwritten: u64,
     /// Bytes in a raw write that has not returned.
     pub in_flight: u64,
+    /// Bytes that were in the buffer when a `fork` made this process: the parent's, and in no other
+    /// number here.
+    pub left_to_parent: u64,
 }
 
-const DESTINATION_FIRST_VERSION: usize = size_of::<rt_report_destination>();
+const DESTINATION_FIRST_VERSION: usize =
+    std::mem::offset_of!(rt_report_destination, left_to_parent);
 
 /// An in-flight operation with its buffers.
 pub const RT_LEAK_OVERLAPPED: u32 = 1;
@@ -261,6 +265,7 @@ pub unsafe extern "C-unwind" fn rt_report_get_destination(
             recovered: numbers.recovered,
             unwritten: numbers.unwritten,
             in_flight: numbers.in_flight,
+            left_to_parent: numbers.left_to_parent,
         };
         // SAFETY: by the header.
         unsafe { give_versioned(destination, value, DESTINATION_FIRST_VERSION)? };

@@ -1,17 +1,18 @@
 //! Runtimes and their finalization.
 
 use super::boundary::{boundary, give, text, versioned};
+use super::event::{listener_of, rt_event_callback};
 use super::handle::{Pinned, Table};
 use super::report::{REPORTS, ReportObject, rt_report};
 use super::{rt_finalizing_flag, rt_status};
 use crate::finalize::{Finalized, finalize, finalize_with};
 use crate::freeze::State;
-use crate::options::Options;
+use crate::options::{Options, Overrun};
 use crate::phase::Phase;
 use crate::runtime::{Runtime, RuntimeOptions};
 use crate::status::{Result, Status};
 use crate::sync::{Arc, Mutex, Ordering};
-use libc::{c_char, c_int};
+use libc::{c_char, c_int, c_void};
 
 /// A runtime. NULL stands for the process's default runtime wherever one is taken.
 pub enum rt_runtime {}
@@ -42,7 +43,8 @@ pub const RT_STATE_FINALIZING: i32 = 2;
 /// Finalized.
 pub const RT_STATE_FINALIZED: i32 = 3;
 
-/// Settings for one finalization. The environment's `RTFINALIZE_DEADLINE` and `RTFINALIZE_GRACE` (`5s`,
+/// Settings of a finalization: for one (`rt_finalize`), or for a life of a runtime
+/// (`rt_runtime_set_options`). The environment's `RTFINALIZE_DEADLINE` and `RTFINALIZE_GRACE` (`5s`,
 /// `500ms`) win over them. Zero in a field takes the default; so `{ .struct_size = sizeof options }`
 /// is a good start.
 #[repr(C)]
@@ -53,7 +55,10 @@ pub struct rt_finalize_options {
     /// The time all phases together may take, in microseconds. Negative, and the default: for ever,
     /// which holds for the phases before the freeze only. The library's own waits end by then, those
     /// before the freeze a quarter earlier (500 ms at most), so that there is time to stop threads
-    /// and to flush. A host's callback is never interrupted.
+    /// and to flush; what `overrun` says is done about what they were for. A host's callback is
+    /// never interrupted; it is told as an overrun when its phase's budget is spent and when the
+    /// deadline passes. With `RT_OVERRUN_EXIT` the process ends at the deadline, whatever the
+    /// finalizing thread is doing then.
     pub deadline_us: i64,
     /// The time the finalizing thread gives, in all, to owners of held locks and to destinations
     /// without room, in microseconds. Default 1 s. Must not be negative.
@@ -67,8 +72,18 @@ pub struct rt_finalize_options {
     pub join_us: i64,
     /// How often the passes before `children` may go round. Default 1000.
     pub max_passes: u32,
+    /// What is done about what runs past its time: one of `RT_OVERRUN_*`. Default `RT_OVERRUN_SKIP`.
+    pub overrun: u32,
+    /// What the process ends with by `RT_OVERRUN_EXIT`. Default 120, CPython's for output that was
+    /// lost; so it cannot be 0, which stands for success.
+    pub exit_code: i32,
     /// Must be 0.
     pub reserved: u32,
+    /// Hears what happens (`rt_event_callback`), or NULL. A child that its parent finalizes and that
+    /// has none of its own tells its parent's.
+    pub on_event: rt_event_callback,
+    /// What `on_event` is called with. The host's; it must stay valid until the finalization returned.
+    pub event_arg: *mut c_void,
 }
 
 const OPTIONS_FIRST_VERSION: usize = 48;
@@ -272,6 +287,8 @@ pub extern "C-unwind" fn rt_runtime_id(runtime: *mut rt_runtime) -> i64 {
 
 /// Sets how long the library's own waits in one phase may last, in microseconds, for this life of
 /// the runtime. Negative is for ever before the freeze; from the early flush on it is the default.
+/// A callback of the host's in that phase that runs on when the budget is spent is not interrupted but
+/// told as an overrun (`RT_EVENT_OVERRUN`); without a call of this function only the deadline does that.
 ///
 /// Thread: any. Stage: before finalization of the runtime begins; later it has no effect.
 ///
@@ -288,7 +305,37 @@ pub extern "C-unwind" fn rt_runtime_set_budget(
         let phase = Phase::from_number(phase)
             .ok_or_else(|| Status::Invalid.because(format!("there is no phase {phase}")))?;
         let runtime = runtime_of(runtime)?;
-        runtime.configure(|options| options.budgets_us[phase.index()] = budget_us);
+        runtime.configure(|options| options.set_budget(phase, budget_us));
+        Ok(Status::Ok)
+    })
+}
+
+/// Sets the options of this life of the runtime: `rt_finalize_ex` goes by them, `rt_finalize` too
+/// where its own say nothing, and so does a parent that finalizes this runtime.
+///
+/// They replace those set before: zero in a field is the default again. Budgets of phases
+/// (`rt_runtime_set_budget`) stay. The struct is copied.
+///
+/// Thread: any. Stage: before finalization of the runtime begins; later it has no effect.
+///
+/// Returns `RT_OK`; `RT_ERR_NULL`, `RT_ERR_HANDLE`, `RT_ERR_STRUCT_SIZE`, `RT_ERR_INVALID` (an
+/// option).
+///
+/// CPython: none.
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn rt_runtime_set_options(
+    runtime: *mut rt_runtime,
+    options: *const rt_finalize_options,
+) -> rt_status {
+    boundary(|| {
+        // SAFETY: by the header; every field is an integer or a pointer.
+        let given = unsafe { versioned(options, OPTIONS_FIRST_VERSION)? };
+        let runtime = runtime_of(runtime)?;
+        let fresh = merged(Options::default(), &given)?;
+        runtime.configure(|options| {
+            let Options { budgets_us, callbacks_us, .. } = *options;
+            *options = Options { budgets_us, callbacks_us, ..fresh };
+        });
         Ok(Status::Ok)
     })
 }
@@ -308,7 +355,8 @@ pub extern "C-unwind" fn rt_is_finalizing() -> c_int {
 
 /// Finalizes the default runtime, from the calling thread: runs all phases in their order.
 ///
-/// Waits for guards and non-daemon threads as long as they take (`rt_finalize` sets a deadline); from the
+/// Waits for guards and non-daemon threads as long as they take (`rt_runtime_set_options` sets a
+/// deadline); from the
 /// freeze on every wait is bounded. A second thread that calls it meanwhile waits for the first, at
 /// most 10 s, and gets its result. With `RTFINALIZE_REPORT=text|json|trace[:PATH]` in the environment
 /// the report is written to stderr or PATH.
@@ -330,7 +378,8 @@ pub extern "C-unwind" fn rt_finalize_ex() -> c_int {
 
 /// Finalizes a runtime, from the calling thread, with options and a report.
 ///
-/// `options` may be NULL: the defaults. `report` may be NULL; else `*report` is set to the account of
+/// `options` may be NULL; where it, or a field of it, says nothing the runtime's own hold
+/// (`rt_runtime_set_options`). `report` may be NULL; else `*report` is set to the account of
 /// the finalization whenever there is one, also with `RT_ERR_INCOMPLETE`, and to NULL otherwise. The
 /// report is the host's: free it with `rt_report_free`.
 ///
@@ -365,7 +414,7 @@ pub unsafe extern "C-unwind" fn rt_finalize(
         let done = if options.is_null() {
             finalize(&runtime)?
         } else {
-            // SAFETY: by the header; every field is an integer.
+            // SAFETY: by the header; every field is an integer or a pointer.
             let given = unsafe { versioned(options, OPTIONS_FIRST_VERSION)? };
             finalize_with(&runtime, merged(runtime.options(), &given)?)?
         };
@@ -399,6 +448,16 @@ fn merged(mut options: Options, given: &rt_finalize_options) -> Result<Options> 
     }
     if given.reserved != 0 {
         return invalid("reserved is not 0");
+    }
+    if given.overrun != 0 {
+        let unknown = || Status::Invalid.because(format!("overrun is {}", given.overrun));
+        options.overrun = Overrun::from_number(given.overrun).ok_or_else(unknown)?;
+    }
+    if given.exit_code != 0 {
+        options.exit_code = given.exit_code;
+    }
+    if let Some(listener) = listener_of(given.on_event, given.event_arg) {
+        options.on_event = Some(listener);
     }
     let set = |field: &mut i64, value: i64| {
         if value != 0 {

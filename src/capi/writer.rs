@@ -19,6 +19,12 @@ static WRITERS: Table<Writer> = Table::new(0x26f1_9d31);
 pub const RT_WRITER_LINE_BUFFERED: u32 = 1;
 /// Close the descriptor with the writer.
 pub const RT_WRITER_OWNS_FD: u32 = 2;
+/// The child of a `fork` keeps what the buffer holds then, and writes it: for a host that goes on in the
+/// child, while the parent ends without finalizing (`_exit`). Bytes in a raw write at that moment stay
+/// the parent's.
+pub const RT_WRITER_FORK_KEEP: u32 = 4;
+
+const KNOWN_FLAGS: u32 = RT_WRITER_LINE_BUFFERED | RT_WRITER_OWNS_FD | RT_WRITER_FORK_KEEP;
 
 /// How a writer is made. Zero in a field is the default.
 #[repr(C)]
@@ -87,9 +93,12 @@ pub struct rt_writer_account {
     pub in_flight: u64,
     /// Bytes found in the buffer when the lock was taken over from an owner that will never run.
     pub recovered: u64,
+    /// Bytes that were in the buffer when a `fork` made this process: the parent's, and in no other
+    /// number here.
+    pub left_to_parent: u64,
 }
 
-const ACCOUNT_FIRST_VERSION: usize = size_of::<rt_writer_account>();
+const ACCOUNT_FIRST_VERSION: usize = std::mem::offset_of!(rt_writer_account, left_to_parent);
 
 fn writer_of(writer: *mut rt_writer) -> Result<Pinned<Writer>> {
     WRITERS.pin(writer.addr())
@@ -106,8 +115,7 @@ fn open(
     if !options.is_null() {
         // SAFETY: by the header; integers and pointers are zeroable.
         let given = unsafe { versioned(options, OPTIONS_FIRST_VERSION)? };
-        if given.flags & !(RT_WRITER_LINE_BUFFERED | RT_WRITER_OWNS_FD) != 0 || given.reserved != 0
-        {
+        if given.flags & !KNOWN_FLAGS != 0 || given.reserved != 0 {
             return Err(Status::Invalid.because("an unknown flag is set"));
         }
         if let Some(name) = text(given.name)? {
@@ -115,6 +123,7 @@ fn open(
         }
         converted.capacity = given.capacity;
         converted.line_buffered = given.flags & RT_WRITER_LINE_BUFFERED != 0;
+        converted.keeps_over_fork = given.flags & RT_WRITER_FORK_KEEP != 0;
         converted.owns_descriptor = given.flags & RT_WRITER_OWNS_FD != 0;
     }
     if writer.is_null() {
@@ -185,6 +194,11 @@ pub unsafe extern "C-unwind" fn rt_writer_open_callbacks(
 /// back). After the freeze, the finalizing thread waits for what is left of the grace at most. `data`
 /// may be NULL if `len` is 0.
 ///
+/// In the child of a `fork` the writer is empty and its account starts at zero: what it held is the
+/// parent's, which writes or reports it (`RT_WRITER_FORK_KEEP` says otherwise). Threads of the parent
+/// hold no lock there; the forking thread still has what it locked. A call in whose callback the process
+/// was forked returns `RT_ERR_STATE` in the child: its record is the parent's.
+///
 /// A thread in this call cannot be cancelled.
 ///
 /// Thread: any, attached or not; in a signal handler not. Stage: until the runtime freezes; the
@@ -196,7 +210,8 @@ pub unsafe extern "C-unwind" fn rt_writer_open_callbacks(
 /// `RT_ERR_WOULD_BLOCK` if callbacks cannot wait; `RT_ERR_TIMEOUT` on the finalizing thread, or if a
 /// wait callback says so; `RT_ERR_CALLBACK` if a callback failed to wait or ended its thread;
 /// `RT_ERR_REENTRANT` from inside a callback of the same writer; `RT_ERR_OWNER_BLOCKED` as for the lock;
-/// `RT_ERR_STATE` if it is closed; `RT_ERR_NULL`, `RT_ERR_HANDLE`, `RT_ERR_SIZE`, `RT_ERR_NO_MEMORY`.
+/// `RT_ERR_STATE` if it is closed, or it returns in the child of a `fork`; `RT_ERR_NULL`, `RT_ERR_HANDLE`,
+/// `RT_ERR_SIZE`, `RT_ERR_NO_MEMORY`.
 ///
 /// CPython: `BufferedWriter.write`.
 #[unsafe(no_mangle)]
@@ -331,6 +346,7 @@ pub unsafe extern "C-unwind" fn rt_writer_get_account(
             unwritten: now.unwritten,
             in_flight: now.in_flight,
             recovered: now.recovered,
+            left_to_parent: now.left_to_parent,
         };
         // SAFETY: by the header.
         unsafe { give_versioned(account, value, ACCOUNT_FIRST_VERSION)? };

@@ -4,6 +4,7 @@ use super::provider::{Outcome, Progress};
 use crate::freeze::Gate;
 use crate::owner::OwnerId;
 use crate::sync::{Arc, Deadline, Mutex};
+use crate::this_thread;
 
 /// Where an operation stands.
 ///
@@ -176,11 +177,28 @@ impl Control {
     }
 }
 
+impl Control {
+    /// In the child of a `fork`: what threads that are `gone` had is open again. The users are not known
+    /// by name; while the one thread there is could be one, they stay.
+    pub fn forked(&self, gone: impl Fn(OwnerId) -> bool) {
+        let mut state = self.state.lock();
+        if let Stage::Claimed(by) = state.stage
+            && gone(by)
+        {
+            state.stage = Stage::Open;
+        }
+        if this_thread::calls().get() == 0 {
+            state.users = 0;
+        }
+    }
+}
+
 impl Drop for User<'_> {
     fn drop(&mut self) {
         let awaited = {
             let mut state = self.0.state.lock();
-            state.users -= 1;
+            // None, if a signal handler forked over the call.
+            state.users = state.users.saturating_sub(1);
             state.stage != Stage::Open
         };
         if awaited {

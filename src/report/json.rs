@@ -166,6 +166,7 @@ impl Value for Destination {
             o.field("recovered", &self.recovered);
             o.field("unwritten", &self.unwritten);
             o.field("in_flight", &self.in_flight);
+            o.field("left_to_parent", &self.left_to_parent);
             o.field("reason", &self.reason);
         });
     }

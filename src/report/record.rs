@@ -76,10 +76,7 @@ impl Recorder {
         let span = self.span(self.current.1);
         let runtime = self.runtime;
         let record = self.record();
-        if record.budget_us.is_some_and(|budget| span.us > budget) {
-            record.overran = true;
-            probe::overrun(runtime, record.phase, "", span.us);
-        }
+        record.overran |= record.budget_us.is_some_and(|budget| span.us > budget);
         record.spans.push(span);
         probe::phase_end(runtime, record.phase, record.work, span.us);
     }
@@ -112,8 +109,15 @@ impl Recorder {
     pub fn blocked(&mut self, what: String, since: Instant, outcome: &str) {
         let us = self.span(since).us;
         let outcome = outcome.to_owned();
-        probe::overrun(self.runtime, self.phase(), &what, us);
         self.report.blocked.push(Blocked { phase: self.phase(), what, us, outcome });
+    }
+
+    /// Something took `us` microseconds, too long, in the phase.
+    pub fn took_too_long(&mut self, what: String, us: u64, outcome: &str) {
+        let phase = self.phase();
+        let blocked = || Blocked { phase, what, us, outcome: outcome.to_owned() };
+        try_push(&mut self.report.blocked, blocked);
+        self.record().overran = true;
     }
 
     /// A callback failed.
@@ -140,7 +144,13 @@ impl Recorder {
         self.report
     }
 
-    fn span(&self, since: Instant) -> Span {
+    /// When the present run of the phase began, and how long it has taken.
+    pub fn began_phase(&self) -> Span {
+        self.span(self.current.1)
+    }
+
+    /// The time since `since`.
+    pub fn span(&self, since: Instant) -> Span {
         let us = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
         Span { start_us: us(since.saturating_duration_since(self.began)), us: us(elapsed(since)) }
     }

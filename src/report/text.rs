@@ -81,6 +81,11 @@ pub fn to_text(report: &Report, style: TextStyle) -> String {
         let name = format!("of {}", page.name(&d.name));
         vec![left("recovered:"), right(count(d.recovered, "bytes")), left(name)]
     });
+    let inherited: Vec<_> = report.destinations.iter().filter(|d| d.left_to_parent > 0).collect();
+    page.list(0, &inherited, LIST, |page, d| {
+        let name = format!("of {}", page.name(&d.name));
+        vec![left("left to the parent:"), right(count(d.left_to_parent, "bytes")), left(name)]
+    });
     page.out
 }
 
@@ -199,10 +204,8 @@ fn trouble(page: &mut Page, report: &Report) {
     let not_ended = report.continued.iter().filter(|c| c.state != Continuation::Ended);
     let left_alone: Vec<_> = not_ended.collect();
     page.section("not waited for", &left_alone, LIST, |page, c| {
-        let how =
-            if c.how.is_empty() { String::new() } else { ": ".to_owned() + &page.sentence(&c.how) };
-        let how = left(c.state.name().to_owned() + &how);
-        vec![left(c.phase.name()), left(page.name(&c.name)), right(page.time(c.us)), how]
+        let (time, outcome) = (right(page.time(c.us)), left(page.sentence(&c.outcome())));
+        vec![left(c.phase.name()), left(page.name(&c.name)), time, outcome]
     });
 
     let only_name = |page: &Page, name: &String| vec![left(page.sentence(name))];

@@ -59,6 +59,12 @@ fn withdrawn() {
     fence(Ordering::SeqCst);
 }
 
+/// Full: two threads that each store, pass it, and then read what the other stored cannot both miss it.
+#[inline]
+pub fn full() {
+    fence(Ordering::SeqCst);
+}
+
 /// What this thread read is read before what it reads or writes next.
 #[inline]
 pub fn acquire() {

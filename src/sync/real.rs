@@ -42,6 +42,21 @@ pub fn sleep(span: Duration) {
     std::thread::sleep(span);
 }
 
+/// Sleeps until `deadline`, or until somebody calls [`rouse`] for this thread, before or meanwhile.
+///
+/// Unlike [`park`] it takes nothing that another thread could hold, wherever that was stopped.
+pub fn doze(deadline: Deadline) {
+    match deadline.left() {
+        Some(left) => std::thread::park_timeout(left),
+        None => std::thread::park(),
+    }
+}
+
+/// Ends a [`doze`] of `sleeper`.
+pub fn rouse(sleeper: &std::thread::Thread) {
+    sleeper.unpark();
+}
+
 /// A point in time, or never.
 ///
 /// Built from the C side's microseconds: a negative number is for ever, and so is one too far
@@ -202,13 +217,24 @@ pub mod fork {
     //! timed wait runs out takes its queue's lock inside parking_lot_core, where no pass can be
     //! held for it.
 
-    use super::{AtomicUsize, Ordering};
+    use super::{AtomicU32, AtomicUsize, Ordering};
     use crate::this_thread;
 
     const FORKING: usize = 1;
     const PASS: usize = 2;
 
     static GATE: AtomicUsize = AtomicUsize::new(0);
+
+    /// How many forks lie between the first process and this one.
+    static GENERATION: AtomicU32 = AtomicU32::new(0);
+
+    /// A number that is another one in the child of a fork: who reads it before and after a call of the
+    /// host's knows whether it came back in another process.
+    #[inline]
+    pub fn generation() -> u32 {
+        // Relaxed: it changes while its process has one thread.
+        GENERATION.load(Ordering::Relaxed)
+    }
 
     /// Leave to be inside a section; given back on drop, on the thread that took it.
     pub struct Pass {
@@ -265,5 +291,6 @@ pub mod fork {
     pub fn after_in_child() {
         let own = if this_thread::sections().get() > 0 { PASS } else { 0 };
         GATE.store(own, Ordering::Release);
+        GENERATION.fetch_add(1, Ordering::Relaxed);
     }
 }

@@ -112,6 +112,7 @@ impl Finalization<'_> {
             let (object, call) = (name(object.as_deref()), call.to_owned());
             report.violations.push(Violation { object, call, count });
         }
+        let known = report.leaks.len();
         for (key, count) in objects.kept.into_counts() {
             let (object, reason) =
                 key.map_or((None, "as those above"), |(object, reason)| (Some(object), reason));
@@ -121,6 +122,10 @@ impl Finalization<'_> {
             let leak = Leak { kind: LeakKind::Object, name, bytes: 0, reason };
             crate::probe::leak(self.runtime.id(), &leak);
             report.leaks.push(leak);
+        }
+        let kept = self.notes.report.leaks[known..].to_vec();
+        for leak in &kept {
+            self.tell_leak(leak);
         }
     }
 }

@@ -1,10 +1,11 @@
 //! What is accepted, what is offered to the destination, and what came of it.
 
 use super::{Drained, Writer};
+use crate::event::{Former, Recovery};
 use crate::report::Destination;
 use crate::sink::Refused;
 use crate::status::{Result, Status};
-use crate::sync::{AtomicU64, Deadline, Ordering};
+use crate::sync::{AtomicU64, Deadline, Mutex, MutexGuard, Ordering, fence, fork};
 
 /// Where the bytes offered to the destination lie.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -19,8 +20,8 @@ enum Offer {
 /// The buffer, under the writer's lock.
 pub(super) struct Core {
     /// `buffer[start..]` is accepted and not written.
-    buffer: Vec<u8>,
-    start: usize,
+    pub(super) buffer: Vec<u8>,
+    pub(super) start: usize,
     offer: Offer,
 }
 
@@ -60,27 +61,88 @@ impl Accepted {
         self.0.fetch_sub(not_taken, Ordering::Relaxed);
     }
 
-    fn seal(&self) {
-        self.0.fetch_or(SEALED, Ordering::Relaxed);
+    /// In the child of a fork: a life begins with so many bytes.
+    pub(super) fn begin_anew(&self, kept: u64) {
+        self.0.store(kept, Ordering::Relaxed);
+    }
+
+    /// Returns whether it was sealed before.
+    pub(super) fn seal(&self) -> bool {
+        self.0.fetch_or(SEALED, Ordering::Relaxed) & SEALED != 0
     }
 }
 
 /// What of the accepted bytes went to the destination.
+///
+/// The numbers change under a mutex, so that who holds it reads numbers that agree. The last word of
+/// the process reads them without it, and so in an order that never misses a byte: see [`settle`].
+///
+/// [`settle`]: Writer::settle
 #[derive(Default)]
 pub(super) struct Flow {
-    pub(super) written: u64,
-    flushed: u64,
-    recovered: u64,
-    pub(super) in_flight: u64,
+    agreement: Mutex<()>,
+    written: Number,
+    flushed: Number,
+    recovered: Number,
+    in_flight: Number,
+}
+
+#[derive(Default)]
+struct Number(AtomicU64);
+
+impl Number {
+    fn get(&self) -> u64 {
+        // Acquire: who finds an offer settled finds what came of it.
+        self.0.load(Ordering::Acquire)
+    }
+
+    fn set(&self, value: u64) {
+        // Release: as above.
+        self.0.store(value, Ordering::Release);
+    }
+
+    fn add(&self, more: u64) {
+        self.0.fetch_add(more, Ordering::Release);
+    }
+}
+
+impl Flow {
+    fn lock(&self) -> MutexGuard<'_, ()> {
+        self.agreement.lock()
+    }
+
+    pub(super) fn written(&self) -> u64 {
+        self.written.get()
+    }
+
+    /// In the child of a fork: nothing of what went before is this process's.
+    pub(super) fn begin_anew(&self) {
+        for number in [&self.written, &self.flushed, &self.recovered, &self.in_flight] {
+            number.set(0);
+        }
+    }
+
+    pub(super) fn in_flight(&self) -> u64 {
+        self.in_flight.get()
+    }
+
+    /// The last word has written so much more: there is no offer any more but its own.
+    pub(super) fn count_written(&self, more: u64) {
+        self.written.add(more);
+    }
 }
 
 impl Writer {
     /// The last owner will never run again: what it had offered is settled by what it published.
     #[cold]
-    pub(super) fn recover(&self, core: &mut Core) {
+    pub(super) fn recover(&self, core: &mut Core, former: Former) {
         let taken = self.core.lock().take_progress() as usize;
         self.settle(core, taken);
-        self.flow.lock().recovered += core.len() as u64;
+        let bytes = core.len() as u64;
+        self.flow.recovered.add(bytes);
+        if let Some(runtime) = self.runtime.upgrade() {
+            runtime.note_recovery(|| Recovery::of_writer(former, &self.name, bytes));
+        }
     }
 
     /// Offers everything in the buffer, as long as the destination takes it without waiting.
@@ -112,21 +174,29 @@ impl Writer {
         let available = direct.map_or(core.len(), <[u8]>::len);
         let offered = available.min(crate::sink::RAW_WRITE_MAX);
         {
-            let mut flow = self.flow.lock();
-            // The seal is set under this mutex.
+            let _agreed = self.flow.lock();
+            self.flow.in_flight.set(offered as u64);
+            // Finalization sets the seal under this mutex, the last word without: then either it sees
+            // the offer, or this sees the seal.
+            fence::light();
             if self.accepted.is_sealed() {
+                self.flow.in_flight.set(0);
                 return Err(Refused::Sealed);
             }
-            flow.in_flight = offered as u64;
             if direct.is_some() {
                 self.accepted.begin(offered as u64);
             }
         }
+        let process = fork::generation();
         core.offer = if direct.is_some() { Offer::Direct } else { Offer::Buffered };
         let shield = crate::cancel::Shield::up();
         let data = direct.unwrap_or(&core.buffer[core.start..]);
         let answer = self.sink.write(&data[..offered]);
         drop(shield);
+        if fork::generation() != process {
+            core.offer = Offer::None;
+            return Err(Refused::Forked);
+        }
         // A callback that ended its thread, or failed late, may have said what was taken before.
         let published = self.core.lock().take_progress() as usize;
         self.settle(core, answer.unwrap_or(published));
@@ -135,51 +205,61 @@ impl Writer {
 
     /// Accounts for the end of an offer of which `taken` bytes were taken.
     fn settle(&self, core: &mut Core, taken: usize) {
-        let mut flow = self.flow.lock();
-        let offered = std::mem::take(&mut flow.in_flight);
+        let _agreed = self.flow.lock();
+        let offered = self.flow.in_flight.get();
         let taken_count = (taken as u64).min(offered);
-        match std::mem::replace(&mut core.offer, Offer::None) {
-            Offer::None => return,
+        let offer = std::mem::replace(&mut core.offer, Offer::None);
+        if offer != Offer::None {
+            self.flow.written.add(taken_count);
+        }
+        match offer {
+            Offer::None => {}
             Offer::Buffered => {
                 core.start += taken_count as usize;
                 core.trim(self.capacity);
             }
             Offer::Direct => self.accepted.take_back(offered - taken_count),
         }
-        flow.written += taken_count;
+        // Last: until then what is not settled counts as in flight.
+        self.flow.in_flight.set(0);
     }
 
     /// Flushes without waiting for room, and for the lock only until `deadline`.
     pub(crate) fn drain_for_finalization(&self, deadline: Deadline) -> Result<Drained> {
         let mut core = self.acquire(deadline)?;
-        let before = self.flow.lock().written;
+        // Only who holds the writer's lock changes what is written.
+        let before = self.flow.written.get();
         let drained = self.drain(&mut core);
-        let mut flow = self.flow.lock();
-        flow.flushed += flow.written - before;
+        // Less after a fork inside a callback.
+        self.flow.flushed.add(self.flow.written.get().saturating_sub(before));
         Ok(drained)
     }
 
     /// Accepts nothing and lets no raw write begin any more.
     pub(crate) fn seal(&self) {
         // Under the mutex: an offer is noted before the seal, or not made.
-        let _flow = self.flow.lock();
+        let _agreed = self.flow.lock();
         self.accepted.seal();
     }
 
     /// Bytes by what became of them, as of now.
     pub fn account(&self) -> Destination {
         let trouble = self.trouble.lock().clone();
-        let flow = self.flow.lock();
+        let agreed = self.flow.lock();
         let accepted = self.accepted.count();
-        let left = accepted.saturating_sub(flow.written);
+        let (written, in_flight) = (self.flow.written.get(), self.flow.in_flight.get());
+        let (flushed, recovered) = (self.flow.flushed.get(), self.flow.recovered.get());
+        drop(agreed);
+        let left = accepted.saturating_sub(written);
         Destination {
             name: self.name.to_string(),
             accepted,
-            written: flow.written,
-            flushed: flow.flushed,
-            recovered: flow.recovered,
-            unwritten: left.saturating_sub(flow.in_flight),
-            in_flight: flow.in_flight.min(left),
+            written,
+            flushed,
+            recovered,
+            unwritten: left.saturating_sub(in_flight),
+            in_flight: in_flight.min(left),
+            left_to_parent: self.inheritance.left_to_parent(),
             reason: trouble.filter(|_| left > 0).unwrap_or_default(),
         }
     }
@@ -197,6 +277,16 @@ impl Core {
 
     pub(super) fn len(&self) -> usize {
         self.buffer.len() - self.start
+    }
+
+    /// Lets go of what is in the buffer; also of its memory, unseen, if a thread may have been in the
+    /// middle of changing it.
+    pub(super) fn begin_anew(&mut self, torn: bool) {
+        if torn {
+            std::mem::forget(std::mem::take(&mut self.buffer));
+        }
+        self.buffer.clear();
+        (self.start, self.offer) = (0, Offer::None);
     }
 
     /// Makes sure that `more` bytes can be appended.

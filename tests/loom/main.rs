@@ -21,6 +21,8 @@ mod gone_owners;
 #[cfg(loom)]
 mod guards;
 #[cfg(loom)]
+mod last_word;
+#[cfg(loom)]
 mod live_owners;
 #[cfg(loom)]
 mod stage;

@@ -57,10 +57,10 @@ fn json_has_every_field_of_the_model() {
         "undetached": ["pool-3 (thread 4713)"],
         "destinations": [
             { "name": "app.log", "accepted": 90_000, "written": 85_392, "flushed": 70_000,
-              "recovered": 120, "unwritten": 4_096, "in_flight": 512,
+              "recovered": 120, "unwritten": 4_096, "in_flight": 512, "left_to_parent": 64,
               "reason": "no space left on device (ENOSPC)" },
             { "name": "stdout", "accepted": 0, "written": 0, "flushed": 0, "recovered": 1,
-              "unwritten": 0, "in_flight": 0, "reason": "" },
+              "unwritten": 0, "in_flight": 0, "left_to_parent": 0, "reason": "" },
         ],
         "missing_bytes": 4_608,
         "leaks": [

@@ -121,6 +121,7 @@ pub fn rich() -> Report {
                 recovered: 120,
                 unwritten: 4_096,
                 in_flight: 512,
+                left_to_parent: 64,
                 reason: "no space left on device (ENOSPC)".into(),
             },
             Destination { name: "stdout".into(), recovered: 1, ..Destination::default() },

@@ -71,6 +71,7 @@ restartable: no, because a runaway may still use the runtime
 not waited for:  700 us  by trim
 recovered:  120 bytes  of app.log
 recovered:     1 byte  of stdout
+left to the parent:  64 bytes  of app.log
 ";
     assert_eq!(text(&rich()), expected);
 }

@@ -1,0 +1,127 @@
+//! Locks taken over while their runtime finalizes: any thread may do it, the finalizing thread tells.
+
+use super::{Event, Kind, Subject, Text, Who};
+use crate::owner::{Fate, Owner};
+use crate::phase::Phase;
+use crate::runtime::Runtime;
+use crate::sync::now;
+use std::time::Instant;
+
+/// Who held a lock that was taken over.
+#[derive(Clone, Debug, Default)]
+pub struct Former {
+    /// 0 if it has ended.
+    tid: u32,
+    name: String,
+}
+
+impl Former {
+    /// `None` is a thread that has ended, and of which nothing is known any more.
+    pub(crate) fn of(owner: Option<&Owner>) -> Former {
+        let tid = |owner: &Owner| if owner.fate() == Fate::Exited { 0 } else { owner.tid() };
+        Former { tid: owner.map_or(0, tid), name: owner.and_then(Owner::name).unwrap_or_default() }
+    }
+
+    fn describe(&self) -> String {
+        match (self.name.as_str(), self.tid) {
+            ("", 0) => "a thread that has ended".to_owned(),
+            ("", tid) => format!("thread {tid}, which is parked for good"),
+            (name, 0) => format!("thread '{name}', which has ended"),
+            (name, tid) => format!("thread '{name}' (thread {tid}), which is parked for good"),
+        }
+    }
+}
+
+/// One takeover.
+pub(crate) struct Recovery {
+    at: Instant,
+    from: Former,
+    /// The writer's name, and what was in its buffer.
+    writer: Option<(String, u64)>,
+}
+
+impl Recovery {
+    /// A lock of the host's, just now.
+    pub(crate) fn of_lock(from: Former) -> Recovery {
+        Recovery { at: now(), from, writer: None }
+    }
+
+    /// The lock of a writer, with `bytes` in its buffer, just now.
+    pub(crate) fn of_writer(from: Former, name: &str, bytes: u64) -> Recovery {
+        Recovery { at: now(), from, writer: Some((name.to_owned(), bytes)) }
+    }
+
+    /// When it was.
+    pub(crate) fn at(&self) -> Instant {
+        self.at
+    }
+
+    pub(super) fn event(self, runtime: &Runtime, phase: Phase, since_us: u64) -> Event {
+        let from = self.from.describe();
+        let who = Who {
+            tid: self.from.tid,
+            name: self.from.name.into(),
+            // It stopped for good: where, tells nothing.
+            whereabouts: Text::default(),
+        };
+        let (subject, name, bytes, text) = match self.writer {
+            None => (Subject::Lock, String::new(), 0, format!("a lock was taken over from {from}")),
+            Some((name, bytes)) => {
+                let text = format!(
+                    "the lock of writer '{name}', with {bytes} bytes, was taken over from {from}"
+                );
+                (Subject::WriterLock, name, bytes, text)
+            }
+        };
+        Event {
+            name: name.into(),
+            text: text.into(),
+            who,
+            since_us,
+            bytes,
+            ..Event::of(runtime, Kind::Recovery, phase, subject)
+        }
+    }
+}
+
+/// Those not told yet. More than fit are counted.
+#[derive(Default)]
+pub(crate) struct Recoveries {
+    /// Whether anybody wants to hear of them.
+    pub(crate) wanted: bool,
+    kept: Vec<Recovery>,
+    more: u64,
+}
+
+const MOST_KEPT: usize = 64;
+
+impl Recoveries {
+    pub(crate) const fn new() -> Recoveries {
+        Recoveries { wanted: false, kept: Vec::new(), more: 0 }
+    }
+
+    /// Takes all: those kept, and how many more there were.
+    pub(super) fn take(&mut self) -> (Vec<Recovery>, u64) {
+        (std::mem::take(&mut self.kept), std::mem::take(&mut self.more))
+    }
+}
+
+impl Runtime {
+    /// Notes a takeover, if its finalization wants to hear of it.
+    pub(crate) fn note_recovery(&self, make: impl FnOnce() -> Recovery) {
+        if !self.books.lock().recoveries.wanted {
+            return;
+        }
+        let recovery = make();
+        let mut books = self.books.lock();
+        let recoveries = &mut books.recoveries;
+        if !recoveries.wanted {
+            return;
+        }
+        if recoveries.kept.len() < MOST_KEPT {
+            recoveries.kept.push(recovery);
+        } else {
+            recoveries.more += 1;
+        }
+    }
+}

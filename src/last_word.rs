@@ -1,0 +1,224 @@
+//! The last word: the end of a process whose finalization has overrun for good (law 9).
+//!
+//! Some thread may be stuck anywhere: in a callback, in `malloc`, with a writer's lock. So from here to
+//! `_exit` nothing is allocated, no lock is taken, no host code runs, and the system calls are those a
+//! signal handler may make. What the writers hold is written as far as that is safe
+//! ([`crate::writer`]), and one line says what became of it.
+
+use crate::phase::Phase;
+use crate::sink::Descriptor;
+use crate::sink::Refused;
+use crate::sync::{AtomicBool, Deadline, Ordering};
+use crate::writer::{Toll, rescue_all, sleep_for_ever};
+use std::fmt::{self, Write};
+use std::time::Duration;
+
+/// For all writers together: how long destinations may take to have room, and operations to end.
+const RESCUE: Duration = Duration::from_millis(250);
+
+/// How long stderr may take to have room.
+const TELL: Duration = Duration::from_millis(50);
+
+/// Writes what the writers hold, as far as that is safe, says in one line on stderr that `runtime`
+/// has overrun in `phase`, `during` what, and what became of the bytes; and ends the process.
+pub fn end_process(exit_code: i32, runtime: &str, phase: Phase, during: &[&str]) -> ! {
+    static BEGUN: AtomicBool = AtomicBool::new(false);
+    // Relaxed: of all who come one finds it false.
+    if BEGUN.swap(true, Ordering::Relaxed) {
+        sleep_for_ever();
+    }
+    hold_signals();
+    let toll = rescue_all(Deadline::after(RESCUE));
+    let mut line = Line::new();
+    compose(&mut line, exit_code, runtime, phase, during, &toll);
+    tell(line.bytes());
+    // SAFETY: ends the process.
+    unsafe { libc::_exit(exit_code) }
+}
+
+/// A signal's handler could keep this thread, and SIGPIPE end the process with another code.
+fn hold_signals() {
+    // SAFETY: the set is filled before it is used.
+    unsafe {
+        let mut all: libc::sigset_t = std::mem::zeroed();
+        libc::sigfillset(&mut all);
+        libc::pthread_sigmask(libc::SIG_BLOCK, &all, std::ptr::null_mut());
+    }
+}
+
+fn compose(
+    line: &mut Line,
+    exit_code: i32,
+    runtime: &str,
+    phase: Phase,
+    during: &[&str],
+    toll: &Toll,
+) {
+    line.room_for(NAME_ROOM, |line| {
+        let _ = write!(line, "rtfinalize: '{runtime}");
+    });
+    line.room_for(DURING_ROOM, |line| {
+        let _ = write!(line, "' overran its deadline in the phase {}", phase.name());
+        for (at, piece) in during.iter().enumerate() {
+            let _ = line.write_str(if at == 0 { ", in " } else { "" });
+            let _ = line.write_str(piece);
+        }
+    });
+    line.room_for(SIZE, |line| {
+        let plural = |count: u64| if count == 1 { "" } else { "s" };
+        let Toll { written, lost, losers, in_flight } = *toll;
+        let _ = write!(line, ": {written} byte{} written at the last moment", plural(written));
+        let _ = match losers {
+            0 => write!(line, ", none lost"),
+            _ => write!(
+                line,
+                ", {lost} byte{} of {losers} writer{} not written",
+                plural(lost),
+                plural(losers.into())
+            ),
+        };
+        if in_flight > 0 {
+            let _ = write!(line, " ({in_flight} of them in a write that has not returned)");
+        }
+        let _ = write!(line, "; exit code {exit_code}");
+    });
+}
+
+const SIZE: usize = 1024;
+/// Where the runtime's name is cut.
+const NAME_ROOM: usize = 128;
+/// Where what it was in is cut: the numbers behind always have room.
+const DURING_ROOM: usize = 700;
+
+/// One line of text in a buffer of fixed size.
+struct Line {
+    text: [u8; SIZE],
+    len: usize,
+    end: usize,
+}
+
+impl Line {
+    fn new() -> Line {
+        Line { text: [0; SIZE], len: 0, end: 0 }
+    }
+
+    /// What `write` writes is cut where the line has this many bytes, but for the newline.
+    fn room_for(&mut self, end: usize, write: impl FnOnce(&mut Line)) {
+        self.end = end.min(SIZE - 1);
+        write(self);
+    }
+
+    fn bytes(&mut self) -> &[u8] {
+        self.text[self.len] = b'\n';
+        &self.text[..=self.len]
+    }
+}
+
+impl Write for Line {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for character in text.chars() {
+            // No name in it makes two lines of one.
+            let character = if character.is_control() { '?' } else { character };
+            let size = character.len_utf8();
+            if self.len + size > self.end {
+                return Err(fmt::Error);
+            }
+            character.encode_utf8(&mut self.text[self.len..]);
+            self.len += size;
+        }
+        Ok(())
+    }
+}
+
+fn tell(line: &[u8]) {
+    let Ok(stderr) = Descriptor::look(libc::STDERR_FILENO) else { return };
+    let deadline = Deadline::after(TELL);
+    let mut rest = line;
+    while !rest.is_empty() {
+        match stderr.write(rest) {
+            Ok(taken) => rest = &rest[taken..],
+            Err(Refused::WouldBlock) if !deadline.passed() => {
+                let _ = stderr.wait(deadline);
+            }
+            Err(_) => return,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runtime::Runtime;
+    use crate::sink::Sink;
+    use crate::writer::{Writer, WriterOptions};
+
+    fn line(runtime: &str, during: &[&str], toll: Toll) -> String {
+        let mut line = Line::new();
+        compose(&mut line, 75, runtime, Phase::AtExit, during, &toll);
+        String::from_utf8(line.bytes().to_vec()).unwrap()
+    }
+
+    #[test]
+    fn the_line_says_where_it_ended_and_what_became_of_the_bytes() {
+        let toll = Toll { written: 1, lost: 1200, losers: 2, in_flight: 200 };
+        assert_eq!(
+            line("main", &["the callback '", "log", "'"], toll),
+            "rtfinalize: 'main' overran its deadline in the phase atexit, in the callback 'log': \
+             1 byte written at the last moment, 1200 bytes of 2 writers not written (200 of them in \
+             a write that has not returned); exit code 75\n"
+        );
+        assert_eq!(
+            line("main", &[], Toll::default()),
+            "rtfinalize: 'main' overran its deadline in the phase atexit: 0 bytes written at the \
+             last moment, none lost; exit code 75\n"
+        );
+    }
+
+    #[test]
+    fn no_name_breaks_the_line_or_crowds_out_the_numbers() {
+        let lost = || Toll { written: u64::MAX, lost: u64::MAX, losers: 9, in_flight: u64::MAX };
+        let long = "é".repeat(2000);
+        let line = line(&long, &["two\nlines\u{85}", &long, "'"], lost());
+        assert!(line.ends_with("; exit code 75\n"), "{line}");
+        assert!(line.len() <= SIZE && line.contains("two?lines?"), "{line}");
+        assert_eq!(line.matches('\n').count(), 1);
+    }
+
+    /// The bytes that arrive when a process ends by its last word.
+    fn arrived(in_child: impl FnOnce(libc::c_int)) -> Vec<u8> {
+        let mut ends = [0; 2];
+        // SAFETY: the child ends in `in_child`, and the parent waits for it.
+        unsafe {
+            assert_eq!(libc::pipe(ends.as_mut_ptr()), 0);
+            let child = libc::fork();
+            if child == 0 {
+                in_child(ends[1]);
+                libc::_exit(1);
+            }
+            libc::close(ends[1]);
+            let mut status = 0;
+            let mut arrived = vec![0; 1 << 20];
+            let count = libc::read(ends[0], arrived.as_mut_ptr().cast(), arrived.len());
+            arrived.truncate(usize::try_from(count).unwrap());
+            assert_eq!(libc::waitpid(child, &mut status, 0), child);
+            assert_eq!((libc::WIFEXITED(status), libc::WEXITSTATUS(status)), (true, 75));
+            libc::close(ends[0]);
+            arrived
+        }
+    }
+
+    #[test]
+    fn bytes_under_a_lock_that_is_kept_arrive() {
+        let arrived = arrived(|fd| {
+            let runtime = Runtime::new("kept");
+            let sink = Sink::Descriptor(Descriptor::new(fd).unwrap());
+            let writer = Writer::new(&runtime, sink, WriterOptions::default()).unwrap();
+            writer.lock(Deadline::NEVER).unwrap();
+            writer.write(b"kept\n", Deadline::NEVER).unwrap();
+            let other = writer.clone();
+            let _ = std::thread::spawn(move || other.write(b"never\n", Deadline::NEVER));
+            end_process(75, "kept", Phase::AtExit, &[]);
+        });
+        assert_eq!(arrived, b"kept\n");
+    }
+}

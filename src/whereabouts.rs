@@ -1,0 +1,185 @@
+//! What a thread of this process is doing: on Linux, from `/proc`.
+//!
+//! Nothing here is certain for longer than a moment; it is for people who want to know why something
+//! is waited for.
+
+/// What the thread of this system number is doing: `running`, `asleep in futex`, `in read of descriptor
+/// 0 (pipe:[4711])`. `None` if it is gone, or nobody knows.
+pub fn of(tid: u32) -> Option<String> {
+    system::of(tid)
+}
+
+/// `who`, and what the thread of this system number is doing.
+pub fn append(who: String, tid: u32) -> String {
+    match of(tid) {
+        Some(place) => format!("{who}, {place}"),
+        None => who,
+    }
+}
+
+#[cfg(target_os = "linux")]
+mod system {
+    use std::fs;
+
+    pub fn of(tid: u32) -> Option<String> {
+        if tid == 0 {
+            return None;
+        }
+        let read = |file: &str| fs::read_to_string(format!("/proc/self/task/{tid}/{file}")).ok();
+        // The state follows the name, which may contain anything, parentheses too.
+        let stat = read("stat")?;
+        let state = stat[stat.rfind(')')? + 1..].trim_start().chars().next()?;
+        match state {
+            'R' => Some("running".to_owned()),
+            'T' | 't' => Some("stopped".to_owned()),
+            'Z' | 'X' => None,
+            _ => Some(read("syscall").and_then(|call| in_call(&call)).unwrap_or_else(|| {
+                match read("wchan").as_deref().map(str::trim) {
+                    Some(place) if !matches!(place, "" | "0") => format!("asleep in {place}"),
+                    _ => "asleep".to_owned(),
+                }
+            })),
+        }
+    }
+
+    /// From the system's line about the call: its number, its arguments, two registers.
+    pub(super) fn in_call(line: &str) -> Option<String> {
+        let mut fields = line.split_whitespace();
+        let number = fields.next()?;
+        if number == "running" {
+            return Some(number.to_owned());
+        }
+        let number = number.parse().ok().filter(|number| *number >= 0)?;
+        let Some((name, kind)) = name(number) else {
+            return Some(format!("in system call {number}"));
+        };
+        Some(match kind {
+            Kind::Sleep => format!("asleep in {name}"),
+            Kind::Other => format!("in {name}"),
+            Kind::Descriptor => {
+                let first = fields.next().and_then(|arg| arg.strip_prefix("0x"));
+                let first = first.and_then(|arg| u64::from_str_radix(arg, 16).ok());
+                match first.and_then(|fd| i32::try_from(fd as u32).ok()) {
+                    Some(fd) => format!("in {name} of descriptor {fd}{}", target(fd)),
+                    None => format!("in {name}"),
+                }
+            }
+        })
+    }
+
+    fn target(fd: i32) -> String {
+        let link = fs::read_link(format!("/proc/self/fd/{fd}"));
+        link.map_or_else(|_| String::new(), |to| format!(" ({})", to.to_string_lossy()))
+    }
+
+    /// How a system call is spoken of.
+    #[derive(Clone, Copy)]
+    enum Kind {
+        Sleep,
+        /// Its first argument is a descriptor.
+        Descriptor,
+        Other,
+    }
+
+    /// The calls that threads are found in.
+    fn name(number: libc::c_long) -> Option<(&'static str, Kind)> {
+        use Kind::{Descriptor, Other, Sleep};
+        Some(match number {
+            libc::SYS_futex => ("futex", Sleep),
+            libc::SYS_nanosleep | libc::SYS_clock_nanosleep => ("nanosleep", Sleep),
+            libc::SYS_rt_sigsuspend => ("sigsuspend", Sleep),
+            libc::SYS_rt_sigtimedwait => ("sigtimedwait", Sleep),
+            libc::SYS_ppoll => ("poll", Other),
+            libc::SYS_pselect6 => ("select", Other),
+            libc::SYS_wait4 | libc::SYS_waitid => ("wait", Other),
+            libc::SYS_openat => ("open", Other),
+            libc::SYS_msync => ("msync", Other),
+            libc::SYS_munmap => ("munmap", Other),
+            libc::SYS_io_getevents => ("io_getevents", Other),
+            libc::SYS_read => ("read", Descriptor),
+            libc::SYS_readv => ("readv", Descriptor),
+            libc::SYS_pread64 => ("pread", Descriptor),
+            libc::SYS_write => ("write", Descriptor),
+            libc::SYS_writev => ("writev", Descriptor),
+            libc::SYS_pwrite64 => ("pwrite", Descriptor),
+            libc::SYS_recvfrom => ("recv", Descriptor),
+            libc::SYS_recvmsg => ("recvmsg", Descriptor),
+            libc::SYS_sendto => ("send", Descriptor),
+            libc::SYS_sendmsg => ("sendmsg", Descriptor),
+            libc::SYS_accept | libc::SYS_accept4 => ("accept", Descriptor),
+            libc::SYS_connect => ("connect", Descriptor),
+            libc::SYS_close => ("close", Descriptor),
+            libc::SYS_fsync => ("fsync", Descriptor),
+            libc::SYS_fdatasync => ("fdatasync", Descriptor),
+            libc::SYS_flock => ("flock", Descriptor),
+            libc::SYS_fcntl => ("fcntl", Descriptor),
+            libc::SYS_ioctl => ("ioctl", Descriptor),
+            libc::SYS_sendfile => ("sendfile", Descriptor),
+            libc::SYS_splice => ("splice", Descriptor),
+            libc::SYS_epoll_pwait => ("epoll_wait", Descriptor),
+            libc::SYS_io_uring_enter => ("io_uring_enter", Descriptor),
+            #[cfg(target_arch = "x86_64")]
+            libc::SYS_poll => ("poll", Other),
+            #[cfg(target_arch = "x86_64")]
+            libc::SYS_select => ("select", Other),
+            #[cfg(target_arch = "x86_64")]
+            libc::SYS_open => ("open", Other),
+            #[cfg(target_arch = "x86_64")]
+            libc::SYS_pause => ("pause", Sleep),
+            #[cfg(target_arch = "x86_64")]
+            libc::SYS_epoll_wait => ("epoll_wait", Descriptor),
+            _ => return None,
+        })
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+mod system {
+    pub fn of(_: u32) -> Option<String> {
+        None
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+    use std::io::{Read, Write};
+    use std::os::fd::AsRawFd;
+
+    #[test]
+    fn a_call_is_named_by_its_number_and_first_argument() {
+        let line = format!("{} 0x3ff 0x7f 0x1 0x0 0x0 0x0 0x7ffd 0x7f14\n", libc::SYS_read);
+        assert_eq!(system::in_call(&line).unwrap(), "in read of descriptor 1023");
+        let line = format!("{} 0x7f00 0x80 0x0\n", libc::SYS_futex);
+        assert_eq!(system::in_call(&line).unwrap(), "asleep in futex");
+        assert_eq!(system::in_call("999 0x0\n").unwrap(), "in system call 999");
+        assert_eq!(system::in_call("running\n").unwrap(), "running");
+        for unknown in ["-1 0x7ffd 0x7f14\n", "", "?"] {
+            assert_eq!(system::in_call(unknown), None, "{unknown}");
+        }
+    }
+
+    #[test]
+    fn a_thread_that_reads_a_pipe_is_found_in_it_and_one_that_is_gone_nowhere() {
+        let (mut out, mut into) = std::io::pipe().unwrap();
+        let fd = out.as_raw_fd();
+        let (send, tid) = std::sync::mpsc::channel();
+        let reader = std::thread::spawn(move || {
+            send.send(crate::this_thread::current_tid()).unwrap();
+            out.read_exact(&mut [0]).unwrap();
+        });
+        let tid = tid.recv().unwrap();
+        let start = format!("in read of descriptor {fd} (pipe:[");
+        while !of(tid).unwrap().starts_with(&start) {
+            std::thread::yield_now();
+        }
+        assert!(append("it".to_owned(), tid).starts_with(&format!("it, {start}")));
+        into.write_all(b"x").unwrap();
+        reader.join().unwrap();
+        while of(tid).is_some() {
+            std::thread::yield_now();
+        }
+        assert_eq!(append("it".to_owned(), tid), "it");
+        assert_eq!(of(0), None);
+    }
+}
