@@ -29,7 +29,8 @@ impl Recorder {
                 total_us: 0,
                 deadline_us,
                 passes: 0,
-                phases: Vec::new(),
+                // Memory may be short later, and each phase must have its record.
+                phases: Vec::with_capacity(Phase::ALL.len()),
                 blocked: Vec::new(),
                 failures: Vec::new(),
                 skipped: Vec::new(),
@@ -71,7 +72,7 @@ impl Recorder {
         let span = self.span(self.current.1);
         let record = self.record();
         record.overran |= record.budget_us.is_some_and(|budget| span.us > budget);
-        record.spans.push(span);
+        try_push(&mut record.spans, || span);
     }
 
     fn record(&mut self) -> &mut PhaseRecord {
