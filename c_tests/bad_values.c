@@ -303,7 +303,7 @@ static void a_name_that_is_not_utf8_is_refused_and_registers_nothing(void)
 
 static void what_is_no_flag_policy_phase_or_registration_is_refused(void)
 {
-    static const uint32_t none[] = {4, 0x80000000u, UINT32_MAX};
+    static const uint32_t none[] = {8, 0x80000000u, UINT32_MAX};
     size_t i, removed = 7;
     uint64_t id = 0;
     rt_writer *writer = NULL;

@@ -7,7 +7,7 @@
 
 use crate::continued::Started;
 use crate::environment;
-use crate::event::{Late, Subject, Told, Who};
+use crate::event::{Late, Subject, Told};
 use crate::freeze::{Position, State};
 use crate::host_call::{self, Outcome};
 use crate::ledger::{Leak, LeakKind};
@@ -103,7 +103,7 @@ fn run(runtime: &Arc<Runtime>, me: Arc<Owner>, options: Options) -> Arc<Report> 
     let _shield = crate::cancel::Shield::up();
     runtime.grace().refill(options.grace_us.max(0));
     let deadline_us = u64::try_from(options.deadline_us).ok();
-    let watch = Watch::new(runtime, &options, Who::of(&me));
+    let watch = Watch::new(runtime, &options, &me);
     Finalization {
         runtime,
         me,

@@ -10,6 +10,7 @@ use crate::owner::{Fate, Owner};
 use crate::phase::Phase;
 use crate::status::{Error, Status};
 use crate::sync::{Arc, Deadline, now};
+use crate::whereabouts;
 use crate::writer::{Drained, Writer};
 use std::time::Duration;
 
@@ -36,7 +37,10 @@ impl Stuck {
     fn why(&self) -> String {
         match self {
             Stuck::Full(_) => "no room at the destination within the grace".to_owned(),
-            Stuck::Locked(writer, _) => format!("its lock is held by {}", holder(writer)),
+            Stuck::Locked(writer, _) => {
+                let tid = writer.lock_holder().map_or(0, |owner| owner.tid());
+                whereabouts::append(format!("its lock is held by {}", holder(writer)), tid)
+            }
         }
     }
 
@@ -196,7 +200,10 @@ impl Finalization<'_> {
                     kind: LeakKind::Writer,
                     name: account.name.clone(),
                     bytes: account.unwritten + account.in_flight,
-                    reason: format!("its lock is held by {}", holder.describe()),
+                    reason: whereabouts::append(
+                        format!("its lock is held by {}", holder.describe()),
+                        holder.tid(),
+                    ),
                 });
                 self.tell_news();
             }

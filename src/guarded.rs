@@ -14,9 +14,7 @@ use crate::this_thread;
 use std::cell::UnsafeCell;
 use std::ops::{Deref, DerefMut};
 
-/// Data behind a [`BufferedLock`]. On one page with it, if it is no larger than a writer's: a `fork`
-/// that finds the lock free then finds the data as the last holder left it.
-#[repr(align(128))]
+/// Data behind a [`BufferedLock`].
 pub struct Guarded<T> {
     lock: BufferedLock,
     /// Whether the holder is in an operation.
@@ -88,6 +86,14 @@ impl<T> Guarded<T> {
     /// Whether the holder is in an operation.
     pub(crate) fn is_in_use(&self) -> bool {
         self.use_now.is_occupied()
+    }
+
+    /// Whether lock and data are on one page. A `fork` copies memory page by page while other threads
+    /// run: only then, if it finds the lock free, it finds the data as the last holder left it.
+    pub(crate) fn is_copied_at_once(&self) -> bool {
+        const PAGE: usize = 4096;
+        let start = std::ptr::from_ref(self).addr();
+        start / PAGE == (start + size_of::<Guarded<T>>() - 1) / PAGE
     }
 
     /// The holder will never run again, and nobody else uses the data now: the child of a `fork` says so.

@@ -24,14 +24,16 @@ pub(crate) use notice::Notice;
 
 use crate::event::{Event, Kind, Listener, Subject, Who};
 use crate::host_call;
+use crate::last_word;
+use crate::memory::try_push;
 use crate::options::{Options, Overrun};
+use crate::owner::Owner;
 use crate::phase::Phase;
 use crate::probe;
 use crate::runtime::Runtime;
 use crate::sync::{
     Arc, AtomicBool, AtomicU32, AtomicU64, Deadline, Ordering, doze, elapsed, now, rouse, sleep,
 };
-use crate::{last_word, whereabouts};
 use board::{Board, Entry, Name};
 use notice::Line;
 use std::thread::JoinHandle;
@@ -59,7 +61,8 @@ pub(crate) struct Watch {
 struct Shared {
     began: Instant,
     runtime: Arc<Runtime>,
-    who: Who,
+    /// The finalizing thread.
+    me: Arc<Owner>,
     notice_us: u64,
     /// When the deadline passes.
     total_us: u64,
@@ -81,12 +84,12 @@ struct Shared {
 }
 
 impl Watch {
-    /// A watch over a finalization that begins now, on the calling thread.
-    pub(crate) fn new(runtime: &Arc<Runtime>, options: &Options, who: Who) -> Watch {
+    /// A watch over a finalization that begins now on the calling thread, `me`.
+    pub(crate) fn new(runtime: &Arc<Runtime>, options: &Options, me: &Arc<Owner>) -> Watch {
         let shared = Arc::new(Shared {
             began: now(),
             runtime: runtime.clone(),
-            who,
+            me: me.clone(),
             notice_us: u64::try_from(options.notice_us).unwrap_or(NEVER),
             total_us: u64::try_from(options.deadline_us).unwrap_or(NEVER),
             overrun: options.overrun,
@@ -171,7 +174,8 @@ impl Watch {
         shared.look_at.store(NEVER, Ordering::SeqCst);
         shared.board.write(&self.own(phase));
         if due_us != NEVER && shared.us() >= due_us {
-            self.late.push((name.to_owned(), shared.us() - since_us));
+            let took_us = shared.us() - since_us;
+            try_push(&mut self.late, || (name.to_owned(), took_us));
         }
         if activity == Activity::Callback {
             self.wait_for_turn(false);
@@ -401,8 +405,7 @@ impl Shared {
         if what.is_empty() {
             "the finalization".clone_into(&mut what);
         }
-        let mut who = self.who.clone();
-        who.whereabouts = whereabouts::of(who.tid).unwrap_or_default().into();
+        let who = Who::of(&self.me);
         let at = match who.whereabouts.as_str() {
             "" => String::new(),
             place => format!(", {place}"),

@@ -32,7 +32,8 @@ impl Recorder {
                 total_us: 0,
                 deadline_us,
                 passes: 0,
-                phases: Vec::new(),
+                // Memory may be short later, and each phase must have its record.
+                phases: Vec::with_capacity(Phase::ALL.len()),
                 blocked: Vec::new(),
                 failures: Vec::new(),
                 skipped: Vec::new(),
@@ -77,7 +78,7 @@ impl Recorder {
         let runtime = self.runtime;
         let record = self.record();
         record.overran |= record.budget_us.is_some_and(|budget| span.us > budget);
-        record.spans.push(span);
+        try_push(&mut record.spans, || span);
         probe::phase_end(runtime, record.phase, record.work, span.us);
     }
 

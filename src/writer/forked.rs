@@ -64,7 +64,7 @@ impl Writer {
             return;
         }
         self.inheritance.left_to_parent.store(left, Ordering::Relaxed);
-        let whole = mine || (holder.is_none() && !in_use);
+        let whole = mine || (holder.is_none() && !in_use && self.core.is_copied_at_once());
         // What was torn once stays so until it is used.
         let former = self.inheritance.buffer.load(Ordering::Relaxed);
         let buffer = if whole { PARENTS } else { TORN };
