@@ -114,7 +114,7 @@ impl Board {
         self.version.load(Ordering::SeqCst)
     }
 
-    /// The entry, and its version.
+    /// The entry, and its version; an odd one if it may be a mixture.
     pub fn read(&self) -> (u64, Entry) {
         const TRIES: usize = 1000;
         let mut tries = 0;
@@ -125,8 +125,12 @@ impl Board {
             fence::acquire();
             let whole = version & 1 == 0 && self.version.load(Ordering::Relaxed) == version;
             tries += 1;
-            if whole || tries > TRIES {
+            if whole {
                 return (version, entry);
+            }
+            if tries > TRIES {
+                // An odd version, also if the writer was just between two entries.
+                return (version | 1, entry);
             }
             std::hint::spin_loop();
         }
