@@ -11,7 +11,10 @@
 #include <stdatomic.h>
 #include <sys/mman.h>
 
-enum { EXIT_CODE = 75, DEADLINE_US = 30000 };
+enum { EXIT_CODE = 75 };
+
+/* Time enough to get stuck before it passes. */
+#define DEADLINE_US (under_valgrind() ? 5000000 : 300000)
 
 /* --- a malloc one can be stuck in --- */
 
@@ -243,8 +246,10 @@ static void a_host_stuck_in_a_late_handler_ends_in_time(void)
 
 static int allocate_and_get_stuck(void *arg)
 {
-    (void)arg;
     void *volatile memory;
+    if (under_valgrind()) {
+        return get_stuck(arg); /* its malloc stands in for ours */
+    }
     stick = 1;
     memory = malloc(1);
     free(memory);
@@ -517,8 +522,12 @@ int main(void)
 {
     RUN(a_host_stuck_in_an_at_exit_callback_ends_in_time);
     RUN(a_host_stuck_in_a_late_handler_ends_in_time);
-    RUN(a_host_stuck_inside_malloc_ends_in_time);
-    RUN(a_library_stuck_inside_malloc_ends_in_time);
+    if (under_valgrind()) {
+        printf("not tried: being stuck inside malloc, for valgrind's stands in for this program's\n");
+    } else {
+        RUN(a_host_stuck_inside_malloc_ends_in_time);
+        RUN(a_library_stuck_inside_malloc_ends_in_time);
+    }
     RUN(bytes_under_a_lock_that_a_stuck_thread_keeps_arrive);
     RUN(bytes_in_a_stuck_write_callback_are_counted_as_in_flight);
     RUN(what_a_busy_thread_wrote_arrives_once_or_is_counted);
