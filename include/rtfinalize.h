@@ -223,9 +223,11 @@
 #define RT_EVENT_PHASE_END 2
 
 /**
- * Something has used up its time: the budget of its phase, or the deadline. `subject` and `name` say
- * what, `thread`, `thread_name` and `whereabouts` who keeps it, `lasted_us` for how long it has been
- * waited for. One event for each thing that is waited for. The answer counts.
+ * Something has used up its time: the budget of its phase, the deadline, or in a flush the grace.
+ * `subject` and `name` say what, `thread`, `thread_name` and `whereabouts` who keeps it, `lasted_us`
+ * for how long it has been waited for, `count` how often it has been told. One event for each thing
+ * that is waited for. A callback that goes on is told again when it has taken twice as long, and when
+ * the deadline passes; one that begins when the time is up has 100 ms. The answer counts.
  */
 #define RT_EVENT_OVERRUN 3
 
@@ -320,6 +322,13 @@
  * The process ends at once, without locks and without returning to the host: what the writers hold
  * is written as far as that is safe, one line on stderr says what overran, and `_exit` gets
  * `exit_code`.
+ *
+ * As an option it also makes the deadline the end of the process, whatever the finalizing thread is
+ * doing then: inside a callback, a destination's or an event's too, in a wait, stuck in malloc. Waits
+ * that end earlier (by their phase's budget, and those before the freeze a quarter before the
+ * deadline) have it done by the finalizing thread. With an event callback its answer is waited for at
+ * the deadline, for one second; `RT_OVERRUN_SKIP` or `RT_OVERRUN_CONTINUE` there keeps the process for
+ * good. A child that its parent finalizes goes by its own option, for the time that it is given.
  */
 #define RT_OVERRUN_EXIT 3
 
@@ -1483,6 +1492,11 @@ int rt_finalize_ex(void);
  * Thread: any, attached or not. Stage: any. A second thread waits for
  * the first and gets its result (if it is inside the runtime, it is outside afterwards); after
  * finalization the call does nothing and gives the report again.
+ *
+ * In the child of a `fork`, what a thread that was not copied had begun is over. A runtime it was about to
+ * finalize runs again, and this call begins anew; one that was frozen already is finalized, and the
+ * first call says so: `RT_ERR_INCOMPLETE`, with a report that names the phase. A callback of this
+ * finalization may fork: both processes go on with it, each on its own copy.
  *
  * Returns `RT_OK`; `RT_ERR_INCOMPLETE` if data could not be flushed, a phase failed or a deadline
  * passed: finalized all the same, and the report says what; `RT_ERR_IN_CALLBACK`; `RT_ERR_TIMEOUT`

@@ -42,6 +42,9 @@ use std::time::{Duration, Instant};
 /// A time that does not come.
 const NEVER: u64 = u64::MAX;
 
+/// What a callback may take that begins when the time is up already.
+const LATE_US: u64 = 100_000;
+
 /// How long after the deadline a listener may take to keep the process from its end.
 const ANSWER_US: u64 = 1_000_000;
 
@@ -152,10 +155,9 @@ impl Watch {
         self.start();
         let shared = &self.shared;
         let since_us = shared.us();
-        // A deadline that has passed was told of whatever it passed in.
-        let total_us = if shared.total_us > since_us { shared.total_us } else { NEVER };
-        let due_us = match activity {
-            Activity::Callback => self.due_us.max(since_us).min(total_us),
+        let due_us = match (activity, self.due_us.min(shared.total_us)) {
+            (Activity::Callback, due_us) if due_us <= since_us => since_us.saturating_add(LATE_US),
+            (Activity::Callback, due_us) => due_us,
             _ => NEVER,
         };
         shared.board.write(&Entry { activity, phase, since_us, due_us, name: Name::of(name) });

@@ -9,9 +9,11 @@ use libc::{c_char, c_void};
 pub const RT_EVENT_PHASE_BEGIN: u32 = 1;
 /// A phase ends. `lasted_us` is what this pass of it took.
 pub const RT_EVENT_PHASE_END: u32 = 2;
-/// Something has used up its time: the budget of its phase, or the deadline. `subject` and `name` say
-/// what, `thread`, `thread_name` and `whereabouts` who keeps it, `lasted_us` for how long it has been
-/// waited for. One event for each thing that is waited for. The answer counts.
+/// Something has used up its time: the budget of its phase, the deadline, or in a flush the grace.
+/// `subject` and `name` say what, `thread`, `thread_name` and `whereabouts` who keeps it, `lasted_us`
+/// for how long it has been waited for, `count` how often it has been told. One event for each thing
+/// that is waited for. A callback that goes on is told again when it has taken twice as long, and when
+/// the deadline passes; one that begins when the time is up has 100 ms. The answer counts.
 pub const RT_EVENT_OVERRUN: u32 = 3;
 /// A lock was taken over from an owner that will never run again: `thread` and `thread_name` (0 and ""
 /// if it has ended). For a writer's lock `name` is the writer and `bytes` what was left in its buffer.
@@ -57,6 +59,13 @@ pub const RT_OVERRUN_CONTINUE: u32 = 2;
 /// The process ends at once, without locks and without returning to the host: what the writers hold
 /// is written as far as that is safe, one line on stderr says what overran, and `_exit` gets
 /// `exit_code`.
+///
+/// As an option it also makes the deadline the end of the process, whatever the finalizing thread is
+/// doing then: inside a callback, a destination's or an event's too, in a wait, stuck in malloc. Waits
+/// that end earlier (by their phase's budget, and those before the freeze a quarter before the
+/// deadline) have it done by the finalizing thread. With an event callback its answer is waited for at
+/// the deadline, for one second; `RT_OVERRUN_SKIP` or `RT_OVERRUN_CONTINUE` there keeps the process for
+/// good. A child that its parent finalizes goes by its own option, for the time that it is given.
 pub const RT_OVERRUN_EXIT: u32 = 3;
 
 /// One event. All of it, the strings included, is valid during the call only. A string is never NULL,

@@ -394,6 +394,11 @@ pub extern "C-unwind" fn rt_finalize_ex() -> c_int {
 /// the first and gets its result (if it is inside the runtime, it is outside afterwards); after
 /// finalization the call does nothing and gives the report again.
 ///
+/// In the child of a `fork`, what a thread that was not copied had begun is over. A runtime it was about to
+/// finalize runs again, and this call begins anew; one that was frozen already is finalized, and the
+/// first call says so: `RT_ERR_INCOMPLETE`, with a report that names the phase. A callback of this
+/// finalization may fork: both processes go on with it, each on its own copy.
+///
 /// Returns `RT_OK`; `RT_ERR_INCOMPLETE` if data could not be flushed, a phase failed or a deadline
 /// passed: finalized all the same, and the report says what; `RT_ERR_IN_CALLBACK`; `RT_ERR_TIMEOUT`
 /// if the other thread did not end in time; `RT_ERR_HANDLE`, `RT_ERR_STRUCT_SIZE`, `RT_ERR_INVALID`
