@@ -56,7 +56,8 @@ impl Finalization<'_> {
             self.tell_news();
             waited_for.retain(OpenGuard::is_open);
             if made == 0 && notice.is_due() && !waited_for.is_empty() {
-                let names: Vec<_> = waited_for.iter().map(OpenGuard::describe_with_age).collect();
+                let names: Vec<_> =
+                    waited_for.iter().map(|guard| guard.late().describe()).collect();
                 notice.say(self.runtime.name(), "to close", &names);
             }
         }
@@ -97,7 +98,7 @@ impl Finalization<'_> {
         let Some(pin) = self.runtime.pin() else { return };
         for guard in OpenGuard::all(pin, None) {
             if guard.is_open() {
-                self.leaked_guards.push(guard.describe_with_age());
+                self.leaked_guards.push(guard.late().describe());
             }
         }
         if !self.leaked_guards.is_empty() {

@@ -32,7 +32,8 @@ use crate::phase::Phase;
 use crate::probe;
 use crate::runtime::Runtime;
 use crate::sync::{
-    Arc, AtomicBool, AtomicU32, AtomicU64, Deadline, Ordering, doze, elapsed, now, rouse, sleep,
+    Arc, AtomicBool, AtomicU32, AtomicU64, Deadline, Ordering, doze, elapsed, fork, now, rouse,
+    sleep,
 };
 use board::{Board, Entry, Name};
 use notice::Line;
@@ -108,7 +109,7 @@ impl Watch {
         });
         let exits = options.overrun == Overrun::Exit;
         let wanted = exits || options.notice_us >= 0 || shared.listener.is_some();
-        let process = std::process::id();
+        let process = fork::generation();
         let (threads, late) = (Vec::new(), Vec::new());
         let mut watch = Watch { shared, threads, process, wanted, due_us: NEVER, late };
         watch.start_to_end();
@@ -211,11 +212,20 @@ impl Watch {
     fn wait_for_turn(&self, take: bool) {
         let telling = &self.shared.telling;
         // SeqCst: the finalizing thread's half of the exchange in `Shared::ask`.
-        while if take {
-            telling.swap(true, Ordering::SeqCst)
-        } else {
-            telling.load(Ordering::SeqCst)
-        } {
+        let is_taken = || match take {
+            true => telling.swap(true, Ordering::SeqCst),
+            false => telling.load(Ordering::SeqCst),
+        };
+        if !is_taken() {
+            return;
+        }
+        let notice_us = i64::try_from(self.shared.notice_us).unwrap_or(-1);
+        let mut notice = Notice::new(notice_us, now());
+        while is_taken() {
+            if notice.is_due() {
+                let name = self.shared.runtime.name();
+                notice.say(name, "to return on the watch thread", &["the event callback".into()]);
+            }
             sleep(Duration::from_millis(1));
         }
     }
@@ -223,9 +233,9 @@ impl Watch {
     /// After a call in which the process may have been forked. Threads were not copied: their handles must
     /// be neither joined nor detached, and there have to be others.
     fn come_back(&mut self) {
-        if std::process::id() != self.process {
+        if fork::generation() != self.process {
             self.threads.drain(..).for_each(std::mem::forget);
-            self.process = std::process::id();
+            self.process = fork::generation();
             self.shared.telling.store(false, Ordering::SeqCst);
             self.shared.ready.store(0, Ordering::Relaxed);
             self.start_to_end();
@@ -265,6 +275,7 @@ impl Drop for Watch {
     fn drop(&mut self) {
         // SeqCst: stored before the wake-up, which a thread about to sleep does not miss.
         self.shared.over.store(true, Ordering::SeqCst);
+        self.wait_for_turn(false);
         for thread in self.threads.drain(..) {
             rouse(thread.thread());
             let _ = thread.join();

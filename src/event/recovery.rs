@@ -125,3 +125,23 @@ impl Runtime {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_nobody_wants_is_not_kept_and_what_does_not_fit_is_counted() {
+        let runtime = Runtime::new("app");
+        let note = || runtime.note_recovery(|| Recovery::of_lock(Former::of(None)));
+        note();
+        runtime.books.lock().recoveries.wanted = true;
+        (0..MOST_KEPT + 6).for_each(|_| note());
+        let (kept, more) = runtime.books.lock().recoveries.take();
+        assert_eq!((kept.len(), more), (MOST_KEPT, 6));
+        let event = kept.into_iter().next().unwrap().event(&runtime, Phase::Freeze, 7);
+        assert_eq!(event.text.as_str(), "a lock was taken over from a thread that has ended");
+        assert_eq!((event.who, event.since_us), (Who::default(), 7));
+        assert_eq!(runtime.books.lock().recoveries.take().0.len(), 0);
+    }
+}
