@@ -360,6 +360,37 @@ static void the_options_of_the_first_version_do(void)
     CHECK_EQ(d.count, 0);
 }
 
+/* Returns from the first event once stderr, a pipe, has named it. */
+static int32_t until_the_event_is_named(const rt_event *event, void *lines)
+{
+    char line[512] = "";
+    if (event->kind == RT_EVENT_PHASE_BEGIN && event->phase == RT_PHASE_FREEZE) {
+        CHECK(fgets(line, sizeof line, (FILE *)lines) != NULL);
+        CHECK(strstr(line, "event callback 'phase begin' in the phase freeze") != NULL);
+    }
+    return 0;
+}
+
+static void an_event_callback_that_takes_long_is_named_on_stderr(void)
+{
+    tube t = tube_open();
+    int stderr_before = dup(STDERR_FILENO);
+    FILE *lines = fdopen(t.out, "r");
+    rt_finalize_options options = options_none();
+    rt_status status;
+    NEED(stderr_before >= 0 && lines != NULL);
+    options.notice_us = under_valgrind() ? 2000000 : 200000;
+    options.on_event = until_the_event_is_named;
+    options.event_arg = lines;
+    NEED(dup2(t.in, STDERR_FILENO) >= 0);
+    status = rt_finalize(NULL, &options, NULL);
+    NEED(dup2(stderr_before, STDERR_FILENO) >= 0);
+    CHECK_EQ(status, RT_OK);
+    fclose(lines);
+    close(t.in);
+    close(stderr_before);
+}
+
 int main(void)
 {
     RUN(phases_begin_and_end_in_their_order);
@@ -371,6 +402,7 @@ int main(void)
     RUN(an_event_callback_that_ends_its_thread_does_so_after_the_finalization);
     RUN(an_event_callback_may_not_finalize_and_its_failure_hurts_nobody);
     RUN(an_event_callback_may_call_the_library);
+    RUN(an_event_callback_that_takes_long_is_named_on_stderr);
     RUN(options_of_a_life_hold_for_every_way_to_finalize);
     RUN(what_an_option_cannot_be_is_refused_and_changes_nothing);
     RUN(the_options_of_the_first_version_do);

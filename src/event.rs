@@ -234,3 +234,32 @@ impl PartialEq for Listener {
 }
 
 impl Eq for Listener {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::finalize::finalize;
+    use crate::status::Status;
+    use crate::sync::{AtomicU32, Ordering};
+
+    #[test]
+    fn a_listener_that_panics_hurts_no_finalization_and_hears_of_all_phases() {
+        let runtime = Runtime::new("app");
+        let ends = Arc::new(AtomicU32::new(0));
+        let count = ends.clone();
+        let listener = Listener::new(move |event| {
+            count.fetch_add((event.kind == Kind::PhaseEnd).into(), Ordering::Relaxed);
+            std::panic::resume_unwind(Box::new("a panic that prints nothing"))
+        });
+        runtime.configure(|options| options.on_event = Some(listener));
+        assert_eq!(finalize(&runtime).unwrap().report().status, Status::Ok);
+        assert_eq!(ends.load(Ordering::Relaxed) as usize, Phase::ALL.len());
+    }
+
+    #[test]
+    fn a_text_for_c_ends_where_it_ends() {
+        let text = Text::from("a\0b");
+        assert_eq!(text.as_str(), "ab");
+        assert_eq!(text.as_c_str(), c"ab");
+    }
+}

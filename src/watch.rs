@@ -210,11 +210,23 @@ impl Watch {
     fn wait_for_turn(&self, take: bool) {
         let telling = &self.shared.telling;
         // SeqCst: the finalizing thread's half of the exchange in `Shared::ask`.
-        while if take {
-            telling.swap(true, Ordering::SeqCst)
-        } else {
-            telling.load(Ordering::SeqCst)
-        } {
+        let is_taken = || match take {
+            true => telling.swap(true, Ordering::SeqCst),
+            false => telling.load(Ordering::SeqCst),
+        };
+        if !is_taken() {
+            return;
+        }
+        let notice_us = i64::try_from(self.shared.notice_us).unwrap_or(-1);
+        let mut notice = Notice::new(notice_us, now());
+        while is_taken() {
+            if std::process::id() != self.process {
+                return; // The thread that was at it was not copied by the fork.
+            }
+            if notice.is_due() {
+                let name = self.shared.runtime.name();
+                notice.say(name, "to return on the watch thread", &["the event callback".into()]);
+            }
             sleep(Duration::from_millis(1));
         }
     }
@@ -232,6 +244,7 @@ impl Watch {
     }
 
     fn start(&mut self) {
+        self.come_back();
         if self.threads.is_empty() && self.wanted {
             self.spawn("rtfinalize-watch", Shared::watch);
             // Without a thread to be had there is no watch; the finalization goes on.
@@ -264,6 +277,8 @@ impl Drop for Watch {
     fn drop(&mut self) {
         // SeqCst: stored before the wake-up, which a thread about to sleep does not miss.
         self.shared.over.store(true, Ordering::SeqCst);
+        self.come_back();
+        self.wait_for_turn(false);
         for thread in self.threads.drain(..) {
             rouse(thread.thread());
             let _ = thread.join();
