@@ -243,6 +243,7 @@ impl Watch {
     }
 
     fn start(&mut self) {
+        self.come_back();
         if self.threads.is_empty() && self.wanted {
             self.spawn("rtfinalize-watch", Shared::watch);
             // Without a thread to be had there is no watch; the finalization goes on.
@@ -275,6 +276,7 @@ impl Drop for Watch {
     fn drop(&mut self) {
         // SeqCst: stored before the wake-up, which a thread about to sleep does not miss.
         self.shared.over.store(true, Ordering::SeqCst);
+        self.come_back();
         self.wait_for_turn(false);
         for thread in self.threads.drain(..) {
             rouse(thread.thread());
