@@ -104,6 +104,9 @@ static int print_conduct(const struct observation *seen)
                  channel->callbacks_run, CALLBACKS, channel->failures);
     } else if (channel->reported[STDOUT].recovered == 0) {
         snprintf(problem, sizeof problem, "nothing was recovered from the parked owner");
+    } else if (channel->guards_told != 1 || channel->runaways != 1) {
+        snprintf(problem, sizeof problem, "the forgotten guard was told %u times, %" PRIu64
+                 " runaways are reported", channel->guards_told, channel->runaways);
     } else if (channel->kept_for_kernel != 1) {
         snprintf(problem, sizeof problem, "%u operations in the ledger, one is in flight",
                  channel->kept_for_kernel);
@@ -162,6 +165,8 @@ static void print_side_by_side(const struct observation *with, const struct obse
     snprintf(left, CELL, "given the grace, %" PRIu64 " bytes reported",
              ours->reported[UPLINK].in_flight);
     row("thread in write(2)", left, rest);
+    row("guard never released", ours->guards_told ? "named, with its holder and age" : "not named",
+        rest);
     row("AIO read in flight",
         ours->kept_for_kernel ? "kept for the kernel, in the ledger" : "not in the ledger", rest);
     snprintf(left, CELL, "reported, %u of %d ran", ours->callbacks_run, CALLBACKS);
@@ -193,11 +198,12 @@ int main(void)
            "  - daemon 'reporter' is in the middle of a group of lines, holding stdout's lock;\n"
            "  - daemon 'alerter' waits for room in a pipe nobody reads;\n"
            "  - daemon 'uploader' sits in write(2) on another such pipe, holding a lock;\n"
+           "  - a library in the process has forgotten to release a guard;\n"
            "  - an AIO read on an idle pipe is in flight; one of %d callbacks fails.\n",
            text.count, text.bytes, text.from, CALLBACKS);
 
     heading("1. With rtfinalize: the host's own report");
-    printf("   (grace %d ms for what is stuck, %d ms for operations; defaults 1 s and 0.5 s)\n\n",
+    printf("   (grace %d ms for what is stuck, %d ms for operations and guards)\n\n",
            GRACE_US / 1000, OPERATIONS_US / 1000);
     observe(host_with_library, &text, &with);
 

@@ -56,7 +56,9 @@ enum { GROUP = 40 };
 
 /* How long the exit may wait, in all, for owners and destinations that might still come round (by
    default a second), and for the operations in flight (by default half a second). */
-enum { GRACE_US = 300 * 1000, OPERATIONS_US = 100 * 1000 };
+enum { GRACE_US = 300 * 1000, OPERATIONS_US = 100 * 1000, GUARDS_US = 100 * 1000 };
+
+#define FORGOTTEN_GUARD "crash reporter"
 
 /* The text that is logged. */
 struct line {
@@ -104,6 +106,8 @@ struct channel {
     uint64_t failures;       /* failed callbacks in the report */
     unsigned callbacks_run;  /* of CALLBACKS */
     unsigned kept_for_kernel; /* operations in the report's ledger */
+    unsigned guards_told;    /* overruns of the forgotten guard that the host heard of */
+    uint64_t runaways;       /* runaways and leaked guards in the report */
     char trouble[256];       /* the first thing that should not have happened */
     int in_trouble;
 };

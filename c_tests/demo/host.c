@@ -6,6 +6,7 @@
  *   - another waits for room in `alerts`, a pipe nobody reads,
  *   - another sits in a blocked write(2) for `uplink`, with the writer's lock held,
  *   - an AIO read is in flight on a pipe that never has anything to read,
+ *   - a thread has forgotten to release a guard, so that a phase overruns,
  *   - callbacks are registered, of which one fails.
  */
 #include "demo.h"
@@ -29,7 +30,8 @@ static struct channel *channel;
 static rt_writer *writers[DESTINATIONS];
 
 /* Steps one thread waits for another to reach. */
-static sem_t logger_is_attached, alerts_are_full, uplink_is_open, group_may_begin, group_has_begun;
+static sem_t logger_is_attached, alerts_are_full, uplink_is_open, group_may_begin, group_has_begun,
+    guard_is_open;
 static pid_t alerter_tid, uploader_tid;
 
 /* Logs the next record of a thread at a destination. Only what the writer accepted is counted; a
@@ -194,6 +196,34 @@ static void wait_until_uplink_is_stuck(void)
     } while (calls == 0 || calls != __atomic_load_n(&uplink.calls, __ATOMIC_ACQUIRE));
 }
 
+/* A library in the process that pins the runtime for its callbacks, and never lets go. */
+static void *crash_reporter(void *arg)
+{
+    rt_view *view = NULL;
+    rt_guard *guard = NULL;
+    (void)arg;
+    if (rt_view_from(NULL, &view) != RT_OK ||
+        rt_guard_acquire(view, FORGOTTEN_GUARD, &guard) != RT_OK) {
+        channel_trouble(channel, "no guard: %s", rt_last_error());
+    }
+    sem_post(&guard_is_open);
+    for (;;) {
+        pause();
+    }
+    return NULL;
+}
+
+/* Hears what overruns, while it does. By the option the wait for it ends then. */
+static int32_t on_event(const rt_event *event, void *arg)
+{
+    (void)arg;
+    if (event->kind == RT_EVENT_OVERRUN && event->subject == RT_SUBJECT_GUARD &&
+        strcmp(event->name, FORGOTTEN_GUARD) == 0) {
+        channel->guards_told++;
+    }
+    return 0;
+}
+
 /* Callbacks at exit. They run last in, first out. */
 static int say_goodbye(void *arg)
 {
@@ -274,11 +304,13 @@ static void pass_on(const rt_report *report)
     for (size_t i = 0; rt_report_get_leak(report, i, &leak) == RT_OK; i++) {
         channel->kept_for_kernel += leak.kind == RT_LEAK_OVERLAPPED;
     }
+    channel->runaways = summary.runaways;
 }
 
 int host_with_library(const struct text *what, const struct ends *ends, struct channel *observer)
 {
-    rt_finalize_options options = {.struct_size = sizeof options, .grace_us = GRACE_US};
+    rt_finalize_options options = {.struct_size = sizeof options, .grace_us = GRACE_US,
+                                   .on_event = on_event};
     rt_report *report = NULL;
     rt_overlapped *operation = NULL;
     pthread_t natives[2];
@@ -291,6 +323,7 @@ int host_with_library(const struct text *what, const struct ends *ends, struct c
     sem_init(&uplink_is_open, 0, 0);
     sem_init(&group_may_begin, 0, 0);
     sem_init(&group_has_begun, 0, 0);
+    sem_init(&guard_is_open, 0, 0);
 
     open_writers(ends);
     rt_atexit(NULL, "begin group", begin_group, NULL, NULL);
@@ -298,6 +331,7 @@ int host_with_library(const struct text *what, const struct ends *ends, struct c
     rt_atexit(NULL, "say goodbye", say_goodbye, NULL, NULL);
     rt_exit_function(NULL, "remove pid file", remove_pid_file, NULL, NULL);
     rt_runtime_set_budget(NULL, RT_PHASE_OVERLAPPED, OPERATIONS_US);
+    rt_runtime_set_budget(NULL, RT_PHASE_GUARDS, GUARDS_US);
     if (rt_overlapped_aio_read(NULL, ends->idle, AIO_READ_SIZE, 0, "idle read", &operation) !=
         RT_OK) {
         channel_trouble(channel, "no AIO read: %s", rt_last_error());
@@ -306,6 +340,8 @@ int host_with_library(const struct text *what, const struct ends *ends, struct c
     start(reporter, REPORTER);
     start(alerter, ALERTER);
     start(uploader, UPLOADER);
+    start(crash_reporter, 0);
+    wait_for(&guard_is_open);
     for (unsigned i = 0; i < 3; i++) {
         start(logger, LOGGER + i);
         start(daemon_logger, DAEMON_LOGGER + i);
