@@ -7,7 +7,7 @@ use std::env;
 use std::path::Path;
 
 /// What the header is made of, in its order.
-const HEADER_SOURCES: [&str; 13] = [
+const HEADER_SOURCES: [&str; 14] = [
     "capi/types.rs",
     "capi/error.rs",
     "capi/version.rs",
@@ -21,6 +21,7 @@ const HEADER_SOURCES: [&str; 13] = [
     "capi/overlapped.rs",
     "capi/object.rs",
     "capi/report.rs",
+    "capi/account.rs",
 ];
 
 fn main() {

@@ -396,6 +396,11 @@
 #define RT_LEAK_OBJECT 5
 
 /**
+ * Something of the host's own (`rt_note_leak`).
+ */
+#define RT_LEAK_HOST 6
+
+/**
  * An open guard: while there is one, finalization of its runtime waits before the freeze.
  */
 typedef struct rt_guard rt_guard;
@@ -1369,6 +1374,21 @@ rt_status rt_thread_leave(struct rt_thread *thread);
 rt_status rt_thread_checkpoint(struct rt_thread *thread);
 
 /**
+ * Parks the calling thread for good, as `RT_POLICY_HANG` does with one that comes too late: it does not
+ * return, nothing is unwound, no signal handler runs on it any more, and every buffered lock it holds
+ * is taken over by whoever wants it next.
+ *
+ * For a host that decides by itself who comes too late, as CPython does when a thread wants the GIL.
+ *
+ * Thread: any, attached or not, but one that finalizes. Stage: any.
+ *
+ * Returns never.
+ *
+ * CPython: what `PyEval_RestoreThread` does with a daemon thread after finalization (3.14).
+ */
+void rt_thread_park(void);
+
+/**
  * Makes a view of the present life of a runtime and stores it in `*view`.
  *
  * Threads that are to call in later get a view, not the runtime: `rt_guard_acquire` then checks and
@@ -2136,6 +2156,41 @@ rt_status rt_report_write(const struct rt_report *report,
  */
 rt_status rt_report_free(struct rt_report *report);
 
+/**
+ * Enters a buffer of the host's own, with what became of its bytes, in the account of the runtime's
+ * next, or present, finalization. For a host whose writers are not `rt_writer`s but whose
+ * bytes shall be counted all the same: bytes unwritten or in flight make the finalization incomplete.
+ *
+ * Name and reason are copied; `reason` may be NULL. `accepted` must be the sum of `written`,
+ * `unwritten` and `in_flight`.
+ *
+ * Thread: any. Stage: until the runtime is finalized.
+ *
+ * Returns `RT_OK`; `RT_ERR_INVALID` if the bytes do not add up; `RT_ERR_FINALIZING` once it is finalized;
+ * `RT_ERR_NULL`, `RT_ERR_HANDLE`, `RT_ERR_STRUCT_SIZE`, `RT_ERR_UTF8`, `RT_ERR_NO_MEMORY`.
+ *
+ * CPython: none; there such bytes are lost in silence.
+ */
+rt_status rt_note_destination(struct rt_runtime *runtime,
+                              const struct rt_report_destination *destination);
+
+/**
+ * Enters something the host keeps on purpose, because a live thread or the kernel may touch it, in the
+ * ledger of the runtime's next, or present, finalization. `restartable` says no because of it.
+ *
+ * Name and reason are copied. `kind` is one of `RT_LEAK_*`, `RT_LEAK_HOST` for what is none of the
+ * others.
+ *
+ * Thread: any. Stage: until the runtime is finalized.
+ *
+ * Returns `RT_OK`; `RT_ERR_INVALID` if there is no such kind; `RT_ERR_FINALIZING` once it is finalized;
+ * `RT_ERR_NULL`, `RT_ERR_HANDLE`, `RT_ERR_STRUCT_SIZE`, `RT_ERR_UTF8`, `RT_ERR_NO_MEMORY`.
+ *
+ * CPython: none.
+ */
+rt_status rt_note_leak(struct rt_runtime *runtime,
+                       const struct rt_report_leak *leak);
+
 #ifdef __cplusplus
 }  // extern "C"
 #endif  // __cplusplus
@@ -2150,6 +2205,8 @@ extern "C" {
 #ifndef _WIN32
 /* What rt_is_finalizing reads. Written by the library only. */
 extern const volatile int32_t rt_finalizing_flag;
+/* What rt_state_inline reads. Written by the library only. */
+extern const volatile int32_t rt_state_flag;
 #endif
 
 /*
@@ -2163,6 +2220,20 @@ static inline int rt_is_finalizing_inline(void)
     return rt_finalizing_flag;
 #else
     return rt_is_finalizing();
+#endif
+}
+
+/*
+ * The default runtime's state, one of RT_STATE_*, as one load (on Windows it is a call).
+ *
+ * Thread: any. Stage: any, also in signal handlers.
+ */
+static inline int32_t rt_state_inline(void)
+{
+#ifndef _WIN32
+    return rt_state_flag;
+#else
+    return rt_runtime_state(NULL);
 #endif
 }
 

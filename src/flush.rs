@@ -162,7 +162,7 @@ impl Finalization<'_> {
             let mut books = self.runtime.books.lock();
             (std::mem::take(&mut books.writers), std::mem::take(&mut books.abandoned))
         };
-        if !abandoned.is_empty() {
+        if abandoned.iter().any(|d| d.unwritten + d.in_flight > 0) {
             self.notes.incomplete();
         }
         self.notes.report.destinations.extend(abandoned);

@@ -21,7 +21,7 @@
 //! | what was kept, and the account of it all | [`ledger`], [`report`] |
 //! | what calls answer, and when memory is short | [`status`], [`memory`] |
 //! | atomics, parking and time: the only door | [`sync`] |
-//! | the C side, a file an object | [`capi`] |
+//! | what a host adds to the account, and the C side, a file an object | [`capi`] |
 //!
 //! # As a crate
 //!

@@ -147,6 +147,7 @@ impl Runtime {
     /// Moves the state on, and tells everybody who decides by it.
     pub(crate) fn advance(&self, state: State) {
         self.gate.advance(state);
+        registry::flag_state(self, state);
         registry::rules_changed();
     }
 
@@ -154,7 +155,7 @@ impl Runtime {
     pub(crate) fn begin(&self, me: OwnerId) -> bool {
         let begun = self.gate.begin(me);
         if begun {
-            registry::flag_finalizing(self, true);
+            registry::flag_state(self, State::PreFinalizing);
             registry::rules_changed();
         }
         begun

@@ -121,7 +121,7 @@ pub struct rt_report_destination {
     pub in_flight: u64,
 }
 
-const DESTINATION_FIRST_VERSION: usize = size_of::<rt_report_destination>();
+pub(super) const DESTINATION_FIRST_VERSION: usize = size_of::<rt_report_destination>();
 
 /// An in-flight operation with its buffers.
 pub const RT_LEAK_OVERLAPPED: u32 = 1;
@@ -133,6 +133,8 @@ pub const RT_LEAK_THREAD_STATE: u32 = 3;
 pub const RT_LEAK_CHILD: u32 = 4;
 /// Tracked objects of one name, which a thread may still touch.
 pub const RT_LEAK_OBJECT: u32 = 5;
+/// Something of the host's own (`rt_note_leak`).
+pub const RT_LEAK_HOST: u32 = 6;
 
 /// One deliberate leak.
 #[repr(C)]
