@@ -160,6 +160,7 @@ impl Finalization<'_> {
         }
         let (writers, abandoned) = {
             let mut books = self.runtime.books.lock();
+            books.writers_over = true;
             (std::mem::take(&mut books.writers), std::mem::take(&mut books.abandoned))
         };
         if abandoned.iter().any(|d| d.unwritten + d.in_flight > 0) {
