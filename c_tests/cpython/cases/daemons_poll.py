@@ -1,0 +1,21 @@
+# title: forty daemon threads come back from select() again and again while the process ends
+# of: gh-127893
+import select
+import socket
+import threading
+
+from support import daemon
+
+ready = threading.Barrier(41)
+
+
+def poll() -> None:
+    ours, theirs = socket.socketpair()
+    ready.wait()
+    while True:
+        select.select([ours], [], [], 0.0005)
+
+
+for _ in range(40):
+    daemon(poll)
+ready.wait()
