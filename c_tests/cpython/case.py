@@ -14,6 +14,7 @@ The program says it itself, in comment lines at its top, `key: value`:
     arrives     WHERE: EXPRESSION, the exact bytes WHERE (`stdout` or a file) must hold, in Python
     journal     FILE in WHERE: the program entered every line in FILE after it was accepted; each must be
                 WHERE exactly once
+    counts      how many bytes the fork's report must count as accepted and not written
     says        a regular expression that the fork's stderr must match
     measured    the most the fork may measure, as a multiple of stock (`measured NUMBER UNIT` on stdout)
 """
@@ -40,6 +41,7 @@ class Case:
     environment: dict[str, str] = field(default_factory=dict)
     arrives: dict[str, bytes] = field(default_factory=dict)
     journals: dict[str, str] = field(default_factory=dict)
+    counts: int | None = None
     says: str = ""
     measured: float = 0
 
@@ -66,6 +68,8 @@ def enter(case: Case, key: str, value: str) -> None:
             case.stock = one_of(value, "always", "sometimes")
         case "seconds" | "measured":
             setattr(case, key, float(value))
+        case "counts":
+            case.counts = int(value)
         case "exit":
             case.exits = {int(word) for word in re.findall(r"\d+", value)}
         case "stdin":

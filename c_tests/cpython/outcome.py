@@ -8,13 +8,14 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from case import Case
 
-# More than a pipe holds: what a process left behind in one nobody read.
+# As much as a pipe holds, and more.
 PIPE = 1 << 20
 
 
@@ -88,22 +89,43 @@ def signal_name(number: int) -> str:
         return f"signal {number}"
 
 
-def execute(case: Case, command: list[str], folder: Path) -> tuple[int | None, float, dict[str, bytes]]:
-    """Exit code (None: a hang, killed), seconds, and what came out. A pipe that nobody reads is read after
-    the end, for what is in it."""
-    streams, readers, ends = {}, {}, {}
-    idle = os.pipe() if case.stdin == "idle" else None
-    for name in ("stdout", "stderr"):
-        if getattr(case, name) == "unread":
-            readers[name], ends[name] = os.pipe()
+class Output:
+    """The other end of a process's pipe: read as it comes, or only after the end for what is left in it."""
+
+    def __init__(self, read: bool) -> None:
+        self.reader, self.writer = os.pipe()
+        self.parts: list[bytes] = []
+        self.thread = threading.Thread(target=self.read_all) if read else None
+
+    def process_has_started(self) -> None:
+        os.close(self.writer)
+        if self.thread:
+            self.thread.start()
+
+    def read_all(self) -> None:
+        while part := os.read(self.reader, PIPE):
+            self.parts.append(part)
+
+    def content(self) -> bytes:
+        """Of a process that has ended."""
+        if self.thread:
+            self.thread.join()
         else:
-            ends[name] = os.open(folder / f".{name}", os.O_CREAT | os.O_RDWR)
+            self.read_all()
+        os.close(self.reader)
+        return b"".join(self.parts)
+
+
+def execute(case: Case, command: list[str], folder: Path) -> tuple[int | None, float, dict[str, bytes]]:
+    """Exit code (None: a hang, killed), seconds, and what came out."""
+    outputs = {name: Output(getattr(case, name) == "read") for name in ("stdout", "stderr")}
+    idle = os.pipe() if case.stdin == "idle" else None
     start = time.monotonic()
-    process = subprocess.Popen(command, cwd=folder, env=environment(case), stdout=ends["stdout"],
-                               stderr=ends["stderr"], stdin=idle[0] if idle else subprocess.DEVNULL,
+    process = subprocess.Popen(command, cwd=folder, env=environment(case), stdout=outputs["stdout"].writer,
+                               stderr=outputs["stderr"].writer, stdin=idle[0] if idle else subprocess.DEVNULL,
                                start_new_session=True)
-    for end in ends.values():
-        os.close(end)
+    for output in outputs.values():
+        output.process_has_started()
     try:
         code: int | None = process.wait(case.seconds)
     except subprocess.TimeoutExpired:
@@ -111,18 +133,9 @@ def execute(case: Case, command: list[str], folder: Path) -> tuple[int | None, f
         process.kill()
         process.wait()
     seconds = time.monotonic() - start
-    for name, reader in readers.items():
-        os.set_blocking(reader, False)
-        try:
-            streams[name] = os.read(reader, PIPE)
-        except BlockingIOError:
-            streams[name] = b""
-        os.close(reader)
     for end in idle or ():
         os.close(end)
-    for name in {"stdout", "stderr"} - readers.keys():
-        streams[name] = (folder / f".{name}").read_bytes()
-    return code, seconds, streams
+    return code, seconds, {name: output.content() for name, output in outputs.items()}
 
 
 def run(case: Case, command: list[str], is_fork: bool) -> Outcome:
@@ -140,6 +153,8 @@ def run(case: Case, command: list[str], is_fork: bool) -> Outcome:
         what, good, reported = judge(case, folder, streams)
         if good and is_fork and case.says and not re.search(case.says, streams["stderr"].decode(errors="replace")):
             what, good = "did not say why", False
+        if good and is_fork and case.counts not in (None, reported):
+            what, good = f"reports {reported} bytes, not {case.counts}", False
         outcome = Outcome(what, good, seconds, reported)
         number = re.search(rb"^measured (-?[\d.]+) (.+)$", streams["stdout"], re.M)
         if number:

@@ -11,8 +11,9 @@ ready = threading.Barrier(41)
 
 def poll() -> None:
     ours, theirs = socket.socketpair()
-    ready.wait()
-    while True:
+    for count in range(10**9):
+        if count == 5:
+            ready.wait()
         select.select([ours], [], [], 0.0005)
 
 

@@ -14,8 +14,9 @@ ready = threading.Barrier(5)
 def work(number: int) -> None:
     journal = Journal(f"accepted{number}")
     file = open(f"out{number}", "w")
-    ready.wait()
     for count in range(10**9):
+        if count == 50:
+            ready.wait()
         line = f"line {count} {'.' * 700}\n"
         file.write(line)
         journal.enter(line)

@@ -11,8 +11,9 @@ ready = threading.Barrier(9)
 
 
 def log(number: int) -> None:
-    ready.wait()
     for count in range(10**9):
+        if count == 50:
+            ready.wait()
         line = f"logger {number} line {count} {'.' * 60}\n"
         sys.stdout.write(line)
         journal.enter(line)

@@ -8,15 +8,17 @@ ready = threading.Barrier(5)
 
 
 def switch() -> None:
-    ready.wait()
-    while True:
+    for count in range(10**9):
+        if count == 50:
+            ready.wait()
         threading.setprofile_all_threads(lambda *_: None)
         threading.setprofile_all_threads(None)
 
 
 def work() -> None:
-    ready.wait()
-    while True:
+    for count in range(10**9):
+        if count == 50:
+            ready.wait()
         len(str(42))
 
 

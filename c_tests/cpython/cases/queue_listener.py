@@ -25,5 +25,5 @@ log = logging.getLogger()
 log.addHandler(logging.handlers.QueueHandler(records))
 log.setLevel(logging.INFO)
 listener.start()
-for number in range(2_000):
+for number in range(20_000):
     log.info("record %d", number)

@@ -6,4 +6,4 @@ import sys
 
 from support import daemon, wait_until_blocked
 
-wait_until_blocked(daemon(lambda: sys.stdin.buffer.readline()), 0)
+wait_until_blocked(daemon(sys.stdin.buffer.readline), 0)
