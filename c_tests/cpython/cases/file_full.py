@@ -12,7 +12,7 @@ written = threading.Event()
 
 
 def work() -> None:
-    file = open("/dev/full", "wb")
+    file = open("/dev/full", "wb", buffering=16_384)
     for number in range(600):
         file.write(b"record %d\n" % number)
     written.set()
