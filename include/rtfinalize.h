@@ -1202,6 +1202,19 @@ rt_status rt_phase_add_handler_ex(struct rt_runtime *runtime,
                                   uint64_t *id);
 
 /**
+ * How long a handler or callback that waits for others may still do so in the present phase, in
+ * microseconds: what is left of the phase's budget, or of the deadline. Negative is for ever, 0 that
+ * the time is up: a host's own wait ends then, and says so with `rt_note_blocked`.
+ *
+ * Thread: any. Stage: any; for ever while the runtime runs.
+ *
+ * Returns a time; -1 also for a wrong handle.
+ *
+ * CPython: none.
+ */
+int64_t rt_time_left(struct rt_runtime *runtime);
+
+/**
  * Registers a callback for the `atexit` phase: last in, first out.
  *
  * One that is registered while the callbacks run is run too, next. One that fails is counted, and
@@ -2191,6 +2204,25 @@ rt_status rt_note_destination(struct rt_runtime *runtime,
  */
 rt_status rt_note_leak(struct rt_runtime *runtime,
                        const struct rt_report_leak *leak);
+
+/**
+ * Says that a wait of the host's own was ended before what it waited for had come: the report lists it
+ * with those of the library, and the finalization is incomplete.
+ *
+ * `what` is what was waited for, `outcome` what came of it (`not waited for any longer`); both are
+ * copied. `waited_us` is how long it was waited for.
+ *
+ * Thread: any. Stage: from the beginning of finalization to its end.
+ *
+ * Returns `RT_OK`; `RT_ERR_STATE` while the runtime runs; `RT_ERR_FINALIZING` once it is finalized;
+ * `RT_ERR_NULL`, `RT_ERR_HANDLE`, `RT_ERR_UTF8`, `RT_ERR_NO_MEMORY`.
+ *
+ * CPython: none.
+ */
+rt_status rt_note_blocked(struct rt_runtime *runtime,
+                          const char *what,
+                          uint64_t waited_us,
+                          const char *outcome);
 
 #ifdef __cplusplus
 }  // extern "C"

@@ -14,7 +14,7 @@ use crate::ledger::Leak;
 use crate::overlapped::Overlapped;
 use crate::owner::Owner;
 use crate::phase::{Handler, HandlerOptions, Handlers, Phase};
-use crate::report::{Destination, Failure, Report};
+use crate::report::{Blocked, Destination, Failure, Report};
 use crate::runtime::Runtime;
 use crate::status::{Result, Status};
 use crate::sync::{Arc, AtomicU64};
@@ -50,6 +50,8 @@ pub(crate) struct Books {
     pub objects: Objects,
     pub leaks: Vec<Leak>,
     pub failures: Vec<(String, String)>,
+    /// Waits of the host's that were cut short: for what, how long in microseconds, what came of it.
+    pub blocked: Vec<(String, u64, String)>,
     /// Writers their hosts gave up with bytes still in them.
     pub abandoned: Vec<Destination>,
 }
@@ -74,6 +76,7 @@ impl Books {
             objects: Objects::new(),
             leaks: Vec::new(),
             failures: Vec::new(),
+            blocked: Vec::new(),
             abandoned: Vec::new(),
         }
     }
@@ -331,6 +334,17 @@ impl Runtime {
     /// Notes that host code of `name` failed outside any phase's own drain.
     pub(crate) fn note_failure(&self, name: &str, how: String) {
         self.books.lock().failures.push((name.to_owned(), how));
+    }
+
+    /// Notes that a wait of the host's own was cut short.
+    pub(crate) fn note_blocked(&self, what: String, us: u64, outcome: String) {
+        self.books.lock().blocked.push((what, us, outcome));
+    }
+
+    /// Waits of the host's cut short since this was last asked.
+    pub(crate) fn take_blocked(&self, phase: Phase) -> Vec<Blocked> {
+        let blocked = std::mem::take(&mut self.books.lock().blocked);
+        blocked.into_iter().map(|(what, us, outcome)| Blocked { phase, what, us, outcome }).collect()
     }
 
     /// Failures noted since this was last asked.

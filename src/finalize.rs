@@ -199,6 +199,7 @@ impl Finalization<'_> {
         };
         let end = if phase < Phase::FlushEarly { self.passes_deadline } else { self.deadline };
         self.phase_deadline = Deadline::after_us(left_us).min(end);
+        self.runtime.set_phase_deadline(self.phase_deadline);
         self.notes.enter(phase, u64::try_from(budget_us).ok());
         self.run_handlers(phase, Side::BeforeWork);
         work(self);
@@ -207,6 +208,11 @@ impl Finalization<'_> {
             self.finalize_late_objects();
         }
         self.notes.report.failures.extend(self.runtime.take_failures(phase));
+        let blocked = self.runtime.take_blocked(phase);
+        if !blocked.is_empty() {
+            self.notes.report.blocked.extend(blocked);
+            self.notes.cut_short();
+        }
         self.notes.leave();
     }
 

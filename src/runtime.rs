@@ -11,7 +11,7 @@ use crate::owner::OwnerId;
 use crate::registry;
 use crate::report::Report;
 use crate::status::{Error, Status};
-use crate::sync::{Arc, AtomicU64, Mutex, Ordering};
+use crate::sync::{Arc, AtomicU64, Deadline, Mutex, Ordering};
 use crate::view::Pin;
 use std::sync::Weak;
 
@@ -38,6 +38,8 @@ pub struct Runtime {
     late_calls: Arc<AtomicU64>,
     pub(crate) books: Mutex<Books>,
     pub(crate) options: Mutex<Options>,
+    /// When the waits of the present phase must end.
+    phase_deadline: Mutex<Deadline>,
     outcome: Mutex<Option<Arc<Report>>>,
 }
 
@@ -64,6 +66,7 @@ impl Runtime {
             late_calls: Arc::default(),
             books: Mutex::new(Books::new()),
             options: Mutex::new(options),
+            phase_deadline: Mutex::new(Deadline::NEVER),
             outcome: Mutex::new(None),
         })
     }
@@ -132,6 +135,15 @@ impl Runtime {
     /// The report of its finalization, once that is done.
     pub fn outcome(&self) -> Option<Arc<Report>> {
         self.outcome.lock().clone()
+    }
+
+    /// When the waits of the present phase must end; never while the runtime runs.
+    pub fn phase_deadline(&self) -> Deadline {
+        *self.phase_deadline.lock()
+    }
+
+    pub(crate) fn set_phase_deadline(&self, deadline: Deadline) {
+        *self.phase_deadline.lock() = deadline;
     }
 
     /// The options finalization will use.

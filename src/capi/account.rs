@@ -96,6 +96,38 @@ pub unsafe extern "C-unwind" fn rt_note_leak(
     })
 }
 
+/// Says that a wait of the host's own was ended before what it waited for had come: the report lists it
+/// with those of the library, and the finalization is incomplete.
+///
+/// `what` is what was waited for, `outcome` what came of it (`not waited for any longer`); both are
+/// copied. `waited_us` is how long it was waited for.
+///
+/// Thread: any. Stage: from the beginning of finalization to its end.
+///
+/// Returns `RT_OK`; `RT_ERR_STATE` while the runtime runs; `RT_ERR_FINALIZING` once it is finalized;
+/// `RT_ERR_NULL`, `RT_ERR_HANDLE`, `RT_ERR_UTF8`, `RT_ERR_NO_MEMORY`.
+///
+/// CPython: none.
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn rt_note_blocked(
+    runtime: *mut rt_runtime,
+    what: *const c_char,
+    waited_us: u64,
+    outcome: *const c_char,
+) -> rt_status {
+    boundary(|| {
+        let (what, outcome) = (named(what)?, named(outcome)?);
+        let runtime = runtime_of(runtime)?;
+        match runtime.state() {
+            State::Running => return Err(Status::State.because("the runtime is not finalizing")),
+            State::Finalized => return Err(runtime.late()),
+            State::PreFinalizing | State::Finalizing => {}
+        }
+        runtime.note_blocked(what, waited_us, outcome);
+        Ok(Status::Ok)
+    })
+}
+
 fn named(name: *const c_char) -> Result<String> {
     required(name)?;
     Ok(text(name)?.unwrap_or_default().to_owned())

@@ -69,13 +69,15 @@ rt_recover(buffered *self)
         if (!self->rt.is_plain) {
             self->rt.unknown += taken;
         }
-        /* For a text file, which still holds the record. */
         self->rt.taken += taken;
+        self->rt.next += taken;
     }
     else if (VALID_WRITE_BUFFER(self)) {
         self->rt.recovered += self->write_end - self->write_pos;
-        self->rt.taken = 0;
     }
+    /* For a text file, which still holds the record. */
+    self->rt.orphan = self->rt.next;
+    self->rt.orphan_taken = self->rt.taken;
     self->rt.offer = RT_OFFER_NONE;
     /* The owner may have moved the raw file: it is asked when it matters. */
     self->abs_pos = -1;
@@ -116,7 +118,12 @@ rt_enter(buffered *self)
 }
 
 #define ENTER_BUFFERED(self) rt_enter(self)
-#define LEAVE_BUFFERED(self) rt_buffered_lock_release(&(self)->lock);
+/* The record that was under way, if one was, is over: its memory may become another's. */
+#define LEAVE_BUFFERED(self) \
+    do { \
+        (self)->rt.next = NULL; \
+        rt_buffered_lock_release(&(self)->lock); \
+    } while (0);
 
 static Py_ssize_t
 rt_held_back(buffered *self)
@@ -198,9 +205,14 @@ _PyRt_RecordOf(PyObject *buffer, const char *record, Py_ssize_t len, Py_ssize_t 
                Py_ssize_t *in_flight)
 {
     buffered *self = (buffered *)buffer;
-    int is_its = self->rt.next >= record && self->rt.next <= record + len;
-    *taken = is_its ? self->rt.taken : 0;
-    *in_flight = is_its && self->rt.offer == RT_OFFER_DIRECT ? self->rt.offered : 0;
+    *taken = *in_flight = 0;
+    if (self->rt.orphan != NULL && self->rt.orphan >= record && self->rt.orphan <= record + len) {
+        *taken = self->rt.orphan_taken;
+    }
+    else if (self->rt.next != NULL && self->rt.next >= record && self->rt.next <= record + len) {
+        *taken = self->rt.taken;
+        *in_flight = self->rt.offer == RT_OFFER_DIRECT ? self->rt.offered : 0;
+    }
 }
 
 /* Frees the buffer, or keeps it if the kernel may still write to it. */

@@ -14,8 +14,10 @@ typedef struct {
     enum rt_offer ended; /* the one before */
     int is_plain; /* the raw file is a FileIO: what write(2) took is what was written */
     Py_ssize_t offered;
-    const char *next;     /* where a direct record goes on */
+    const char *next;     /* where a direct record goes on; NULL when the lock is free */
     Py_ssize_t taken;     /* how much of it was taken */
+    const char *orphan;   /* where the record stopped whose owner was parked, until it is handed in again */
+    Py_ssize_t orphan_taken;
     Py_ssize_t unknown;   /* bytes in a raw file's write() that will never return */
     Py_ssize_t recovered; /* bytes taken over with the lock */
 } rt_buffered;

@@ -255,3 +255,94 @@ _Py_Finalize(_PyRuntimeState *runtime)
     _PyRt_CloseLateWriters();
     return rt_flush_failed || summary.unwritten + summary.in_flight > 0 ? -1 : 0;
 }
+
+/* ---- Py_AtExit ---- */
+
+static int
+rt_call_exit_function(void *func)
+{
+    ((void (*)(void))func)();
+    return 0;
+}
+
+static int
+rt_at_exit(void (*func)(void))
+{
+    if (rt_state_inline() == RT_STATE_FINALIZED && _PyStatus_EXCEPTION(_PyRt_Begin())) {
+        return -1;
+    }
+    return rt_exit_function(NULL, NULL, rt_call_exit_function, (void *)func, NULL) < 0 ? -1 : 0;
+}
+
+/* ---- a subinterpreter ---- */
+
+/* Likewise cut into steps, which the phases of the interpreter's own runtime call. */
+enum {
+    RT_SUB_BEGIN,
+    RT_SUB_THREADS,
+    RT_SUB_PENDING,
+    RT_SUB_ATEXIT,
+    RT_SUB_FREEZE,
+    RT_SUB_FINALIZE,
+    RT_SUB_DEALLOC,
+    RT_SUB_STEPS,
+};
+
+static void end_interpreter_step(PyThreadState *tstate, int step);
+
+struct rt_sub_step {
+    PyThreadState *tstate;
+    int step;
+};
+
+static int
+rt_sub_step(void *arg)
+{
+    const struct rt_sub_step *step = arg;
+    end_interpreter_step(step->tstate, step->step);
+    return RT_OK;
+}
+
+static int
+rt_sub_let_others(void *tstate)
+{
+    _PyThreadState_Detach(tstate);
+    return RT_OK;
+}
+
+static int
+rt_sub_take_back(void *tstate)
+{
+    _PyThreadState_Attach(tstate);
+    return RT_OK;
+}
+
+void
+Py_EndInterpreter(PyThreadState *tstate)
+{
+    static const struct {
+        uint32_t phase;
+        int32_t order;
+        const char *name;
+    } handlers[RT_SUB_STEPS] = {
+        [RT_SUB_BEGIN] = {RT_PHASE_GUARDS, INT32_MIN, "begin"},
+        [RT_SUB_THREADS] = {RT_PHASE_THREADS, -1, "threading._shutdown"},
+        [RT_SUB_PENDING] = {RT_PHASE_PENDING, -1, "pending calls"},
+        [RT_SUB_ATEXIT] = {RT_PHASE_ATEXIT, 0, "atexit"},
+        [RT_SUB_FREEZE] = {RT_PHASE_FREEZE, -1, "stop threads"},
+        [RT_SUB_FINALIZE] = {RT_PHASE_FINALIZE, 0, "clear modules"},
+        [RT_SUB_DEALLOC] = {RT_PHASE_DEALLOC, 0, "clear the interpreter"},
+    };
+    struct rt_sub_step steps[RT_SUB_STEPS];
+    rt_runtime *runtime = tstate->interp->atexit.rt;
+    for (int i = 0; i < RT_SUB_STEPS; i++) {
+        steps[i].tstate = tstate;
+        steps[i].step = i;
+        rt_phase_add_handler(runtime, handlers[i].phase, handlers[i].order, handlers[i].name,
+                             rt_sub_step, &steps[i], NULL);
+    }
+    rt_phase_add_handler(runtime, RT_PHASE_GUARDS, -1, "let guards close", rt_sub_let_others, tstate, NULL);
+    rt_phase_add_handler(runtime, RT_PHASE_GUARDS, 0, "take the lock back", rt_sub_take_back, tstate, NULL);
+    rt_finalize(runtime, NULL, NULL);
+    rt_runtime_free(runtime);
+}

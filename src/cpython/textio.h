@@ -17,8 +17,11 @@ rt_record_begin(textio *self, struct rt_record *record, PyObject *bytes)
     self->rt.newest = record;
 }
 
+static void rt_state_of(textio *self, struct rt_record *record, Py_ssize_t *taken,
+                        Py_ssize_t *in_flight);
+
 static void
-rt_record_end(textio *self, struct rt_record *record)
+rt_record_end(textio *self, struct rt_record *record, int succeeded)
 {
     struct rt_record **link = &self->rt.newest;
     while (*link != NULL && *link != record) {
@@ -27,6 +30,14 @@ rt_record_end(textio *self, struct rt_record *record)
     /* In the child of a fork the records of other threads may be gone from the list. */
     if (*link != NULL) {
         *link = record->older;
+    }
+    if (!succeeded && _PyRt_IsFrozen() && self->buffer != NULL) {
+        /* CPython drops a record that the buffer refused. */
+        Py_ssize_t taken, in_flight;
+        PyObject *raised = PyErr_GetRaisedException();
+        rt_state_of(self, record, &taken, &in_flight);
+        PyErr_SetRaisedException(raised);
+        self->rt.dropped += PyBytes_GET_SIZE(record->bytes) - taken;
     }
 }
 
@@ -72,6 +83,7 @@ rt_hand_in_again(textio *self)
         done = rest == NULL ? NULL : PyObject_CallMethodOneArg(self->buffer, &_Py_ID(write), rest);
         Py_XDECREF(rest);
         if (done == NULL) {
+            self->rt.dropped += PyBytes_GET_SIZE(record->bytes) - taken;
             return -1;
         }
         Py_DECREF(done);
@@ -109,7 +121,7 @@ rt_account_text(PyObject *object)
     if (self->rt.file.accounted) {
         return;
     }
-    file.unwritten = (uint64_t)self->pending_bytes_count;
+    file.unwritten = (uint64_t)(self->pending_bytes_count + self->rt.dropped);
     for (struct rt_record *record = self->rt.newest; record != NULL; record = record->older) {
         Py_ssize_t taken = 0, in_flight = 0;
         if (self->buffer != NULL) {

@@ -11,4 +11,5 @@ struct rt_record {
 typedef struct {
     _PyRt_File file;
     struct rt_record *newest;
+    Py_ssize_t dropped; /* bytes of records that the buffer refused */
 } rt_text;

@@ -132,6 +132,8 @@ static void keep(PyThreadState *tstate)
     PyMem_RawFree(name);
     /* Its thread-local values go as they do at a thread's end: no Python code of it runs any more, and
      * what native code of it works on is referred to by its frames, which stay. */
+    Py_CLEAR(tstate->threading_local_key);
+    Py_CLEAR(tstate->threading_local_sentinel);
     Py_CLEAR(tstate->dict);
 }
 

@@ -13,7 +13,7 @@ written = threading.Event()
 
 
 def work(end: int) -> None:
-    file = open(end, "wb")
+    file = open(end, "wb", buffering=8192)
     for number in range(600):
         file.write(b"record %d\n" % number)
     written.set()

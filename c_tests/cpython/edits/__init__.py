@@ -1,6 +1,6 @@
 """The edits in CPython's files, a module a seam. `EDITS` of a module maps a file to its edits, which are
 made in their order; seams are applied in the order below."""
 
-from edits import build, files, lifecycle, threads
+from edits import build, callbacks, files, lifecycle, threads
 
-SEAMS = (build, lifecycle, threads, files)
+SEAMS = (build, lifecycle, threads, callbacks, files)

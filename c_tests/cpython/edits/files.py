@@ -43,7 +43,7 @@ EDITS: Edits = {
     struct rt_record record;
     rt_record_begin(self, &record, b);
 """, within="_textiowrapper_writeflush"),
-        Before(r"    Py_DECREF\(b\);\n    // NOTE", "    rt_record_end(self, &record);",
+        Before(r"    Py_DECREF\(b\);\n    // NOTE", "    rt_record_end(self, &record, ret != NULL);",
                within="_textiowrapper_writeflush"),
     ],
     "Python/fileutils.c": [

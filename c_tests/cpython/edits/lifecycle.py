@@ -14,6 +14,15 @@ def cut(anchor: str, step: str, answer: str = "0") -> Edit:
 """, within=STEPS)
 
 
+def cut_sub(anchor: str, step: str) -> Edit:
+    """Likewise, of a subinterpreter's end."""
+    return Before(anchor, f"""
+        break;
+
+    case {step}:
+""", within="end_interpreter_step")
+
+
 def kept(declaration: str, name: str) -> Edit:
     """A local variable that one step sets and a later one reads."""
     return Replace(rf"{declaration}{name} = ", f"static {declaration.replace(chr(92), '')}{name}; {name} = ",
@@ -76,6 +85,23 @@ enum {
         cut(r"    call_ll_exitfuncs\(runtime\);", "RT_STEP_END"),
         After(r"    _PyRuntime_Finalize\(\);", "    }", within=STEPS),
         Before(r"^int\nPy_FinalizeEx", '#include "lifecycle.h"\n\n'),
+        ReplaceFunction("Py_AtExit", "    return rt_at_exit(func);"),
+        Replace(r"^void\nPy_EndInterpreter\(PyThreadState \*tstate\)",
+                "static void\nend_interpreter_step(PyThreadState *tstate, int step)"),
+        *(Replace(rf'Py_FatalError\("{message}"\)', f'_Py_FatalErrorFunc("Py_EndInterpreter", "{message}")',
+                  within="end_interpreter_step")
+          for message in ("thread is not current", "thread still has a frame", "not the last thread")),
+        Before(r"    if \(tstate != _PyThreadState_GET\(\)\) \{", """
+    switch (step) {
+    case RT_SUB_BEGIN:
+""", within="end_interpreter_step"),
+        cut_sub(r"    // Wrap up existing", "RT_SUB_THREADS"),
+        cut_sub(r"    // Make any remaining pending calls", "RT_SUB_PENDING"),
+        cut_sub(r"    _PyAtExit_Call\(tstate->interp\);", "RT_SUB_ATEXIT"),
+        cut_sub(r"    if \(tstate != interp->threads.head", "RT_SUB_FREEZE"),
+        cut_sub(r"    _PyImport_FiniExternal\(tstate->interp\);", "RT_SUB_FINALIZE"),
+        cut_sub(r"    finalize_interp_clear\(tstate\);", "RT_SUB_DEALLOC"),
+        After(r"    finalize_interp_delete\(tstate->interp\);", "    }", within="end_interpreter_step"),
     ],
     "Python/pythonrun.c": [
         After(r'^#include "Python.h"', '#include "adapter.h"'),

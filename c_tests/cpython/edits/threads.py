@@ -1,6 +1,6 @@
 """Threads that come too late are parked, and a thread state is deleted only when nobody looks at it."""
 
-from tree import After, Before, Edit, Edits, Replace
+from tree import After, Before, Edit, Edits, Replace, ReplaceLines
 
 LATE = r"_?PyThread_(?:exit|hang)_thread\(\);"
 CONSISTENT = r"\s*\}\s*assert\(_PyThreadState_CheckConsistency\(tstate\)\);\s*"
@@ -60,5 +60,17 @@ EDITS: Edits = {
 """),
         After(r"        /\* Create a new Python thread state for this thread \*/",
               "        _PyRt_Admit(runtime->gilstate.autoInterpreterState);", within="PyGILState_Ensure"),
+    ],
+    "Modules/_threadmodule.c": [
+        After(r'^#include "Python.h"', '#include "adapter.h"'),
+        Before(r"^static int\nset_done\(ThreadHandle \*handle\)", '#include "threadmodule.h"\n\n'),
+        ReplaceLines(r"        if \(ThreadHandle_join\(handle, -1\) < 0\) \{", """
+        int joined = rt_join(handle);
+        if (joined > 0) {
+            ThreadHandle_decref(handle);
+            break;
+        }
+        if (joined < 0) {
+""", within="thread_shutdown"),
     ],
 }
