@@ -153,14 +153,14 @@ class Integration(unittest.TestCase):
     """The command itself, on a tree of the few lines that its own edits look for."""
 
     def setUp(self) -> None:
-        from edits import SEAMS
+        from edits import EDITS
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
         self.tree = Path(folder.name)
         source = Path(__file__).resolve().parents[2] / "target" / "cpython" / "source"
         if not source.is_dir():
             self.skipTest(f"{source} is not there; c_tests/cpython/fetch puts it there")
-        for name in {name for seam in SEAMS for name in seam.EDITS}:
+        for name in EDITS:
             (self.tree / name).parent.mkdir(parents=True, exist_ok=True)
             (self.tree / name).write_bytes((source / name).read_bytes())
 
