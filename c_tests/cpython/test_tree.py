@@ -133,7 +133,9 @@ class Trees(unittest.TestCase):
         (source / "Modules").mkdir(parents=True)
         for name in ("a.c", "b.c", "a.o", "Makefile", "pyconfig.h", "Modules/config.c", "Modules/Makefile"):
             (source / name).write_text(name)
-        self.assertEqual(mirror(source, copy), 3)
+        (source / "Modules" / "link").symlink_to("nowhere")
+        self.assertEqual(mirror(source, copy), 4)
+        self.assertEqual((copy / "Modules" / "link").readlink(), Path("nowhere"))
         self.assertEqual(sorted(str(file.relative_to(copy)) for file in copy.rglob("*") if file.is_file()),
                          ["Modules/Makefile", "a.c", "b.c"])
         self.assertEqual(mirror(source, copy), 0)
