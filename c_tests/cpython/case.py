@@ -15,7 +15,7 @@ The program says it itself, in comment lines at its top, `key: value`:
     journal     FILE in WHERE: the program entered every line in FILE after it was accepted; each must be
                 WHERE exactly once
     counts      how many bytes the fork's report must count as accepted and not written
-    says        a regular expression that the fork's stderr must match
+    says        a regular expression that the fork's stderr or its report must match
     measured    the most the fork may measure, as a multiple of stock (`measured NUMBER UNIT` on stdout)
 """
 

@@ -26,6 +26,12 @@ def files(tree: Path, below: str = "") -> Iterator[str]:
             yield name
 
 
+def same(old: Path, new: Path) -> bool:
+    if old.is_symlink() or new.is_symlink():
+        return old.is_symlink() and new.is_symlink() and old.readlink() == new.readlink()
+    return new.is_file() and filecmp.cmp(old, new, shallow=False)
+
+
 def mirror(source: Path, copy: Path, keep: Callable[[str], bool] = lambda _: False) -> int:
     """Makes `copy` equal to `source`, but for files of the copy that `keep` claims. A file that is there
     and changes gets the present time, so that what was built from it is built again; answers how many
@@ -34,13 +40,15 @@ def mirror(source: Path, copy: Path, keep: Callable[[str], bool] = lambda _: Fal
     wanted = set(files(source))
     for name in wanted:
         old, new = source / name, copy / name
-        if keep(name) or (new.is_file() and filecmp.cmp(old, new, shallow=False)):
+        if keep(name) or same(old, new):
             continue
+        if old.is_symlink() or new.is_symlink():
+            new.unlink(missing_ok=True)
         if new.exists():
             shutil.copyfile(old, new)
         else:
             new.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(old, new)
+            shutil.copy2(old, new, follow_symlinks=False)
         changed += 1
     if copy.is_dir():
         for name in set(files(copy)) - wanted:

@@ -42,6 +42,12 @@ def missing_in_report(folder: Path) -> int:
         return 0
 
 
+def said(folder: Path, streams: dict[str, bytes]) -> str:
+    report = folder / "report.json"
+    text = streams["stderr"] + (report.read_bytes() if report.is_file() else b"")
+    return text.decode(errors="replace")
+
+
 def lost(expected: bytes, arrived: bytes) -> int | None:
     """How many bytes are missing at the end; None when what arrived is something else."""
     return len(expected) - len(arrived) if expected.startswith(arrived) else None
@@ -151,7 +157,7 @@ def run(case: Case, command: list[str], is_fork: bool) -> Outcome:
                 sys.stderr.write(streams["stderr"].decode(errors="replace")[-2000:])
             return Outcome(f"exit {code}", False, seconds)
         what, good, reported = judge(case, folder, streams)
-        if good and is_fork and case.says and not re.search(case.says, streams["stderr"].decode(errors="replace")):
+        if good and is_fork and case.says and not re.search(case.says, said(folder, streams)):
             what, good = "did not say why", False
         if good and is_fork and case.counts not in (None, reported):
             what, good = f"reports {reported} bytes, not {case.counts}", False

@@ -133,7 +133,9 @@ class Trees(unittest.TestCase):
         (source / "Modules").mkdir(parents=True)
         for name in ("a.c", "b.c", "a.o", "Makefile", "pyconfig.h", "Modules/config.c", "Modules/Makefile"):
             (source / name).write_text(name)
-        self.assertEqual(mirror(source, copy), 3)
+        (source / "Modules" / "link").symlink_to("nowhere")
+        self.assertEqual(mirror(source, copy), 4)
+        self.assertEqual((copy / "Modules" / "link").readlink(), Path("nowhere"))
         self.assertEqual(sorted(str(file.relative_to(copy)) for file in copy.rglob("*") if file.is_file()),
                          ["Modules/Makefile", "a.c", "b.c"])
         self.assertEqual(mirror(source, copy), 0)
@@ -153,14 +155,14 @@ class Integration(unittest.TestCase):
     """The command itself, on a tree of the few lines that its own edits look for."""
 
     def setUp(self) -> None:
-        from edits import SEAMS
+        from edits import EDITS
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
         self.tree = Path(folder.name)
         source = Path(__file__).resolve().parents[2] / "target" / "cpython" / "source"
         if not source.is_dir():
             self.skipTest(f"{source} is not there; c_tests/cpython/fetch puts it there")
-        for name in {name for seam in SEAMS for name in seam.EDITS}:
+        for name in EDITS:
             (self.tree / name).parent.mkdir(parents=True, exist_ok=True)
             (self.tree / name).write_bytes((source / name).read_bytes())
 

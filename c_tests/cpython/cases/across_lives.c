@@ -1,5 +1,5 @@
 // title: a native thread attached in one life comes back in the next
-// of: map
+// of: map, gh-113793
 // stock: always
 #include "host.h"
 

@@ -1,5 +1,5 @@
 // title: daemon threads of one life wake up in the next
-// of: bpo-39877
+// of: bpo-39877, gh-127893
 #include "host.h"
 
 int main(void)
