@@ -3,6 +3,10 @@
 # make test       everything; closes with `N passed, N failed`
 # make check      formatting and lints alone
 # make bench      benchmarks
+# make cpython    a CPython 3.13 with the library in it, target/cpython/python (CPYTHON_SRC=DIR is its source)
+# make cpython-stock   the same CPython as it comes, to compare
+# make test-cpython    the failures its users report, under both (RUNS=20 each), then CPython's own core tests
+# make test-cpython-wide   more of CPython's own tests
 # make header     include/rtfinalize.h from src/capi
 # make install    PREFIX, LIBDIR, INCLUDEDIR, PCLIBDIR, DESTDIR; and make uninstall
 #
@@ -48,6 +52,20 @@ check lint:
 bench: all
 	benches/run
 
+cpython: all
+	@c_tests/cpython/build fork
+
+cpython-stock:
+	@c_tests/cpython/build stock
+
+test-cpython: cpython cpython-stock
+	@cd c_tests/cpython && python3 -B -m unittest -q
+	@c_tests/cpython/table --runs $(or $(RUNS),20)
+	@c_tests/cpython/suite core
+
+test-cpython-wide: cpython cpython-stock
+	@c_tests/cpython/suite wide
+
 header:
 	RTFINALIZE_BLESS=1 $(CARGO) test --quiet --test header the_shipped_header_is_the_generated_one
 
@@ -74,4 +92,6 @@ uninstall:
 clean:
 	$(CARGO) clean
 
-.PHONY: all demo demo-needs test test-needs check lint bench header install uninstall clean
+.PHONY: all demo demo-needs test test-needs check lint bench cpython cpython-stock test-cpython \
+	test-cpython-wide header \
+	install uninstall clean

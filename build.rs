@@ -7,7 +7,7 @@ use std::env;
 use std::path::Path;
 
 /// What the header is made of, in its order.
-const HEADER_SOURCES: [&str; 15] = [
+const HEADER_SOURCES: [&str; 16] = [
     "capi/types.rs",
     "capi/error.rs",
     "capi/version.rs",
@@ -23,6 +23,7 @@ const HEADER_SOURCES: [&str; 15] = [
     "capi/object.rs",
     "capi/report.rs",
     "capi/report_details.rs",
+    "capi/account.rs",
 ];
 
 fn main() {

@@ -306,6 +306,11 @@
 #define RT_SUBJECT_OBJECT 10
 
 /**
+ * Something of the host's own (`rt_note_leak`).
+ */
+#define RT_SUBJECT_HOST 11
+
+/**
  * The library's own wait ends, and the report names what it was for. The default. A callback of the
  * host's is never interrupted: the finalization goes on when it returns.
  */
@@ -530,6 +535,11 @@
  * Tracked objects of one name, which a thread may still touch.
  */
 #define RT_LEAK_OBJECT 5
+
+/**
+ * Something of the host's own (`rt_note_leak`).
+ */
+#define RT_LEAK_HOST 6
 
 /**
  * It was left out: the time of its phase was out (`RT_WORK_SKIP`).
@@ -1569,6 +1579,19 @@ rt_status rt_phase_add_handler_ex(struct rt_runtime *runtime,
                                   uint64_t *id);
 
 /**
+ * How long a handler or callback that waits for others may still do so in the present phase, in
+ * microseconds: what is left of the phase's budget, or of the deadline. Negative is for ever, 0 that
+ * the time is up: a host's own wait ends then, and says so with `rt_note_blocked`.
+ *
+ * Thread: any. Stage: any; for ever while the runtime runs.
+ *
+ * Returns a time; -1 also for a wrong handle.
+ *
+ * CPython: none.
+ */
+int64_t rt_time_left(struct rt_runtime *runtime);
+
+/**
  * Registers a callback for the `atexit` phase: last in, first out.
  *
  * One that is registered while the callbacks run is run too, next. One that fails is counted, and
@@ -1739,6 +1762,21 @@ rt_status rt_thread_leave(struct rt_thread *thread);
  * CPython: the eval breaker, `Py_MakePendingCalls`' check for finalization.
  */
 rt_status rt_thread_checkpoint(struct rt_thread *thread);
+
+/**
+ * Parks the calling thread for good, as `RT_POLICY_HANG` does with one that comes too late: it does not
+ * return, nothing is unwound, no signal handler runs on it any more, and every buffered lock it holds
+ * is taken over by whoever wants it next.
+ *
+ * For a host that decides by itself who comes too late, as CPython does when a thread wants the GIL.
+ *
+ * Thread: any, attached or not, but one that finalizes. Stage: any.
+ *
+ * Returns never.
+ *
+ * CPython: what `PyEval_RestoreThread` does with a daemon thread after finalization (3.14).
+ */
+void rt_thread_park(void);
 
 /**
  * Makes a view of the present life of a runtime and stores it in `*view`.
@@ -1934,7 +1972,8 @@ rt_status rt_buffered_lock_take_progress(struct rt_buffered_lock *lock, uint32_t
  * The descriptor stays the host's unless `RT_WRITER_OWNS_FD` is given; it must stay open as long as
  * the writer. The handle is the host's: end it with `rt_writer_close` or `rt_writer_abandon`.
  *
- * Thread: any. Stage: until the runtime freezes.
+ * Thread: any. Stage: until the runtime freezes; on the finalizing thread until
+ * its writers are sealed, after the exit functions.
  *
  * Returns `RT_OK`; `RT_ERR_BAD_DESCRIPTOR` (closed, or read-only), `RT_ERR_NULL`, `RT_ERR_HANDLE`,
  * `RT_ERR_STRUCT_SIZE`, `RT_ERR_UTF8`, `RT_ERR_INVALID` (a flag), `RT_ERR_SIZE` and `RT_ERR_NO_MEMORY`
@@ -2544,6 +2583,60 @@ rt_status rt_report_get_left(const struct rt_report *report,
                              size_t index,
                              struct rt_report_left *left);
 
+/**
+ * Enters a buffer of the host's own, with what became of its bytes, in the account of the runtime's
+ * next, or present, finalization. For a host whose writers are not `rt_writer`s but whose
+ * bytes shall be counted all the same: bytes unwritten or in flight make the finalization incomplete.
+ *
+ * Name and reason are copied; `reason` may be NULL. `accepted` must be the sum of `written`,
+ * `unwritten` and `in_flight`.
+ *
+ * Thread: any. Stage: until the runtime is finalized.
+ *
+ * Returns `RT_OK`; `RT_ERR_INVALID` if the bytes do not add up; `RT_ERR_FINALIZING` once it is finalized;
+ * `RT_ERR_NULL`, `RT_ERR_HANDLE`, `RT_ERR_STRUCT_SIZE`, `RT_ERR_UTF8`, `RT_ERR_NO_MEMORY`.
+ *
+ * CPython: none; there such bytes are lost in silence.
+ */
+rt_status rt_note_destination(struct rt_runtime *runtime,
+                              const struct rt_report_destination *destination);
+
+/**
+ * Enters something the host keeps on purpose, because a live thread or the kernel may touch it, in the
+ * ledger of the runtime's next, or present, finalization. `restartable` says no because of it.
+ *
+ * Name and reason are copied. `kind` is one of `RT_LEAK_*`, `RT_LEAK_HOST` for what is none of the
+ * others.
+ *
+ * Thread: any. Stage: until the runtime is finalized.
+ *
+ * Returns `RT_OK`; `RT_ERR_INVALID` if there is no such kind; `RT_ERR_FINALIZING` once it is finalized;
+ * `RT_ERR_NULL`, `RT_ERR_HANDLE`, `RT_ERR_STRUCT_SIZE`, `RT_ERR_UTF8`, `RT_ERR_NO_MEMORY`.
+ *
+ * CPython: none.
+ */
+rt_status rt_note_leak(struct rt_runtime *runtime,
+                       const struct rt_report_leak *leak);
+
+/**
+ * Says that a wait of the host's own was ended before what it waited for had come: the report lists it
+ * with those of the library, and the finalization is incomplete.
+ *
+ * `what` is what was waited for, `outcome` what came of it (`not waited for any longer`); both are
+ * copied. `waited_us` is how long it was waited for.
+ *
+ * Thread: any. Stage: from the beginning of finalization to its end.
+ *
+ * Returns `RT_OK`; `RT_ERR_STATE` while the runtime runs; `RT_ERR_FINALIZING` once it is finalized;
+ * `RT_ERR_NULL`, `RT_ERR_HANDLE`, `RT_ERR_UTF8`, `RT_ERR_NO_MEMORY`.
+ *
+ * CPython: none.
+ */
+rt_status rt_note_blocked(struct rt_runtime *runtime,
+                          const char *what,
+                          uint64_t waited_us,
+                          const char *outcome);
+
 #ifdef __cplusplus
 }  // extern "C"
 #endif  // __cplusplus
@@ -2558,6 +2651,8 @@ extern "C" {
 #ifndef _WIN32
 /* What rt_is_finalizing reads. Written by the library only. */
 extern const volatile int32_t rt_finalizing_flag;
+/* What rt_state_inline reads. Written by the library only. */
+extern const volatile int32_t rt_state_flag;
 #endif
 
 /*
@@ -2571,6 +2666,20 @@ static inline int rt_is_finalizing_inline(void)
     return rt_finalizing_flag;
 #else
     return rt_is_finalizing();
+#endif
+}
+
+/*
+ * The default runtime's state, one of RT_STATE_*, as one load (on Windows it is a call).
+ *
+ * Thread: any. Stage: any, also in signal handlers.
+ */
+static inline int32_t rt_state_inline(void)
+{
+#ifndef _WIN32
+    return rt_state_flag;
+#else
+    return rt_runtime_state(NULL);
 #endif
 }
 

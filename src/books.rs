@@ -15,10 +15,11 @@ use crate::ledger::Leak;
 use crate::overlapped::Overlapped;
 use crate::owner::Owner;
 use crate::phase::{Handler, HandlerOptions, Handlers, Phase, Work};
-use crate::report::{Destination, Failure, Report};
+use crate::report::{Blocked, Destination, Failure, Report};
 use crate::runtime::Runtime;
 use crate::status::{Result, Status};
 use crate::sync::{Arc, AtomicU64};
+use crate::this_thread;
 use crate::thread::Attachment;
 use crate::tracked::Objects;
 use crate::writer::Writer;
@@ -33,6 +34,8 @@ pub(crate) struct Books {
     pub handlers_over: Option<Phase>,
     /// The exit functions have all run.
     pub exit_functions_over: bool,
+    /// The writers are sealed.
+    pub writers_over: bool,
     pub next_id: u64,
     pub threads: Vec<Arc<Attachment>>,
     pub at_exit: Stack,
@@ -49,6 +52,8 @@ pub(crate) struct Books {
     pub leaks: Vec<Leak>,
     pub recoveries: Recoveries,
     pub failures: Vec<(String, String)>,
+    /// Waits of the host's that were cut short: for what, how long in microseconds, what came of it.
+    pub blocked: Vec<(String, u64, String)>,
     /// Writers their hosts gave up with bytes still in them.
     pub abandoned: Vec<Destination>,
 }
@@ -59,6 +64,7 @@ impl Books {
             closed: false,
             handlers_over: None,
             exit_functions_over: false,
+            writers_over: false,
             next_id: 1,
             threads: Vec::new(),
             at_exit: Stack::new(),
@@ -73,6 +79,7 @@ impl Books {
             leaks: Vec::new(),
             recoveries: Recoveries::new(),
             failures: Vec::new(),
+            blocked: Vec::new(),
             abandoned: Vec::new(),
         }
     }
@@ -271,8 +278,11 @@ impl Runtime {
     }
 
     pub(crate) fn admit_writer(&self, writer: &Arc<Writer>) -> Result<()> {
+        let me = this_thread::id()?;
         let mut books = self.books.lock();
-        if self.gate().is_shut() {
+        // The host's own last words: a fork of CPython leaves to the library what found no room.
+        let is_last_word = self.gate().is_finalizer(me) && !books.writers_over;
+        if self.gate().is_shut() && !is_last_word {
             drop(books);
             return Err(self.late());
         }
@@ -332,6 +342,20 @@ impl Runtime {
     /// Notes that host code of `name` failed outside any phase's own drain.
     pub(crate) fn note_failure(&self, name: &str, how: String) {
         self.books.lock().failures.push((name.to_owned(), how));
+    }
+
+    /// Notes that a wait of the host's own was cut short.
+    pub(crate) fn note_blocked(&self, what: String, us: u64, outcome: String) {
+        self.books.lock().blocked.push((what, us, outcome));
+    }
+
+    /// Waits of the host's cut short since this was last asked.
+    pub(crate) fn take_blocked(&self, phase: Phase) -> Vec<Blocked> {
+        let blocked = std::mem::take(&mut self.books.lock().blocked);
+        blocked
+            .into_iter()
+            .map(|(what, us, outcome)| Blocked { phase, what, us, outcome })
+            .collect()
     }
 
     /// Failures noted since this was last asked.

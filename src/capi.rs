@@ -12,6 +12,7 @@
 mod boundary;
 mod handle;
 
+pub mod account;
 pub mod buffered_lock;
 pub mod callback;
 pub mod error;
@@ -28,4 +29,4 @@ pub mod types;
 pub mod version;
 pub mod writer;
 
-pub use types::{rt_callback, rt_finalizing_flag, rt_status};
+pub use types::{rt_callback, rt_finalizing_flag, rt_state_flag, rt_status};

@@ -79,6 +79,8 @@ pub enum Subject {
     ThreadState = 9,
     /// Tracked objects.
     Object = 10,
+    /// Something of the host's own.
+    Host = 11,
 }
 
 /// A text that C can read too.

@@ -213,6 +213,7 @@ impl Finalization<'_> {
         };
         let end = if phase < Phase::FlushEarly { self.passes_deadline } else { self.deadline };
         self.phase_deadline = Deadline::after_us(left(budget_us)).min(end);
+        self.runtime.set_phase_deadline(self.phase_deadline);
         self.notes.enter(phase, u64::try_from(budget_us).ok());
         let callbacks_us = left(self.options.callbacks_us[phase.index()]);
         self.watch.enter(phase, Deadline::after_us(callbacks_us));
@@ -228,6 +229,11 @@ impl Finalization<'_> {
             let name =
                 if name.is_empty() { "without a name".to_owned() } else { format!("'{name}'") };
             self.notes.took_too_long(format!("callback {name}"), us, "not interrupted");
+        }
+        let blocked = self.runtime.take_blocked(phase);
+        if !blocked.is_empty() {
+            self.notes.report.blocked.extend(blocked);
+            self.notes.cut_short();
         }
         self.tell_end(phase);
         self.notes.leave();

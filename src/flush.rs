@@ -175,9 +175,10 @@ impl Finalization<'_> {
         }
         let (writers, abandoned) = {
             let mut books = self.runtime.books.lock();
+            books.writers_over = true;
             (std::mem::take(&mut books.writers), std::mem::take(&mut books.abandoned))
         };
-        if !abandoned.is_empty() {
+        if abandoned.iter().any(|d| d.unwritten + d.in_flight > 0) {
             self.notes.incomplete();
         }
         self.notes.report.destinations.extend(abandoned);

@@ -73,7 +73,6 @@ fn run_again(life: &Arc<Runtime>) {
     if let Some(pin) = life.pin() {
         pin.anchor().begin(pin.life());
     }
-    registry::flag_finalizing(life, false);
     life.advance(State::Running);
 }
 

@@ -14,9 +14,19 @@ pub enum LeakKind {
     Child = 4,
     /// A tracked object.
     Object = 5,
+    /// Something of the host's own.
+    Host = 6,
 }
 
 impl LeakKind {
+    /// The kind of this number.
+    pub fn from_number(number: u32) -> Option<LeakKind> {
+        use LeakKind::{Child, Host, Object, Overlapped, ThreadState, Writer};
+        [Overlapped, Writer, ThreadState, Child, Object, Host]
+            .into_iter()
+            .find(|kind| *kind as u32 == number)
+    }
+
     /// The name reports use.
     pub const fn name(self) -> &'static str {
         match self {
@@ -25,6 +35,7 @@ impl LeakKind {
             LeakKind::ThreadState => "thread state",
             LeakKind::Child => "child runtime",
             LeakKind::Object => "object",
+            LeakKind::Host => "of the host",
         }
     }
 }

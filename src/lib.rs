@@ -25,7 +25,7 @@
 //! | what a tracer sees from outside | `probe` |
 //! | what calls answer, and when memory is short | [`status`], [`memory`] |
 //! | atomics, parking and time: the only door | [`sync`] |
-//! | the C side, a file an object | [`capi`] |
+//! | what a host adds to the account, and the C side, a file an object | [`capi`] |
 //!
 //! # As a crate
 //!

@@ -31,6 +31,9 @@ static REGISTRY: Mutex<Registry> = Mutex::new(Registry { next_id: 1, lives: BTre
 /// 1 while the default runtime finalizes and after, 0 otherwise: what `rt_is_finalizing` reads.
 static DEFAULT_IS_FINALIZING: &AtomicI32 = &crate::capi::rt_finalizing_flag;
 
+/// The default runtime's state.
+static DEFAULT_STATE: &AtomicI32 = &crate::capi::rt_state_flag;
+
 /// Bumped whenever a runtime's state moves: waits for locks ask their rules again.
 static EPOCH: AtomicU32 = AtomicU32::new(0);
 
@@ -76,7 +79,7 @@ impl Runtime {
             return Err(if late { Status::State.because(why) } else { error });
         }
         registry.lives.insert(self.id(), life.clone());
-        flag_finalizing(&life, false);
+        flag_state(&life, State::Running);
         drop(registry);
         // With nothing locked: it may be the last reference, and closures' drops are host code.
         drop(former);
@@ -126,11 +129,12 @@ pub(crate) fn strike(runtime: &Runtime) {
     drop(life);
 }
 
-/// Sets the flag behind `rt_is_finalizing`, if `runtime` is the default one.
-pub(crate) fn flag_finalizing(runtime: &Runtime, finalizing: bool) {
+/// Sets the flags that are read without a call, if `runtime` is the default one.
+pub(crate) fn flag_state(runtime: &Runtime, state: State) {
     if runtime.id() == DEFAULT_ID {
-        // Release: who reads the flag and then asks the runtime finds it at least as far.
-        DEFAULT_IS_FINALIZING.store(finalizing.into(), Ordering::Release);
+        // Release: who reads a flag and then asks the runtime finds it at least as far.
+        DEFAULT_STATE.store(state as i32, Ordering::Release);
+        DEFAULT_IS_FINALIZING.store((state > State::Running).into(), Ordering::Release);
     }
 }
 

@@ -11,7 +11,7 @@ use crate::owner::OwnerId;
 use crate::registry;
 use crate::report::Report;
 use crate::status::{Error, Status};
-use crate::sync::{Arc, AtomicBool, AtomicU64, Mutex, Ordering};
+use crate::sync::{Arc, AtomicBool, AtomicU64, Deadline, Mutex, Ordering};
 use crate::view::Pin;
 use std::sync::Weak;
 
@@ -38,6 +38,8 @@ pub struct Runtime {
     late_calls: Arc<AtomicU64>,
     pub(crate) books: Mutex<Books>,
     pub(crate) options: Mutex<Options>,
+    /// When the waits of the present phase must end.
+    phase_deadline: Mutex<Deadline>,
     outcome: Mutex<Option<Arc<Report>>>,
     /// It was finalized by a `fork` that left its finalizer behind, and nobody has heard of it yet.
     cut_off: AtomicBool,
@@ -66,6 +68,7 @@ impl Runtime {
             late_calls: Arc::default(),
             books: Mutex::new(Books::new()),
             options: Mutex::new(options),
+            phase_deadline: Mutex::new(Deadline::NEVER),
             outcome: Mutex::new(None),
             cut_off: AtomicBool::new(false),
         })
@@ -147,6 +150,15 @@ impl Runtime {
         self.cut_off.swap(false, Ordering::Relaxed)
     }
 
+    /// When the waits of the present phase must end; never while the runtime runs.
+    pub fn phase_deadline(&self) -> Deadline {
+        *self.phase_deadline.lock()
+    }
+
+    pub(crate) fn set_phase_deadline(&self, deadline: Deadline) {
+        *self.phase_deadline.lock() = deadline;
+    }
+
     /// The options finalization will use.
     pub fn options(&self) -> Options {
         self.options.lock().clone()
@@ -160,6 +172,7 @@ impl Runtime {
     /// Moves the state on, and tells everybody who decides by it.
     pub(crate) fn advance(&self, state: State) {
         self.gate.advance(state);
+        registry::flag_state(self, state);
         registry::rules_changed();
     }
 
@@ -167,7 +180,7 @@ impl Runtime {
     pub(crate) fn begin(&self, me: OwnerId) -> bool {
         let begun = self.gate.begin(me);
         if begun {
-            registry::flag_finalizing(self, true);
+            registry::flag_state(self, State::PreFinalizing);
             registry::rules_changed();
         }
         begun

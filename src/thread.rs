@@ -283,25 +283,11 @@ impl Attachment {
         let refusal = match self.policy() {
             Policy::Error => Status::Finalizing,
             Policy::Exit => Status::ExitThread,
-            Policy::Hang => self.park_for_good(),
+            Policy::Hang => park_for_good(),
         };
         let before = self.late_calls.fetch_add(1, Ordering::Relaxed);
         crate::probe::late_call(self.runtime_id, before + 1);
         Err(refusal.error())
-    }
-
-    /// Never returns. Order matters: first nothing may run on this thread any more, then the locks
-    /// it holds may be taken from it, then the freezer may count it as stopped.
-    fn park_for_good(&self) -> ! {
-        never_again::seal_thread();
-        this_thread::OWNERS.park_for_good(&self.owner);
-        // Everywhere: other runtimes must not wait for it either.
-        let _ = this_thread::attachments(|list| {
-            for attachment in list {
-                attachment.gate.depart(&attachment.place, Position::Parked);
-            }
-        });
-        never_again::sleep()
     }
 
     /// The calling thread detaches. While the runtime lives its host state is deleted here; once it
@@ -382,6 +368,25 @@ impl Attachment {
         self.awaits_finalizer.store(false, Ordering::Relaxed);
         result
     }
+}
+
+/// Parks the calling thread for good: it never returns, its stack stays, nothing is unwound.
+///
+/// Order matters: first nothing may run on this thread any more, then the locks it holds may be taken
+/// from it, then the freezers may count it as stopped.
+pub fn park_for_good() -> ! {
+    never_again::seal_thread();
+    // One whose last exit hook has run holds nothing that could be taken from it.
+    if let Ok(owner) = this_thread::owner() {
+        this_thread::OWNERS.park_for_good(&owner);
+    }
+    // Everywhere: no runtime may wait for it.
+    let _ = this_thread::attachments(|list| {
+        for attachment in list {
+            attachment.gate.depart(&attachment.place, Position::Parked);
+        }
+    });
+    never_again::sleep()
 }
 
 pub(crate) use never_again::seal_own_thread;

@@ -48,6 +48,8 @@ pub const RT_SUBJECT_OPERATION: u32 = 8;
 pub const RT_SUBJECT_THREAD_STATE: u32 = 9;
 /// Tracked objects of one name.
 pub const RT_SUBJECT_OBJECT: u32 = 10;
+/// Something of the host's own (`rt_note_leak`).
+pub const RT_SUBJECT_HOST: u32 = 11;
 
 /// The library's own wait ends, and the report names what it was for. The default. A callback of the
 /// host's is never interrupted: the finalization goes on when it returns.

@@ -132,7 +132,7 @@ pub struct rt_report_destination {
     pub left_to_parent: u64,
 }
 
-const DESTINATION_FIRST_VERSION: usize =
+pub(super) const DESTINATION_FIRST_VERSION: usize =
     std::mem::offset_of!(rt_report_destination, left_to_parent);
 
 /// An in-flight operation with its buffers.
@@ -145,6 +145,8 @@ pub const RT_LEAK_THREAD_STATE: u32 = 3;
 pub const RT_LEAK_CHILD: u32 = 4;
 /// Tracked objects of one name, which a thread may still touch.
 pub const RT_LEAK_OBJECT: u32 = 5;
+/// Something of the host's own (`rt_note_leak`).
+pub const RT_LEAK_HOST: u32 = 6;
 
 /// One deliberate leak.
 #[repr(C)]

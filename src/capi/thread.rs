@@ -8,7 +8,7 @@ use crate::phase::Work;
 use crate::status::{Error, Result, Status};
 use crate::sync::Arc;
 use crate::this_thread;
-use crate::thread::{Attachment, Policy, ThreadOptions};
+use crate::thread::{Attachment, Policy, ThreadOptions, park_for_good};
 use libc::{c_char, c_void};
 
 /// A thread's attachment to a runtime. It belongs to the thread that attached: only that thread may
@@ -219,4 +219,20 @@ pub extern "C-unwind" fn rt_thread_leave(thread: *mut rt_thread) -> rt_status {
 #[unsafe(no_mangle)]
 pub extern "C-unwind" fn rt_thread_checkpoint(thread: *mut rt_thread) -> rt_status {
     step(thread, |attachment| attachment.checkpoint())
+}
+
+/// Parks the calling thread for good, as `RT_POLICY_HANG` does with one that comes too late: it does not
+/// return, nothing is unwound, no signal handler runs on it any more, and every buffered lock it holds
+/// is taken over by whoever wants it next.
+///
+/// For a host that decides by itself who comes too late, as CPython does when a thread wants the GIL.
+///
+/// Thread: any, attached or not, but one that finalizes. Stage: any.
+///
+/// Returns never.
+///
+/// CPython: what `PyEval_RestoreThread` does with a daemon thread after finalization (3.14).
+#[unsafe(no_mangle)]
+pub extern "C-unwind" fn rt_thread_park() -> ! {
+    park_for_good()
 }

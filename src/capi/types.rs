@@ -29,3 +29,8 @@ pub type rt_callback = Option<unsafe extern "C-unwind" fn(arg: *mut c_void) -> c
 /// library only.
 #[unsafe(no_mangle)]
 pub static rt_finalizing_flag: AtomicI32 = AtomicI32::new(0);
+
+/// The default runtime's state, as `rt_runtime_state` gives it; the header's inline form reads it.
+/// Written by the library only.
+#[unsafe(no_mangle)]
+pub static rt_state_flag: AtomicI32 = AtomicI32::new(0);

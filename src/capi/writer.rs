@@ -145,7 +145,8 @@ fn open(
 /// The descriptor stays the host's unless `RT_WRITER_OWNS_FD` is given; it must stay open as long as
 /// the writer. The handle is the host's: end it with `rt_writer_close` or `rt_writer_abandon`.
 ///
-/// Thread: any. Stage: until the runtime freezes.
+/// Thread: any. Stage: until the runtime freezes; on the finalizing thread until
+/// its writers are sealed, after the exit functions.
 ///
 /// Returns `RT_OK`; `RT_ERR_BAD_DESCRIPTOR` (closed, or read-only), `RT_ERR_NULL`, `RT_ERR_HANDLE`,
 /// `RT_ERR_STRUCT_SIZE`, `RT_ERR_UTF8`, `RT_ERR_INVALID` (a flag), `RT_ERR_SIZE` and `RT_ERR_NO_MEMORY`

@@ -150,6 +150,7 @@ impl Finalization<'_> {
             LeakKind::ThreadState => Subject::ThreadState,
             LeakKind::Child => Subject::Child,
             LeakKind::Object => Subject::Object,
+            LeakKind::Host => Subject::Host,
         };
         let event = self.event(Kind::Leak, subject);
         let text = format!("{} '{}' was leaked: {}", leak.kind.name(), leak.name, leak.reason);

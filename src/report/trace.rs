@@ -193,7 +193,7 @@ fn instants(track: &mut Track<'_, '_>, report: &Report) {
             LeakKind::Writer => Phase::FlushLate,
             LeakKind::ThreadState => Phase::Reclaim,
             LeakKind::Child => Phase::Children,
-            LeakKind::Object => Phase::Dealloc,
+            LeakKind::Object | LeakKind::Host => Phase::Dealloc,
         };
         let at = end_of(report, phase);
         instant(track, "leak", &format!("leak: {}", leak.name), at, |args| {

@@ -1,0 +1,108 @@
+"""A case: a program that ends in a way CPython has trouble with, and what somebody outside must see.
+
+The program says it itself, in comment lines at its top, `key: value`:
+
+    title       what the program does, for the table
+    of          where it was reported, or the row of the map it belongs to
+    stock       `always` or `sometimes`: whether stock CPython fails; one that always fails and does not
+                any more proves nothing, and is a failure of the case
+    seconds     after which it is a hang (default 5)
+    exit        the codes that are right (default 0)
+    stdin       `empty`, or `idle`: open, and nothing ever comes
+    stdout, stderr   `read`, or `unread`: a pipe that nobody reads before the process has ended
+    set         NAME=VALUE for the environment
+    arrives     WHERE: EXPRESSION, the exact bytes WHERE (`stdout` or a file) must hold, in Python
+    journal     FILE in WHERE: the program entered every line in FILE after it was accepted; each must be
+                WHERE exactly once
+    counts      how many bytes the fork's report must count as accepted and not written
+    says        a regular expression that the fork's stderr or its report must match
+    measured    the most the fork may measure, as a multiple of stock (`measured NUMBER UNIT` on stdout)
+"""
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+FOLDER = Path(__file__).resolve().parent / "cases"
+COMMENT = re.compile(r"(?:#|//) ?([a-z]+): +(.*)")
+
+
+@dataclass
+class Case:
+    program: Path
+    title: str = ""
+    of: str = ""
+    stock: str = "sometimes"
+    seconds: float = 5
+    exits: set[int] = field(default_factory=lambda: {0})
+    stdin: str = "empty"
+    stdout: str = "read"
+    stderr: str = "read"
+    environment: dict[str, str] = field(default_factory=dict)
+    arrives: dict[str, bytes] = field(default_factory=dict)
+    journals: dict[str, str] = field(default_factory=dict)
+    counts: int | None = None
+    says: str = ""
+    measured: float = 0
+
+    @property
+    def name(self) -> str:
+        return self.program.stem
+
+    @property
+    def is_host(self) -> bool:
+        return self.program.suffix != ".py"
+
+
+def one_of(value: str, *allowed: str) -> str:
+    if value not in allowed:
+        raise ValueError(f"{value!r} is none of {', '.join(allowed)}")
+    return value
+
+
+def enter(case: Case, key: str, value: str) -> None:
+    match key:
+        case "title" | "of" | "says":
+            setattr(case, key, value)
+        case "stock":
+            case.stock = one_of(value, "always", "sometimes")
+        case "seconds" | "measured":
+            setattr(case, key, float(value))
+        case "counts":
+            case.counts = int(value)
+        case "exit":
+            case.exits = {int(word) for word in re.findall(r"\d+", value)}
+        case "stdin":
+            case.stdin = one_of(value, "empty", "idle")
+        case "stdout" | "stderr":
+            setattr(case, key, one_of(value, "read", "unread"))
+        case "set":
+            name, _, text = value.partition("=")
+            case.environment[name] = text
+        case "arrives":
+            where, _, expression = value.partition(": ")
+            case.arrives[where] = eval(expression)  # our own files
+        case "journal":
+            journal, _, where = value.partition(" in ")
+            case.journals[journal] = where
+        case _:
+            raise ValueError(f"no such key: {key}")
+
+
+def read(program: Path) -> Case:
+    case = Case(program)
+    for line in program.read_text(encoding="utf-8").splitlines():
+        found = COMMENT.fullmatch(line.rstrip())
+        if found is None:
+            break
+        try:
+            enter(case, *found.groups())
+        except ValueError as error:
+            raise ValueError(f"{program}: {error}") from None
+    if not case.title:
+        raise ValueError(f"{program} has no title")
+    return case
+
+
+def all_cases() -> list[Case]:
+    return [read(file) for file in sorted(FOLDER.iterdir()) if file.suffix in (".py", ".c", ".cpp")]

@@ -1,0 +1,13 @@
+# title: a non-daemon thread that takes six seconds, and no deadline: waited for, but not in silence
+# of: defaults
+# seconds: 15
+# says: (?s)patient.*wait_long
+import threading
+import time
+
+
+def wait_long() -> None:
+    time.sleep(6)
+
+
+threading.Thread(target=wait_long, name="patient").start()

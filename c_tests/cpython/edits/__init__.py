@@ -1,0 +1,14 @@
+"""The edits in CPython's files, a module a seam. `EDITS` of a module maps a file to its edits, which are
+made in their order; a file's edits of an earlier seam come first."""
+
+from tree import Edit
+
+from edits import build, callbacks, files, lifecycle, threads
+
+SEAMS = (lifecycle, threads, callbacks, files)
+
+EDITS: dict[str, list[Edit]] = {}
+for seam in SEAMS:
+    for name, edits in seam.EDITS.items():
+        EDITS.setdefault(name, []).extend(edits)
+EDITS |= build.edits(EDITS)

@@ -1,0 +1,54 @@
+"""Buffered and text files: the lock, what its takeover needs to know, and the list of all files."""
+
+from tree import After, Before, Edits, Replace, ReplaceLines
+
+EDITS: Edits = {
+    "Modules/_io/bufferedio.c": [
+        After(r'^#include "_iomodule.h"', '#include "bufferedio_fields.h"'),
+        ReplaceLines(r"    PyThread_type_lock lock;", "    rt_buffered_lock lock;\n    rt_buffered rt;\n",
+                     last=r"volatile unsigned long owner;"),
+        ReplaceLines(r"^static int\n_enter_buffered_busy\(buffered \*self\)", "",
+                     last=r"PyThread_release_lock\(self->lock\); \\\n    \} while\(0\);"),
+        After(r"^#define MINUS_LAST_BLOCK\(self, size\)(?:.*\\\n)*.*", '\n#include "bufferedio.h"\n'),
+        ReplaceLines(r"    if \(self->buffer\) \{", "    rt_end(self);", last=r"self->lock = NULL;\n    \}",
+                     within="buffered_dealloc"),
+        ReplaceLines(r"    if \(self->lock\)$", "    rt_begin(self);", last=r"self->owner = 0;",
+                     within="_buffered_init"),
+        Before(r"    if \(self->buffer\) \{", """
+    if (_PyRt_IsFrozen()) {
+        rt_account((PyObject *)self);
+    }
+""", within="_io__Buffered_close_impl"),
+        Before(r"    /\* NOTE: the buffer needn't be released", """
+    if (_PyRt_IsFrozen() && self->fast_closed_checks) {
+        n = _PyRt_WriteLate(&self->rt.file, self->raw, start, len);
+        if (n > 0 && self->abs_pos != -1) {
+            self->abs_pos += n;
+        }
+        return n;
+    }
+""", within="_bufferedwriter_raw_write"),
+        Before(r"    do \{$", "    rt_offer_begin(self, start, len);", within="_bufferedwriter_raw_write"),
+        Before(r"    Py_DECREF\(memobj\);", "    rt_offer_end(self);", within="_bufferedwriter_raw_write"),
+        Before(r"    if \(n > 0 && self->abs_pos != -1\)\n        self->abs_pos \+= n;\n    return n;",
+               "    rt_offer_taken(self, n);", within="_bufferedwriter_raw_write"),
+    ],
+    "Modules/_io/textio.c": [
+        After(r'^#include "_iomodule.h"', '#include "textio_fields.h"'),
+        After(r"^    Py_ssize_t pending_bytes_count;", "    rt_text rt;"),
+        Before(r"^/\* A couple of specialized cases in order to bypass", '#include "textio.h"\n\n'),
+        After(r"    self->ok = 1;", "    rt_begin(self);"),
+        After(r"    self->ok = 0;", "    rt_end(self);", within="textiowrapper_dealloc"),
+        Before(r"    PyObject \*ret;\n    do \{", """
+    struct rt_record record;
+    rt_record_begin(self, &record, b);
+""", within="_textiowrapper_writeflush"),
+        Before(r"    Py_DECREF\(b\);\n    // NOTE", "    rt_record_end(self, &record, ret != NULL);",
+               within="_textiowrapper_writeflush"),
+    ],
+    "Python/fileutils.c": [
+        After(r'^#include "Python.h"', '#include "adapter.h"'),
+        Before(r"            Py_END_ALLOW_THREADS\n        \} while \(n < 0 && err == EINTR",
+               "            _PyRt_Wrote(n);", within="_Py_write_impl"),
+    ],
+}

@@ -1,0 +1,114 @@
+"""Python's life in pylifecycle.c: its finalization is cut into steps, which the library's phases call."""
+
+from tree import After, Before, Edit, Edits, OneOf, RenameFunction, Replace, ReplaceFunction, ReplaceLines
+
+STEPS = "finalize_step"
+
+
+def cut(anchor: str, step: str, answer: str = "0") -> Edit:
+    """The step before ends here, and this one begins."""
+    return Before(anchor, f"""
+    return {answer};
+
+    case {step}:;
+""", within=STEPS)
+
+
+def cut_sub(anchor: str, step: str) -> Edit:
+    """Likewise, of a subinterpreter's end."""
+    return Before(anchor, f"""
+        break;
+
+    case {step}:
+""", within="end_interpreter_step")
+
+
+def kept(declaration: str, name: str) -> Edit:
+    """A local variable that one step sets and a later one reads."""
+    return Replace(rf"{declaration}{name} = ", f"static {declaration.replace(chr(92), '')}{name}; {name} = ",
+                   within=STEPS)
+
+
+EDITS: Edits = {
+    "Python/pylifecycle.c": [
+        After(r'^#include "Python.h"', '#include "adapter.h"'),
+        After(r"^    _PyRuntimeState \*runtime = &_PyRuntime;", """
+    status = _PyRt_Begin();
+    if (_PyStatus_EXCEPTION(status)) {
+        return status;
+    }
+""", within="Py_InitializeFromConfig"),
+        ReplaceFunction("Py_IsFinalizing", "    return _PyRt_IsFrozen();"),
+        Replace(r"_PyRuntimeState_GetFinalizing\(&_PyRuntime\);\n    if \(finalizing == NULL\) \{",
+                "_PyRuntimeState_GetFinalizing(&_PyRuntime);\n    if (!_PyRt_IsFrozen()) {",
+                within="_Py_IsInterpreterFinalizing"),
+        Replace(r"return finalizing != NULL;", "return finalizing != NULL || _PyRt_IsFrozen();",
+                within="_Py_IsInterpreterFinalizing"),
+        RenameFunction("_Py_Finalize", STEPS),
+        Before(r"^static int\nfinalize_step\(", """
+enum {
+    RT_STEP_BEGIN,
+    RT_STEP_THREADS,
+    RT_STEP_PENDING,
+    RT_STEP_ATEXIT,
+    RT_STEP_FREEZE,
+    RT_STEP_FLUSH,
+    RT_STEP_FINALIZE,
+    RT_STEP_FLUSH_AGAIN,
+    RT_STEP_DEALLOC,
+    RT_STEP_END,
+};
+
+/* One step of the finalization; see lifecycle.h. */
+"""),
+        Replace(r"finalize_step\(_PyRuntimeState \*runtime\)",
+                "finalize_step(_PyRuntimeState *runtime, PyThreadState *tstate, int step)"),
+        ReplaceLines(r"    /\* Bail out early", """
+    switch (step) {
+    case RT_STEP_BEGIN:
+""", last=r"resolve_final_tstate\(runtime\);", within=STEPS),
+        cut(r"    // Wrap up existing", "RT_STEP_THREADS"),
+        cut(r"    // Make any remaining pending calls", "RT_STEP_PENDING"),
+        cut(r"    /\* The interpreter is still entirely intact", "RT_STEP_ATEXIT"),
+        cut(r"    /\* Copy the core config", "RT_STEP_FREEZE"),
+        kept("int ", "show_ref_count"),
+        kept("int ", "dump_refs"),
+        kept(r"wchar_t \*", "dump_refs_file"),
+        kept("int ", "malloc_stats"),
+        kept(r"FILE \*", "dump_refs_fp"),
+        Replace(r"_PyThreadState_DeleteList\(list\);", "_PyRt_DeleteThreadStates(list);", within=STEPS),
+        Before(r"    PyThreadState \*list = ", "    _PyRt_LetThreadsPark();", within=STEPS),
+        cut(r"    /\* Flush sys.stdout and sys.stderr \*/", "RT_STEP_FLUSH"),
+        cut(r"    /\* Disable signal handling", "RT_STEP_FINALIZE", "status"),
+        cut(r"    /\* Flush sys.stdout and sys.stderr \(again", "RT_STEP_FLUSH_AGAIN"),
+        cut(r"    /\* Collect final garbage", "RT_STEP_DEALLOC", "status"),
+        cut(r"    call_ll_exitfuncs\(runtime\);", "RT_STEP_END"),
+        After(r"    _PyRuntime_Finalize\(\);", "    }", within=STEPS),
+        Before(r"^int\nPy_FinalizeEx", '#include "lifecycle.h"\n\n'),
+        ReplaceFunction("Py_AtExit", "    return rt_at_exit(func);"),
+        Replace(r"^void\nPy_EndInterpreter\(PyThreadState \*tstate\)",
+                "static void\nend_interpreter_step(PyThreadState *tstate, int step)"),
+        *(Replace(rf'Py_FatalError\("{message}"\)', f'_Py_FatalErrorFunc("Py_EndInterpreter", "{message}")',
+                  within="end_interpreter_step")
+          for message in ("thread is not current", "thread still has a frame", "not the last thread")),
+        Before(r"    if \(tstate != _PyThreadState_GET\(\)\) \{", """
+    switch (step) {
+    case RT_SUB_BEGIN:
+""", within="end_interpreter_step"),
+        cut_sub(r"    // Wrap up existing", "RT_SUB_THREADS"),
+        cut_sub(r"    // Make any remaining pending calls", "RT_SUB_PENDING"),
+        cut_sub(r"    _PyAtExit_Call\(tstate->interp\);", "RT_SUB_ATEXIT"),
+        cut_sub(r"    if \(tstate != interp->threads.head", "RT_SUB_FREEZE"),
+        cut_sub(r"    _PyImport_FiniExternal\(tstate->interp\);", "RT_SUB_FINALIZE"),
+        cut_sub(r"    finalize_interp_clear\(tstate\);", "RT_SUB_DEALLOC"),
+        After(r"    finalize_interp_delete\(tstate->interp\);", "    }", within="end_interpreter_step"),
+    ],
+    "Python/pythonrun.c": [
+        After(r'^#include "Python.h"', '#include "adapter.h"'),
+        # A lock that a stuck thread holds must not keep the process from its finalization.
+        Before(r"    flush_io_stream\(tstate, &_Py_ID\(stderr\)\);",
+               "    int64_t patience = _PyRt_SetPatience(100 * 1000);", within="flush_io"),
+        After(r"    flush_io_stream\(tstate, &_Py_ID\(stdout\)\);", "    _PyRt_SetPatience(patience);",
+              within="flush_io"),
+    ],
+}

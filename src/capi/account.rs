@@ -1,0 +1,135 @@
+//! What a host adds to the account of a finalization: bytes and leaks the library cannot see.
+
+use super::boundary::{boundary, required, text, versioned};
+use super::report::{DESTINATION_FIRST_VERSION, rt_report_destination, rt_report_leak};
+use super::rt_status;
+use super::runtime::{rt_runtime, runtime_of};
+use crate::freeze::State;
+use crate::ledger::{Leak, LeakKind};
+use crate::report::Destination;
+use crate::status::{Result, Status};
+use libc::c_char;
+
+/// Enters a buffer of the host's own, with what became of its bytes, in the account of the runtime's
+/// next, or present, finalization. For a host whose writers are not `rt_writer`s but whose
+/// bytes shall be counted all the same: bytes unwritten or in flight make the finalization incomplete.
+///
+/// Name and reason are copied; `reason` may be NULL. `accepted` must be the sum of `written`,
+/// `unwritten` and `in_flight`.
+///
+/// Thread: any. Stage: until the runtime is finalized.
+///
+/// Returns `RT_OK`; `RT_ERR_INVALID` if the bytes do not add up; `RT_ERR_FINALIZING` once it is finalized;
+/// `RT_ERR_NULL`, `RT_ERR_HANDLE`, `RT_ERR_STRUCT_SIZE`, `RT_ERR_UTF8`, `RT_ERR_NO_MEMORY`.
+///
+/// CPython: none; there such bytes are lost in silence.
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn rt_note_destination(
+    runtime: *mut rt_runtime,
+    destination: *const rt_report_destination,
+) -> rt_status {
+    boundary(|| {
+        // SAFETY: by the header; integers and pointers are zeroable.
+        let given = unsafe { versioned(destination, DESTINATION_FIRST_VERSION)? };
+        let parts = given.written.checked_add(given.unwritten);
+        if parts.and_then(|sum| sum.checked_add(given.in_flight)) != Some(given.accepted) {
+            let why = "accepted is not the sum of written, unwritten and in_flight";
+            return Err(Status::Invalid.because(why));
+        }
+        let destination = Destination {
+            name: named(given.name)?,
+            reason: text(given.reason)?.unwrap_or_default().to_owned(),
+            accepted: given.accepted,
+            written: given.written,
+            flushed: given.flushed,
+            recovered: given.recovered,
+            unwritten: given.unwritten,
+            in_flight: given.in_flight,
+            left_to_parent: given.left_to_parent,
+        };
+        let runtime = runtime_of(runtime)?;
+        let mut books = runtime.books.lock();
+        if runtime.state() == State::Finalized {
+            drop(books);
+            return Err(runtime.late());
+        }
+        books.abandoned.try_reserve(1).map_err(|_| Status::NoMemory.error())?;
+        books.abandoned.push(destination);
+        Ok(Status::Ok)
+    })
+}
+
+/// Enters something the host keeps on purpose, because a live thread or the kernel may touch it, in the
+/// ledger of the runtime's next, or present, finalization. `restartable` says no because of it.
+///
+/// Name and reason are copied. `kind` is one of `RT_LEAK_*`, `RT_LEAK_HOST` for what is none of the
+/// others.
+///
+/// Thread: any. Stage: until the runtime is finalized.
+///
+/// Returns `RT_OK`; `RT_ERR_INVALID` if there is no such kind; `RT_ERR_FINALIZING` once it is finalized;
+/// `RT_ERR_NULL`, `RT_ERR_HANDLE`, `RT_ERR_STRUCT_SIZE`, `RT_ERR_UTF8`, `RT_ERR_NO_MEMORY`.
+///
+/// CPython: none.
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn rt_note_leak(
+    runtime: *mut rt_runtime,
+    leak: *const rt_report_leak,
+) -> rt_status {
+    boundary(|| {
+        // SAFETY: by the header; integers and pointers are zeroable.
+        let given = unsafe { versioned(leak, size_of::<rt_report_leak>())? };
+        let kind = LeakKind::from_number(given.kind).ok_or_else(|| {
+            Status::Invalid.because(format!("there is no leak kind {}", given.kind))
+        })?;
+        let leak = Leak {
+            kind,
+            name: named(given.name)?,
+            bytes: given.bytes,
+            reason: named(given.reason)?,
+        };
+        let runtime = runtime_of(runtime)?;
+        if runtime.state() == State::Finalized {
+            return Err(runtime.late());
+        }
+        runtime.enter_leak(leak);
+        Ok(Status::Ok)
+    })
+}
+
+/// Says that a wait of the host's own was ended before what it waited for had come: the report lists it
+/// with those of the library, and the finalization is incomplete.
+///
+/// `what` is what was waited for, `outcome` what came of it (`not waited for any longer`); both are
+/// copied. `waited_us` is how long it was waited for.
+///
+/// Thread: any. Stage: from the beginning of finalization to its end.
+///
+/// Returns `RT_OK`; `RT_ERR_STATE` while the runtime runs; `RT_ERR_FINALIZING` once it is finalized;
+/// `RT_ERR_NULL`, `RT_ERR_HANDLE`, `RT_ERR_UTF8`, `RT_ERR_NO_MEMORY`.
+///
+/// CPython: none.
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn rt_note_blocked(
+    runtime: *mut rt_runtime,
+    what: *const c_char,
+    waited_us: u64,
+    outcome: *const c_char,
+) -> rt_status {
+    boundary(|| {
+        let (what, outcome) = (named(what)?, named(outcome)?);
+        let runtime = runtime_of(runtime)?;
+        match runtime.state() {
+            State::Running => return Err(Status::State.because("the runtime is not finalizing")),
+            State::Finalized => return Err(runtime.late()),
+            State::PreFinalizing | State::Finalizing => {}
+        }
+        runtime.note_blocked(what, waited_us, outcome);
+        Ok(Status::Ok)
+    })
+}
+
+fn named(name: *const c_char) -> Result<String> {
+    required(name)?;
+    Ok(text(name)?.unwrap_or_default().to_owned())
+}

@@ -1,0 +1,115 @@
+/*
+ * CPython's finalization by rtfinalize: what CPython's own files call.
+ *
+ * The library's default runtime stands for the Python runtime of the process: its state is read where
+ * CPython asks whether it finalizes, its phases run CPython's steps (lifecycle.h), its locks are those of
+ * buffered files (bufferedio.h), and it parks the threads that come too late (threads.c).
+ *
+ * A file with the ending .h other than this one is a part of the CPython file it is named after: it needs
+ * what is static there, and is included by it.
+ */
+#ifndef RTFINALIZE_CPYTHON_ADAPTER_H
+#define RTFINALIZE_CPYTHON_ADAPTER_H
+
+#include "Python.h"
+#include <rtfinalize.h>
+
+/* ---- the life of the runtime ---- */
+
+/* At the start of every life of Python, before there is an interpreter. Fails when the library that is
+ * linked is not the one the header belongs to. */
+PyAPI_FUNC(PyStatus) _PyRt_Begin(void);
+
+/* Whether the point of no return is passed: only the finalizing thread still runs Python. One load. */
+static inline int _PyRt_IsFrozen(void)
+{
+    return rt_state_inline() >= RT_STATE_FINALIZING;
+}
+
+/* ---- threads (threads.c) ---- */
+
+/* Counts the lives of Python. A thread state of a former life belongs to a thread that must not come in
+ * again, though a new life runs: each thread state is marked with the life it was made in. */
+PyAPI_DATA(uint32_t) _PyRt_Life;
+
+/* The calling thread comes too late: it is parked for good, and its thread state may be deleted. */
+PyAPI_FUNC(void) _Py_NO_RETURN _PyRt_Park(PyThreadState *tstate);
+
+/* How many threads wait for the lock of an interpreter at this moment: the freeze gives them the time to
+ * see that they come too late. */
+PyAPI_DATA(int) _PyRt_Waiting;
+
+/* Called by a native thread before it asks for a thread state; does not return if it comes too late. */
+PyAPI_FUNC(void) _PyRt_Admit(PyInterpreterState *interp);
+
+/* Under the lock of the thread lists: whether a new thread state may still be entered there. */
+PyAPI_FUNC(int) _PyRt_AdmitsThreadState(void);
+
+/* Deletes the states of threads that were parked or have never begun to run; keeps the others, whose
+ * threads may still look at them, and enters them in the ledger. */
+PyAPI_FUNC(void) _PyRt_DeleteThreadStates(PyThreadState *list);
+
+/* Waits until `waiting` no thread wants the interpreter's lock any more, a moment at most. */
+PyAPI_FUNC(void) _PyRt_LetThreadsPark(void);
+
+/* Whom a report names: the thread's Python name, function and line. The text is the caller's, to be freed
+ * with PyMem_RawFree; NULL without memory. */
+PyAPI_FUNC(char *) _PyRt_DescribeThread(unsigned long ident);
+
+/* ---- files (files.c) ---- */
+
+/* A buffered file or a text file: finalization flushes each, whoever else refers to it. */
+typedef struct _PyRt_File {
+    struct _PyRt_File *next, *previous;
+    PyObject *object; /* borrowed: it takes itself out of the list as it dies */
+    PyInterpreterState *interp;
+    int is_text;
+    int accounted;
+    /* Writes what is held back. Errors are the caller's to clear. */
+    int (*flush)(PyObject *object);
+    /* Enters what is still held back in the account. */
+    void (*account)(PyObject *object);
+    rt_writer *late; /* takes what a destination without room does not */
+} _PyRt_File;
+
+/* Enters the file in the list, which is flushed from its end: `file` is filled in but for its links. */
+PyAPI_FUNC(void) _PyRt_FileOpened(_PyRt_File *file);
+PyAPI_FUNC(void) _PyRt_FileGone(_PyRt_File *file);
+
+/* Flushes every file of the interpreter, text before bytes. Before the freeze only those whose bytes need
+ * Python, and with little patience. Returns how many could not be flushed. */
+PyAPI_FUNC(int) _PyRt_FlushFiles(PyInterpreterState *interp);
+
+/* Enters what files still hold back in the account: it will not be written any more. */
+PyAPI_FUNC(void) _PyRt_AccountForFiles(PyInterpreterState *interp);
+
+/* Writes to the descriptor of `raw` from the finalizing thread without ever waiting for room: what does
+ * not fit is left to the library, which has a grace for it. Returns how many bytes were taken, or -1 with
+ * an exception. */
+PyAPI_FUNC(Py_ssize_t) _PyRt_WriteLate(_PyRt_File *file, PyObject *raw, const char *data, Py_ssize_t len);
+
+/* Closes what _PyRt_WriteLate opened. After finalization. */
+PyAPI_FUNC(void) _PyRt_CloseLateWriters(void);
+
+/* How long this thread waits for a file's lock, in microseconds; negative is as long as it takes. */
+PyAPI_FUNC(int64_t) _PyRt_Patience(void);
+
+/* Sets it, and returns what it was. */
+PyAPI_FUNC(int64_t) _PyRt_SetPatience(int64_t patience_us);
+
+/* The name of a file, as reports use it; never NULL, valid until the next call of this thread. */
+PyAPI_FUNC(const char *) _PyRt_FileName(PyObject *file);
+
+/* The lock under which this thread is in write(2) for a buffered file, or NULL. */
+PyAPI_DATA(_Py_thread_local rt_buffered_lock *) _PyRt_Offering;
+
+/* write(2) has returned and the thread has not come back in yet, so it cannot have been parked: the count
+ * must be where a thread that takes the lock over finds it. */
+static inline void _PyRt_Wrote(Py_ssize_t count)
+{
+    if (_PyRt_Offering != NULL && count > 0) {
+        rt_buffered_lock_publish_progress(_PyRt_Offering, (uint32_t)count);
+    }
+}
+
+#endif

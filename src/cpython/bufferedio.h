@@ -1,0 +1,242 @@
+/*
+ * Part of bufferedio.c: the lock of a buffered file, what its takeover must put right, and its last flush.
+ *
+ * The lock has its owner in it. When the owner was parked for good, the lock is taken over at once, and
+ * `offer` says what the owner was doing with the raw file: so each byte is written once. When the owner is
+ * stuck in a system call, the file is left alone and its bytes are counted.
+ */
+
+static void
+rt_offer_begin(buffered *self, const char *start, Py_ssize_t len)
+{
+    int buffered_bytes = start >= self->buffer && start < self->buffer + self->buffer_size;
+    if (!buffered_bytes && start != self->rt.next) {
+        self->rt.taken = 0; /* another record */
+    }
+    self->rt.offered = len;
+    if (buffered_bytes) {
+        self->rt.offer = RT_OFFER_BUFFERED;
+    }
+    else {
+        self->rt.offer = RT_OFFER_DIRECT;
+        self->rt.next = start;
+    }
+    /* What a raw file in Python does with the bytes before its thread is parked nobody can know. */
+    self->rt.is_plain = self->fast_closed_checks;
+    if (self->rt.is_plain) {
+        _PyRt_Offering = &self->lock;
+    }
+}
+
+static void
+rt_offer_end(buffered *self)
+{
+    uint32_t published;
+    if (self->rt.is_plain) {
+        _PyRt_Offering = NULL;
+        rt_buffered_lock_take_progress(&self->lock, &published);
+    }
+    self->rt.ended = self->rt.offer;
+    self->rt.offer = RT_OFFER_NONE;
+}
+
+/* What came of the offer that ended. */
+static void
+rt_offer_taken(buffered *self, Py_ssize_t n)
+{
+    if (self->rt.ended == RT_OFFER_DIRECT && n > 0) {
+        self->rt.taken += n;
+        self->rt.next += n;
+    }
+}
+
+/* The owner will never run again. Called with the lock held, which was its. */
+static void
+rt_recover(buffered *self)
+{
+    uint32_t published = 0;
+    rt_buffered_lock_take_progress(&self->lock, &published);
+    Py_ssize_t taken = self->rt.is_plain ? (Py_ssize_t)published : self->rt.offered;
+    if (self->rt.offer == RT_OFFER_BUFFERED) {
+        if (!self->rt.is_plain) {
+            self->rt.unknown += taken;
+        }
+        self->write_pos += taken;
+        self->raw_pos = self->write_pos;
+        self->rt.recovered += self->write_end - self->write_pos;
+    }
+    else if (self->rt.offer == RT_OFFER_DIRECT) {
+        if (!self->rt.is_plain) {
+            self->rt.unknown += taken;
+        }
+        self->rt.taken += taken;
+        self->rt.next += taken;
+    }
+    else if (VALID_WRITE_BUFFER(self)) {
+        self->rt.recovered += self->write_end - self->write_pos;
+    }
+    /* For a text file, which still holds the record. */
+    self->rt.orphan = self->rt.next;
+    self->rt.orphan_taken = self->rt.taken;
+    self->rt.offer = RT_OFFER_NONE;
+    /* The owner may have moved the raw file: it is asked when it matters. */
+    self->abs_pos = -1;
+}
+
+static int
+rt_enter_busy(buffered *self, rt_status status)
+{
+    if (status == RT_ERR_TIMEOUT || status == RT_ERR_OWNER_BLOCKED) {
+        int64_t patience_us = _PyRt_Patience();
+        Py_BEGIN_ALLOW_THREADS
+        status = patience_us < 0 ? rt_buffered_lock_acquire(&self->lock)
+                                 : rt_buffered_lock_acquire_timed(&self->lock, patience_us);
+        Py_END_ALLOW_THREADS
+    }
+    if (status == RT_RECOVERED) {
+        rt_recover(self);
+    }
+    if (status >= 0) {
+        return 1;
+    }
+    if (status == RT_ERR_REENTRANT) {
+        PyErr_Format(PyExc_RuntimeError, "reentrant call inside %R", self);
+    }
+    else {
+        char why[160];
+        PyOS_snprintf(why, sizeof(why), "%s", rt_last_error());
+        PyErr_Format(PyExc_RuntimeError, "could not acquire lock for %R: %s", self, why);
+    }
+    return 0;
+}
+
+static inline int
+rt_enter(buffered *self)
+{
+    rt_status status = rt_buffered_lock_acquire_timed(&self->lock, 0);
+    return status == RT_OK || rt_enter_busy(self, status);
+}
+
+#define ENTER_BUFFERED(self) rt_enter(self)
+/* The record that was under way, if one was, is over: its memory may become another's. */
+#define LEAVE_BUFFERED(self) \
+    do { \
+        (self)->rt.next = NULL; \
+        rt_buffered_lock_release(&(self)->lock); \
+    } while (0);
+
+static Py_ssize_t
+rt_held_back(buffered *self)
+{
+    return VALID_WRITE_BUFFER(self) ? (Py_ssize_t)(self->write_end - self->write_pos) : 0;
+}
+
+/* Enters what will not be written any more in the account. */
+static void
+rt_account(PyObject *object)
+{
+    buffered *self = (buffered *)object;
+    rt_report_destination file = {.struct_size = sizeof file};
+    if (self->rt.file.accounted || self->buffer == NULL) {
+        return;
+    }
+    /* The owner of a lock that cannot be had is outside Python: its file stands still. */
+    int is_mine = rt_buffered_lock_acquire_timed(&self->lock, 0);
+    if (is_mine == RT_RECOVERED) {
+        rt_recover(self);
+    }
+    Py_ssize_t held_back = rt_held_back(self), in_flight = 0;
+    if (is_mine < 0 && self->rt.offer == RT_OFFER_BUFFERED) {
+        in_flight = self->rt.offered;
+    }
+    file.unwritten = (uint64_t)(held_back - in_flight);
+    file.in_flight = (uint64_t)(in_flight + self->rt.unknown);
+    file.recovered = (uint64_t)self->rt.recovered;
+    file.accepted = file.unwritten + file.in_flight;
+    file.reason = is_mine < 0 ? rt_last_error() : "the file could not be flushed";
+    if (file.accepted > 0) {
+        file.name = _PyRt_FileName(object);
+        rt_note_destination(NULL, &file);
+        self->rt.file.accounted = 1;
+    }
+    if (is_mine >= 0) {
+        LEAVE_BUFFERED(self)
+    }
+}
+
+static PyObject *_bufferedwriter_flush_unlocked(buffered *);
+
+static int
+rt_flush_file(PyObject *object)
+{
+    buffered *self = (buffered *)object;
+    if (!self->ok || self->detached || self->buffer == NULL || !VALID_WRITE_BUFFER(self)) {
+        return 0;
+    }
+    if (!_PyRt_IsFrozen() && self->fast_closed_checks) {
+        return 0; /* it needs no Python: the flush after the freeze writes it, bounded */
+    }
+    if (!ENTER_BUFFERED(self)) {
+        return -1;
+    }
+    PyObject *done = _bufferedwriter_flush_unlocked(self);
+    LEAVE_BUFFERED(self)
+    Py_XDECREF(done);
+    return done == NULL ? -1 : 0;
+}
+
+/* At the first initialization only: later ones must not change a lock that may be held. */
+static void
+rt_begin(buffered *self)
+{
+    if (self->rt.file.object == NULL) {
+        rt_buffered_lock_init(&self->lock);
+        self->rt.file.object = (PyObject *)self;
+        self->rt.file.interp = _PyInterpreterState_GET();
+        self->rt.file.flush = rt_flush_file;
+        self->rt.file.account = rt_account;
+        _PyRt_FileOpened(&self->rt.file);
+    }
+}
+
+/* What became of a text file's record of which the raw file was offered a part directly. */
+void
+_PyRt_RecordOf(PyObject *buffer, const char *record, Py_ssize_t len, Py_ssize_t *taken,
+               Py_ssize_t *in_flight)
+{
+    buffered *self = (buffered *)buffer;
+    *taken = *in_flight = 0;
+    if (self->rt.orphan != NULL && self->rt.orphan >= record && self->rt.orphan <= record + len) {
+        *taken = self->rt.orphan_taken;
+    }
+    else if (self->rt.next != NULL && self->rt.next >= record && self->rt.next <= record + len) {
+        *taken = self->rt.taken;
+        *in_flight = self->rt.offer == RT_OFFER_DIRECT ? self->rt.offered : 0;
+    }
+}
+
+/* Frees the buffer, or keeps it if the kernel may still write to it. */
+static void
+rt_end(buffered *self)
+{
+    if (self->rt.file.object != NULL) {
+        _PyRt_FileGone(&self->rt.file);
+    }
+    rt_status is_mine = rt_buffered_lock_acquire_timed(&self->lock, 0);
+    if (_PyRt_IsFrozen()) {
+        if (is_mine >= 0) {
+            LEAVE_BUFFERED(self)
+        }
+        rt_account((PyObject *)self);
+    }
+    if (is_mine < 0 && is_mine != RT_ERR_REENTRANT && is_mine != RT_ERR_THREAD_EXITING) {
+        rt_report_leak leak = {.struct_size = sizeof leak, .kind = RT_LEAK_HOST};
+        leak.name = "the buffer of a file";
+        leak.reason = "its lock is held by a thread that is outside Python";
+        leak.bytes = (uint64_t)self->buffer_size;
+        rt_note_leak(NULL, &leak);
+        self->buffer = NULL;
+    }
+    PyMem_Free(self->buffer);
+    self->buffer = NULL;
+}

@@ -1,0 +1,244 @@
+/*
+ * The files of the process: which there are, what they still hold back, and how the finalizing thread
+ * writes it without ever waiting for room.
+ *
+ * CPython flushes sys.stdout and sys.stderr at exit and leaves every other file to its destructor, which
+ * does not run when a daemon thread's frame or a dead cycle refers to the file: its bytes are lost in
+ * silence. Here every buffered and text file is in one list, and all of it is flushed.
+ */
+#include "Python.h"
+#include "pycore_fileutils.h"
+#include "pycore_interp.h"
+#include "adapter.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#ifndef MS_WINDOWS
+#include <poll.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#endif
+
+/* The newest first. The mutex is held for a few instructions, never over Python code. */
+static struct {
+    PyMutex mutex;
+    _PyRt_File *first;
+} files;
+
+_Py_thread_local rt_buffered_lock *_PyRt_Offering;
+static _Py_thread_local int64_t patience_us = -1;
+
+int64_t _PyRt_Patience(void)
+{
+    return patience_us;
+}
+
+int64_t _PyRt_SetPatience(int64_t us)
+{
+    int64_t before = patience_us;
+    patience_us = us;
+    return before;
+}
+
+void _PyRt_FileOpened(_PyRt_File *file)
+{
+    PyMutex_Lock(&files.mutex);
+    file->previous = NULL;
+    file->next = files.first;
+    if (files.first != NULL) {
+        files.first->previous = file;
+    }
+    files.first = file;
+    PyMutex_Unlock(&files.mutex);
+}
+
+void _PyRt_FileGone(_PyRt_File *file)
+{
+    PyMutex_Lock(&files.mutex);
+    if (files.first == file) {
+        files.first = file->next;
+    }
+    if (file->next != NULL) {
+        file->next->previous = file->previous;
+    }
+    if (file->previous != NULL) {
+        file->previous->next = file->next;
+    }
+    file->next = file->previous = NULL;
+    PyMutex_Unlock(&files.mutex);
+}
+
+/* The files of one kind, each with a reference. Returns how many; *all is to be freed. */
+static Py_ssize_t collect(PyInterpreterState *interp, int is_text, _PyRt_File ***all)
+{
+    Py_ssize_t count = 0, filled = 0;
+    _PyRt_File *file;
+    PyMutex_Lock(&files.mutex);
+    for (file = files.first; file != NULL; file = file->next) {
+        count++;
+    }
+    *all = PyMem_RawMalloc(((size_t)count + 1) * sizeof(**all));
+    for (file = files.first; *all != NULL && file != NULL; file = file->next) {
+        /* One whose destructor runs on a stack below this one is its destructor's to flush. */
+        if (file->interp == interp && file->is_text == is_text && Py_REFCNT(file->object) > 0) {
+            Py_INCREF(file->object);
+            (*all)[filled++] = file;
+        }
+    }
+    PyMutex_Unlock(&files.mutex);
+    return filled;
+}
+
+static int flush_kind(PyInterpreterState *interp, int is_text)
+{
+    _PyRt_File **all;
+    Py_ssize_t count = collect(interp, is_text, &all);
+    int failed = 0;
+    for (Py_ssize_t i = 0; i < count; i++) {
+        if (all[i]->flush(all[i]->object) < 0) {
+            PyErr_Clear();
+            failed++;
+        }
+        Py_DECREF(all[i]->object);
+    }
+    PyMem_RawFree(all);
+    return failed;
+}
+
+int _PyRt_FlushFiles(PyInterpreterState *interp)
+{
+    /* Before the freeze a lock that is held is its owner's business: the flush after it tries again, and
+     * can take it over. */
+    int64_t before = _PyRt_SetPatience(_PyRt_IsFrozen() ? -1 : 0);
+    PyObject *raised = PyErr_GetRaisedException();
+    int failed = flush_kind(interp, 1);
+    failed += flush_kind(interp, 0);
+    PyErr_SetRaisedException(raised);
+    _PyRt_SetPatience(before);
+    return failed;
+}
+
+void _PyRt_AccountForFiles(PyInterpreterState *interp)
+{
+    for (int is_text = 0; is_text <= 1; is_text++) {
+        _PyRt_File **all;
+        Py_ssize_t count = collect(interp, is_text, &all);
+        for (Py_ssize_t i = 0; i < count; i++) {
+            all[i]->account(all[i]->object);
+            Py_DECREF(all[i]->object);
+        }
+        PyMem_RawFree(all);
+    }
+}
+
+const char *_PyRt_FileName(PyObject *file)
+{
+    static _Py_thread_local char text[256];
+    PyObject *raised = PyErr_GetRaisedException();
+    PyObject *name = PyObject_GetAttrString(file, "name");
+    PyObject *string = name == NULL ? NULL : PyObject_Str(name);
+    const char *utf8 = string == NULL ? NULL : PyUnicode_AsUTF8(string);
+    /* A cut name must end between characters; an invalid one is no name. */
+    size_t length = utf8 == NULL ? 0 : strlen(utf8);
+    if (length > sizeof(text) - 1) {
+        for (length = sizeof(text) - 1; (utf8[length] & 0xC0) == 0x80; length--) {
+        }
+    }
+    if (length > 0) {
+        memcpy(text, utf8, length);
+        text[length] = 0;
+    }
+    else {
+        strcpy(text, "a file without a name");
+    }
+    Py_XDECREF(string);
+    Py_XDECREF(name);
+    PyErr_SetRaisedException(raised);
+    return text;
+}
+
+#ifndef MS_WINDOWS
+
+/* How many bytes the descriptor takes without waiting; 0 when it may have to wait. A descriptor with an
+ * error has room: the write says which. */
+static Py_ssize_t room_at(int fd, Py_ssize_t len)
+{
+    struct pollfd room = {.fd = fd, .events = POLLOUT};
+    struct stat about;
+    if (fstat(fd, &about) == 0 && (S_ISREG(about.st_mode) || S_ISBLK(about.st_mode))) {
+        return len;
+    }
+    if (poll(&room, 1, 0) == 0) {
+        return 0;
+    }
+    return len < PIPE_BUF ? len : PIPE_BUF;
+}
+
+static rt_writer *open_late(_PyRt_File *file, int fd)
+{
+    rt_writer_options options = {.struct_size = sizeof options, .flags = RT_WRITER_OWNS_FD};
+    /* One of its own: CPython closes the file before the library is done with it. */
+    int own = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+    options.name = _PyRt_FileName(file->object);
+    if (own >= 0 && rt_writer_open_fd(NULL, own, &options, &file->late) < 0) {
+        close(own);
+        file->late = NULL;
+    }
+    return file->late;
+}
+
+#define LATE_WRITERS 64
+static struct {
+    rt_writer *all[LATE_WRITERS];
+    size_t count;
+} late;
+
+Py_ssize_t _PyRt_WriteLate(_PyRt_File *file, PyObject *raw, const char *data, Py_ssize_t len)
+{
+    int fd = PyObject_AsFileDescriptor(raw);
+    if (fd < 0) {
+        return -1;
+    }
+    if (file->late == NULL) {
+        Py_ssize_t room = room_at(fd, len);
+        if (room > 0) {
+            Py_ssize_t written = _Py_write(fd, data, (size_t)room);
+            if (written >= 0 || !PyErr_ExceptionMatches(PyExc_BlockingIOError)) {
+                return written;
+            }
+            PyErr_Clear();
+        }
+        if (late.count == LATE_WRITERS || open_late(file, fd) == NULL) {
+            PyErr_SetString(PyExc_BlockingIOError, "no room at the destination while finalizing");
+            return -1;
+        }
+        late.all[late.count++] = file->late;
+    }
+    /* From the first byte that found no room on, all go this way: in their order. */
+    if (rt_writer_write_timed(file->late, data, (size_t)len, 0) < 0) {
+        PyErr_Format(PyExc_BlockingIOError, "%s", rt_last_error());
+        return -1;
+    }
+    return len;
+}
+
+void _PyRt_CloseLateWriters(void)
+{
+    while (late.count > 0) {
+        rt_writer_close(late.all[--late.count], 0);
+    }
+}
+
+#else
+
+Py_ssize_t _PyRt_WriteLate(_PyRt_File *Py_UNUSED(file), PyObject *raw, const char *data, Py_ssize_t len)
+{
+    int fd = PyObject_AsFileDescriptor(raw);
+    return fd < 0 ? -1 : _Py_write(fd, data, (size_t)len);
+}
+
+void _PyRt_CloseLateWriters(void)
+{
+}
+
+#endif

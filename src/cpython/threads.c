@@ -1,0 +1,156 @@
+/*
+ * Threads that come too late, and their states.
+ *
+ * CPython ends such a thread with pthread_exit, which runs the destructors of C++ frames that it must not
+ * run (gh-87135), after it has freed the thread's state although the thread may be anywhere (bpo-20526).
+ * Here the thread is parked for good, says so, and only then its state may go.
+ */
+#include "Python.h"
+#include "pycore_frame.h"
+#include "pycore_interp.h"
+#include "pycore_pystate.h"
+#include "pycore_runtime.h"
+#include "adapter.h"
+
+uint32_t _PyRt_Life;
+int _PyRt_Waiting;
+
+/* The thread that finalizes, from the first phase on. */
+extern unsigned long _PyRt_Finalizer;
+
+void _Py_NO_RETURN _PyRt_Park(PyThreadState *tstate)
+{
+    if (tstate != NULL) {
+        /* Release: nothing of the state is touched by this thread any more. */
+        _Py_atomic_store_int_release(&((_PyThreadStateImpl *)tstate)->rt_parked, 1);
+    }
+    rt_thread_park();
+    Py_UNREACHABLE();
+}
+
+int _PyRt_AdmitsThreadState(void)
+{
+    return !_PyRt_IsFrozen() || _PyRt_Finalizer == PyThread_get_thread_ident();
+}
+
+void _PyRt_Admit(PyInterpreterState *interp)
+{
+    if (_PyRt_AdmitsThreadState() && interp != NULL) {
+        return;
+    }
+    if (_PyRt_Finalizer == PyThread_get_thread_ident()) {
+        /* Parked, this thread would keep the process from its end. */
+        Py_FatalError("PyGILState_Ensure() was called by the thread that finalized Python, after it had "
+                      "done so; check Py_IsInitialized() first");
+    }
+    _PyRt_Park(NULL);
+}
+
+void _PyRt_LetThreadsPark(void)
+{
+    /* A waiting thread looks up every switch interval, 5 ms. */
+    for (int i = 0; i < 100 && _Py_atomic_load_int(&_PyRt_Waiting) > 0; i++) {
+        struct timespec millisecond = {.tv_nsec = 1000 * 1000};
+        nanosleep(&millisecond, NULL);
+    }
+}
+
+/* A module that is imported already, with a reference: nothing is imported this late. */
+static PyObject *loaded(const char *name)
+{
+    PyObject *key = PyUnicode_FromString(name);
+    PyObject *module = key == NULL ? NULL : PyImport_GetModule(key);
+    Py_XDECREF(key);
+    return module;
+}
+
+/* The thread's Python name, with a reference; NULL if it has none. */
+static PyObject *name_of(unsigned long ident)
+{
+    PyObject *name = NULL;
+    PyObject *threading = loaded("threading");
+    PyObject *active = threading == NULL ? NULL : PyObject_GetAttrString(threading, "_active");
+    PyObject *key = PyLong_FromUnsignedLong(ident);
+    if (active != NULL && key != NULL && PyDict_Check(active)) {
+        PyObject *thread = PyDict_GetItemWithError(active, key);
+        name = thread == NULL ? NULL : PyObject_GetAttrString(thread, "name");
+    }
+    Py_XDECREF(key);
+    Py_XDECREF(active);
+    Py_XDECREF(threading);
+    return name;
+}
+
+static PyThreadState *state_of(unsigned long ident)
+{
+    PyThreadState *found = NULL;
+    _PyRuntimeState *runtime = &_PyRuntime;
+    HEAD_LOCK(runtime);
+    for (PyThreadState *p = _PyInterpreterState_GET()->threads.head; p != NULL; p = p->next) {
+        if (p->thread_id == ident) {
+            found = p;
+        }
+    }
+    HEAD_UNLOCK(runtime);
+    return found;
+}
+
+/* While this thread has the interpreter's lock the other one's frames stand still. */
+static char *describe(PyThreadState *tstate, unsigned long ident)
+{
+    PyObject *raised = PyErr_GetRaisedException();
+    _PyInterpreterFrame *frame = tstate == NULL ? NULL : _PyThreadState_GetFrame(tstate);
+    PyObject *name = name_of(ident);
+    PyObject *text = name == NULL ? PyUnicode_FromFormat("thread %lu", ident)
+                                  : PyUnicode_FromFormat("thread '%U'", name);
+    if (frame != NULL && text != NULL) {
+        PyCodeObject *code = _PyFrame_GetCode(frame);
+        int line = PyUnstable_InterpreterFrame_GetLine(frame);
+        Py_SETREF(text, PyUnicode_FromFormat("%U, in %U (%U:%d)", text, code->co_qualname,
+                                             code->co_filename, line));
+    }
+    const char *utf8 = text == NULL ? NULL : PyUnicode_AsUTF8(text);
+    char *copy = utf8 == NULL ? NULL : _PyMem_RawStrdup(utf8);
+    Py_XDECREF(text);
+    Py_XDECREF(name);
+    PyErr_SetRaisedException(raised);
+    return copy;
+}
+
+char *_PyRt_DescribeThread(unsigned long ident)
+{
+    return describe(state_of(ident), ident);
+}
+
+static void keep(PyThreadState *tstate)
+{
+    char *name = describe(tstate, tstate->thread_id);
+    rt_report_leak leak = {.struct_size = sizeof leak, .kind = RT_LEAK_THREAD_STATE};
+    leak.name = name != NULL ? name : "a thread";
+    leak.reason = "the thread is outside Python and may still look at it";
+    rt_note_leak(NULL, &leak);
+    PyMem_RawFree(name);
+    /* Its thread-local values go as they do at a thread's end: no Python code of it runs any more, and
+     * what native code of it works on is referred to by its frames, which stay. */
+    Py_CLEAR(tstate->threading_local_key);
+    Py_CLEAR(tstate->threading_local_sentinel);
+    Py_CLEAR(tstate->dict);
+}
+
+void _PyRt_DeleteThreadStates(PyThreadState *list)
+{
+    PyThreadState *next, *parked = NULL;
+    for (PyThreadState *p = list; p != NULL; p = next) {
+        next = p->next;
+        p->next = p->prev = NULL;
+        /* Acquire: pairs with the thread's last store to its state. */
+        if (_Py_atomic_load_int_acquire(&((_PyThreadStateImpl *)p)->rt_parked)) {
+            p->next = parked;
+            parked = p;
+        }
+        else {
+            keep(p);
+        }
+    }
+    _PyThreadState_DeleteList(parked);
+}
