@@ -17,7 +17,6 @@ use crate::freeze::State;
 use crate::ledger::{Leak, LeakKind};
 use crate::owner::{Fate, OwnerId};
 use crate::phase::Phase;
-use crate::registry;
 use crate::report::Recorder;
 use crate::runtime::Runtime;
 use crate::sync::{Arc, Ordering};

@@ -194,6 +194,25 @@ fn names(mut array: *const *const c_char) -> Result<Box<[Box<str>]>> {
     Ok(copied.into())
 }
 
+/// How long a handler or callback that waits for others may still do so in the present phase, in
+/// microseconds: what is left of the phase's budget, or of the deadline. Negative is for ever, 0 that
+/// the time is up: a host's own wait ends then, and says so with `rt_note_blocked`.
+///
+/// Thread: any. Stage: any; for ever while the runtime runs.
+///
+/// Returns a time; -1 also for a wrong handle.
+///
+/// CPython: none.
+#[unsafe(no_mangle)]
+pub extern "C-unwind" fn rt_time_left(runtime: *mut rt_runtime) -> i64 {
+    let mut left_us = -1;
+    boundary(|| {
+        left_us = runtime_of(runtime)?.phase_deadline().left_us();
+        Ok(Status::Ok)
+    });
+    left_us
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -218,23 +237,4 @@ mod tests {
         ];
         assert_eq!(constants, Phase::ALL.map(|phase| phase as u32));
     }
-}
-
-/// How long a handler or callback that waits for others may still do so in the present phase, in
-/// microseconds: what is left of the phase's budget, or of the deadline. Negative is for ever, 0 that
-/// the time is up: a host's own wait ends then, and says so with `rt_note_blocked`.
-///
-/// Thread: any. Stage: any; for ever while the runtime runs.
-///
-/// Returns a time; -1 also for a wrong handle.
-///
-/// CPython: none.
-#[unsafe(no_mangle)]
-pub extern "C-unwind" fn rt_time_left(runtime: *mut rt_runtime) -> i64 {
-    let mut left_us = -1;
-    boundary(|| {
-        left_us = runtime_of(runtime)?.phase_deadline().left_us();
-        Ok(Status::Ok)
-    });
-    left_us
 }
