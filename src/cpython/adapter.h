@@ -69,12 +69,28 @@ typedef struct _PyRt_File {
     int (*flush)(PyObject *object);
     /* Enters what is still held back in the account. */
     void (*account)(PyObject *object);
+    /* Writes what can be written without Python, the interpreter's lock and any wait. Returns how many
+     * bytes stay. */
+    Py_ssize_t (*rescue)(PyObject *object);
     rt_writer *late; /* takes what a destination without room does not */
 } _PyRt_File;
 
 /* Enters the file in the list, which is flushed from its end: `file` is filled in but for its links. */
 PyAPI_FUNC(void) _PyRt_FileOpened(_PyRt_File *file);
 PyAPI_FUNC(void) _PyRt_FileGone(_PyRt_File *file);
+
+/* Whether files are flushed for the last time: the runtime is frozen, or the process is about to end. */
+PyAPI_DATA(int) _PyRt_LastChance;
+static inline int _PyRt_IsLastFlush(void)
+{
+    return _PyRt_IsFrozen() || _Py_atomic_load_int_relaxed(&_PyRt_LastChance);
+}
+
+/* Rescues what all files hold, from a thread that need not be one of Python's. Returns how many bytes stay. */
+PyAPI_FUNC(size_t) _PyRt_RescueFiles(void);
+
+/* How many bytes the descriptor takes without waiting, of `len`; 0 when it may have to wait. */
+PyAPI_FUNC(Py_ssize_t) _PyRt_RoomAt(int fd, Py_ssize_t len);
 
 /* Flushes every file of the interpreter, text before bytes. Before the freeze only those whose bytes need
  * Python, and with little patience. Returns how many could not be flushed. */

@@ -173,7 +173,7 @@ rt_flush_file(PyObject *object)
     if (!self->ok || self->detached || self->buffer == NULL || !VALID_WRITE_BUFFER(self)) {
         return 0;
     }
-    if (!_PyRt_IsFrozen() && self->fast_closed_checks) {
+    if (!_PyRt_IsLastFlush() && self->fast_closed_checks) {
         return 0; /* it needs no Python: the flush after the freeze writes it, bounded */
     }
     if (!ENTER_BUFFERED(self)) {
@@ -185,6 +185,48 @@ rt_flush_file(PyObject *object)
     return done == NULL ? -1 : 0;
 }
 
+/* The raw file is known. Its descriptor is asked for now: in need nobody can be asked. */
+static void
+rt_begin_writing(buffered *self)
+{
+    self->rt.fd = self->fast_closed_checks ? PyObject_AsFileDescriptor(self->raw) : -1;
+    if (self->rt.fd < 0) {
+        PyErr_Clear();
+    }
+}
+
+static Py_ssize_t
+rt_rescue(PyObject *object)
+{
+    buffered *self = (buffered *)object;
+    if (self->ok <= 0 || self->buffer == NULL || rt_held_back(self) == 0) {
+        return 0;
+    }
+#ifndef MS_WINDOWS
+    rt_status is_mine = rt_buffered_lock_acquire_timed(&self->lock, 0);
+    if (is_mine == RT_RECOVERED) {
+        rt_recover(self);
+    }
+    /* One that reads too may have to be moved first, which is more than can be done here. */
+    int can = is_mine >= 0 && self->writable && !self->readable && self->rt.fd >= 0
+              && !_PyFileIO_closed(self->raw);
+    while (can && rt_held_back(self) > 0) {
+        Py_ssize_t room = _PyRt_RoomAt(self->rt.fd, rt_held_back(self));
+        ssize_t n = room == 0 ? 0 : write(self->rt.fd, self->buffer + self->write_pos, (size_t)room);
+        if (n <= 0) {
+            break;
+        }
+        self->write_pos += n;
+        self->raw_pos = self->write_pos;
+        self->abs_pos = -1;
+    }
+    if (is_mine >= 0) {
+        LEAVE_BUFFERED(self)
+    }
+#endif
+    return rt_held_back(self);
+}
+
 /* At the first initialization only: later ones must not change a lock that may be held. */
 static void
 rt_begin(buffered *self)
@@ -192,9 +234,11 @@ rt_begin(buffered *self)
     if (self->rt.file.object == NULL) {
         rt_buffered_lock_init(&self->lock);
         self->rt.file.object = (PyObject *)self;
+        self->rt.fd = -1;
         self->rt.file.interp = _PyInterpreterState_GET();
         self->rt.file.flush = rt_flush_file;
         self->rt.file.account = rt_account;
+        self->rt.file.rescue = rt_rescue;
         _PyRt_FileOpened(&self->rt.file);
     }
 }

@@ -10,6 +10,7 @@ enum rt_offer {
 
 typedef struct {
     _PyRt_File file;
+    int fd; /* the descriptor of a FileIO below, or -1 */
     enum rt_offer offer;
     enum rt_offer ended; /* the one before */
     int is_plain; /* the raw file is a FileIO: what write(2) took is what was written */

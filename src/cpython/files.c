@@ -118,6 +118,20 @@ int _PyRt_FlushFiles(PyInterpreterState *interp)
     return failed;
 }
 
+int _PyRt_LastChance;
+
+size_t _PyRt_RescueFiles(void)
+{
+    size_t left = 0;
+    /* Over all of it: no file dies meanwhile. Nothing here waits. */
+    PyMutex_Lock(&files.mutex);
+    for (_PyRt_File *file = files.first; file != NULL; file = file->next) {
+        left += (size_t)file->rescue(file->object);
+    }
+    PyMutex_Unlock(&files.mutex);
+    return left;
+}
+
 void _PyRt_AccountForFiles(PyInterpreterState *interp)
 {
     for (int is_text = 0; is_text <= 1; is_text++) {
@@ -159,9 +173,8 @@ const char *_PyRt_FileName(PyObject *file)
 
 #ifndef MS_WINDOWS
 
-/* How many bytes the descriptor takes without waiting; 0 when it may have to wait. A descriptor with an
- * error has room: the write says which. */
-static Py_ssize_t room_at(int fd, Py_ssize_t len)
+/* A descriptor with an error has room: the write says which. */
+Py_ssize_t _PyRt_RoomAt(int fd, Py_ssize_t len)
 {
     struct pollfd room = {.fd = fd, .events = POLLOUT};
     struct stat about;
@@ -200,7 +213,7 @@ Py_ssize_t _PyRt_WriteLate(_PyRt_File *file, PyObject *raw, const char *data, Py
         return -1;
     }
     if (file->late == NULL) {
-        Py_ssize_t room = room_at(fd, len);
+        Py_ssize_t room = _PyRt_RoomAt(fd, len);
         if (room > 0) {
             Py_ssize_t written = _Py_write(fd, data, (size_t)room);
             if (written >= 0 || !PyErr_ExceptionMatches(PyExc_BlockingIOError)) {

@@ -174,27 +174,127 @@ _PyRt_Begin(void)
     return _PyStatus_OK();
 }
 
-/* ---- the call ---- */
+/* ---- when the time is up ---- */
 
-/* Settings of the command line: -X RTFINALIZE_DEADLINE=5s, -X RTFINALIZE_REPORT=json:PATH. */
-static int64_t
-rt_microseconds(const wchar_t *text)
+/* Python code that runs past its time is interrupted, as by Ctrl-C. Code that does not heed that is the end
+ * of the process, after a flush of its files; so is native code. The finalizing thread is inside the
+ * callback: this is called on a thread of the library's. */
+static void
+rt_interrupt(void)
 {
-    wchar_t *unit;
-    double number = wcstod(text, &unit);
-    if (unit == text || !(number >= 0)) {
-        return 0;
+#ifndef MS_WINDOWS
+    struct sigaction handler;
+    if (sigaction(SIGINT, NULL, &handler) == 0 && handler.sa_handler != SIG_DFL
+        && handler.sa_handler != SIG_IGN) {
+        pthread_kill((pthread_t)_PyRt_Finalizer, SIGINT);
     }
-    double scale = wcscmp(unit, L"ms") == 0 ? 1e3 : wcscmp(unit, L"us") == 0 ? 1 : 1e6;
-    return number * scale < 9e18 ? (int64_t)(number * scale) : INT64_MAX;
+#endif
 }
 
-static const wchar_t *
-rt_xoption(const PyConfig *config, const wchar_t *name)
+#ifndef MS_WINDOWS
+static int rt_flushed;
+
+static void *
+rt_flush_with_python(void *Py_UNUSED(arg))
 {
-    const wchar_t *option = _Py_get_xoption(&config->xoptions, name);
-    const wchar_t *value = option == NULL ? NULL : wcschr(option, L'=');
-    return value == NULL ? NULL : value + 1;
+    PyGILState_STATE state = PyGILState_Ensure();
+    _PyRt_FlushFiles(_PyInterpreterState_GET());
+    _Py_atomic_store_int(&rt_flushed, 1);
+    PyGILState_Release(state);
+    return NULL;
+}
+#endif
+
+/* The process ends in a moment. Bytes are written without Python; for text the interpreter's lock is
+ * needed, which the stuck thread may have: another thread tries, and is waited for a moment. */
+static void
+rt_rescue_files(void)
+{
+    _Py_atomic_store_int(&_PyRt_LastChance, 1);
+    size_t left = _PyRt_RescueFiles();
+#ifndef MS_WINDOWS
+    pthread_t thread;
+    if (left > 0 && pthread_create(&thread, NULL, rt_flush_with_python, NULL) == 0) {
+        for (int i = 0; i < 100 && !_Py_atomic_load_int(&rt_flushed); i++) {
+            struct timespec moment = {.tv_nsec = 5 * 1000 * 1000};
+            nanosleep(&moment, NULL);
+        }
+        left = _PyRt_RescueFiles();
+    }
+#endif
+    if (left > 0) {
+        char line[120];
+        int length = PyOS_snprintf(line, sizeof(line), "rtfinalize: 'main': %zu bytes of Python's files are "
+                                   "not written\n", left);
+        _Py_write_noraise(2, line, (size_t)length);
+    }
+}
+
+static int32_t
+rt_on_event(const rt_event *event, void *Py_UNUSED(arg))
+{
+    static uint64_t interrupted;
+    if (event->kind != RT_EVENT_OVERRUN) {
+        return 0;
+    }
+    if (event->subject != RT_SUBJECT_CALLBACK && event->subject != RT_SUBJECT_RUNTIME) {
+        return RT_OVERRUN_SKIP; /* the library's own wait just ends */
+    }
+    if (_PyRt_IsFrozen()) {
+        return RT_OVERRUN_EXIT; /* its files are flushed */
+    }
+    if (interrupted != event->since_us + 1) {
+        interrupted = event->since_us + 1;
+        rt_interrupt();
+        return RT_OVERRUN_SKIP;
+    }
+    rt_rescue_files();
+    return RT_OVERRUN_EXIT;
+}
+
+/* Gives callbacks the time that the library's own waits before the freeze have, for what comes after needs
+ * the rest; threading._shutdown a little more, since it ends its wait by itself. */
+static void
+rt_set_deadline(rt_finalize_options *options, int64_t deadline_us)
+{
+    int64_t kept_us = deadline_us / 4 < 500000 ? deadline_us / 4 : 500000;
+    int64_t callbacks_us = deadline_us - kept_us;
+    options->deadline_us = deadline_us;
+    options->on_event = rt_on_event;
+    options->overrun = RT_OVERRUN_EXIT;
+    options->exit_code = 120;
+    rt_runtime_set_budget(NULL, RT_PHASE_THREADS, callbacks_us + kept_us / 4);
+    rt_runtime_set_budget(NULL, RT_PHASE_PENDING, callbacks_us);
+    rt_runtime_set_budget(NULL, RT_PHASE_ATEXIT, callbacks_us);
+    rt_runtime_set_budget(NULL, RT_PHASE_FLUSH_EARLY, callbacks_us);
+}
+
+/* ---- the call ---- */
+
+/* A time as RTFINALIZE_DEADLINE and -X RTFINALIZE_DEADLINE take it: 5, 5s, 1.5s, 500ms. -1 if it is none. */
+static int64_t
+rt_microseconds(const char *text)
+{
+    char *unit;
+    double number = text == NULL || !Py_ISDIGIT(text[0]) ? -1 : strtod(text, &unit);
+    if (!(number >= 0)) {
+        return -1;
+    }
+    double scale = strcmp(unit, "ms") == 0 ? 1e3 : strcmp(unit, "us") == 0 ? 1 : 1e6;
+    return number * scale < 9e15 ? (int64_t)(number * scale) : -1;
+}
+
+/* The value of a setting: the environment's, or that of -X NAME=VALUE. The caller's, to be freed. */
+static char *
+rt_setting(const PyConfig *config, const char *name, const wchar_t *xname)
+{
+    const char *value = getenv(name);
+    if (value != NULL && value[0] != 0) {
+        return _PyMem_RawStrdup(value);
+    }
+    const wchar_t *option = _Py_get_xoption(&config->xoptions, xname);
+    const wchar_t *given = option == NULL ? NULL : wcschr(option, L'=');
+    return given == NULL ? NULL : _Py_EncodeLocaleRaw(given + 1, NULL);
 }
 
 static void
@@ -227,13 +327,13 @@ _Py_Finalize(_PyRuntimeState *runtime)
     PyThreadState *tstate = _PyThreadState_GET();
     if (tstate != NULL) {
         const PyConfig *config = _PyInterpreterState_GetConfig(tstate->interp);
-        const wchar_t *deadline = rt_xoption(config, L"RTFINALIZE_DEADLINE");
-        const wchar_t *form = rt_xoption(config, L"RTFINALIZE_REPORT");
-        if (deadline != NULL) {
-            options.deadline_us = rt_microseconds(deadline);
+        char *deadline = rt_setting(config, "RTFINALIZE_DEADLINE", L"RTFINALIZE_DEADLINE");
+        if (rt_microseconds(deadline) > 0) {
+            rt_set_deadline(&options, rt_microseconds(deadline));
         }
-        if (form != NULL) {
-            wish = Py_EncodeLocale(form, NULL);
+        PyMem_RawFree(deadline);
+        if (getenv("RTFINALIZE_REPORT") == NULL) {
+            wish = rt_setting(config, "RTFINALIZE_REPORT", L"RTFINALIZE_REPORT");
         }
     }
     if (rt_state_inline() != RT_STATE_RUNNING && tstate != NULL
@@ -243,13 +343,13 @@ _Py_Finalize(_PyRuntimeState *runtime)
     }
     rt_status status = rt_finalize(NULL, &options, &report);
     if (report == NULL) {
-        PyMem_Free(wish);
+        PyMem_RawFree(wish);
         return status < 0 ? -1 : 0;
     }
     rt_report_get_summary(report, &summary);
     if (wish != NULL) {
         rt_publish(report, wish);
-        free(wish);
+        PyMem_RawFree(wish);
     }
     rt_report_free(report);
     _PyRt_CloseLateWriters();

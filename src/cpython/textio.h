@@ -98,7 +98,7 @@ rt_flush_text(PyObject *object)
     if (self->ok <= 0 || self->detached || self->buffer == NULL) {
         return 0;
     }
-    if (!_PyRt_IsFrozen() && self->raw != NULL) {
+    if (!_PyRt_IsLastFlush() && self->raw != NULL) {
         return 0; /* it needs no Python: the flush after the freeze writes it, bounded */
     }
     /* Before the freeze the threads that bring records still run. */
@@ -139,6 +139,13 @@ rt_account_text(PyObject *object)
     }
 }
 
+/* Text is in Python's objects. */
+static Py_ssize_t
+rt_held_text(PyObject *object)
+{
+    return ((textio *)object)->pending_bytes_count;
+}
+
 static void
 rt_begin(textio *self)
 {
@@ -148,6 +155,7 @@ rt_begin(textio *self)
         self->rt.file.is_text = 1;
         self->rt.file.flush = rt_flush_text;
         self->rt.file.account = rt_account_text;
+        self->rt.file.rescue = rt_held_text;
         _PyRt_FileOpened(&self->rt.file);
     }
 }

@@ -19,8 +19,10 @@ EDITS: Edits = {
         rt_account((PyObject *)self);
     }
 """, within="_io__Buffered_close_impl"),
+        After(r"    self->fast_closed_checks = \((?:.*\n)*?    \);", "    rt_begin_writing(self);",
+              within="_io_BufferedWriter___init___impl"),
         Before(r"    /\* NOTE: the buffer needn't be released", """
-    if (_PyRt_IsFrozen() && self->fast_closed_checks) {
+    if (_PyRt_IsLastFlush() && self->fast_closed_checks) {
         n = _PyRt_WriteLate(&self->rt.file, self->raw, start, len);
         if (n > 0 && self->abs_pos != -1) {
             self->abs_pos += n;
