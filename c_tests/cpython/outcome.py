@@ -1,6 +1,7 @@
 """One run of a case, judged from outside."""
 
 import collections
+import contextlib
 import json
 import os
 import re
@@ -136,9 +137,11 @@ def execute(case: Case, command: list[str], folder: Path) -> tuple[int | None, f
         code: int | None = process.wait(case.seconds)
     except subprocess.TimeoutExpired:
         code = None
-        process.kill()
-        process.wait()
     seconds = time.monotonic() - start
+    # With what it started: a child that hangs would keep the pipes open.
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
     for end in idle or ():
         os.close(end)
     return code, seconds, {name: output.content() for name, output in outputs.items()}

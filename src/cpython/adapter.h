@@ -32,6 +32,10 @@ static inline int _PyRt_IsFrozen(void)
  * again, though a new life runs: each thread state is marked with the life it was made in. */
 PyAPI_DATA(uint32_t) _PyRt_Life;
 
+/* On the thread that finalizes: the life it finalizes, counted from 1. By thread and not by identifier,
+ * which the system uses again. */
+PyAPI_DATA(_Py_thread_local uint32_t) _PyRt_Finalizes;
+
 /* The calling thread comes too late: it is parked for good, and its thread state may be deleted. */
 PyAPI_FUNC(void) _Py_NO_RETURN _PyRt_Park(PyThreadState *tstate);
 
@@ -72,6 +76,8 @@ typedef struct _PyRt_File {
     /* Writes what can be written without Python, the interpreter's lock and any wait. Returns how many
      * bytes stay. */
     Py_ssize_t (*rescue)(PyObject *object);
+    /* Forgets what threads that are gone were in the middle of; NULL if there is nothing. */
+    void (*forget)(PyObject *object);
     rt_writer *late; /* takes what a destination without room does not */
 } _PyRt_File;
 
@@ -85,6 +91,9 @@ static inline int _PyRt_IsLastFlush(void)
 {
     return _PyRt_IsFrozen() || _Py_atomic_load_int_relaxed(&_PyRt_LastChance);
 }
+
+/* In the child of a fork: the other threads are gone, with what they were in the middle of. */
+PyAPI_FUNC(void) _PyRt_AfterFork(void);
 
 /* Rescues what all files hold, from a thread that need not be one of Python's. Returns how many bytes stay. */
 PyAPI_FUNC(size_t) _PyRt_RescueFiles(void);

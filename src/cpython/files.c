@@ -132,6 +132,18 @@ size_t _PyRt_RescueFiles(void)
     return left;
 }
 
+void _PyRt_AfterFork(void)
+{
+    /* A thread that was not copied may have had it. */
+    files.mutex = (PyMutex){0};
+    _Py_atomic_store_int(&_PyRt_Waiting, 0);
+    for (_PyRt_File *file = files.first; file != NULL; file = file->next) {
+        if (file->forget != NULL) {
+            file->forget(file->object);
+        }
+    }
+}
+
 void _PyRt_AccountForFiles(PyInterpreterState *interp)
 {
     for (int is_text = 0; is_text <= 1; is_text++) {

@@ -8,10 +8,10 @@
 #include "pycore_initconfig.h"
 
 /* The thread that finalizes, from the first phase on, and its state. */
-unsigned long _PyRt_Finalizer;
+static unsigned long rt_finalizer;
 static PyThreadState *rt_tstate;
 
-/* Whether a flush of CPython's own, or of a file, failed. */
+/* Whether a flush of CPython's own failed. */
 static int rt_flush_failed;
 
 static int
@@ -33,7 +33,8 @@ rt_begins(void *Py_UNUSED(arg))
         PyGILState_Ensure();
     }
     rt_tstate = resolve_final_tstate(&_PyRuntime);
-    _PyRt_Finalizer = PyThread_get_thread_ident();
+    rt_finalizer = PyThread_get_thread_ident();
+    _PyRt_Finalizes = _PyRt_Life + 1;
     rt_flush_failed = 0;
     rt_step(RT_STEP_BEGIN);
     return RT_OK;
@@ -89,10 +90,9 @@ rt_flush(void *step)
     if (rt_tstate == NULL) {
         return RT_OK;
     }
-    /* First CPython's own, which says what goes wrong with sys.stdout. */
-    int failed = rt_step((int)(intptr_t)step) < 0;
-    failed |= _PyRt_FlushFiles(rt_tstate->interp) > 0;
-    rt_flush_failed |= failed;
+    /* First CPython's own, which says what goes wrong with sys.stdout. Of the others the bytes tell. */
+    rt_flush_failed |= rt_step((int)(intptr_t)step) < 0;
+    _PyRt_FlushFiles(rt_tstate->interp);
     return RT_OK;
 }
 
@@ -186,7 +186,7 @@ rt_interrupt(void)
     struct sigaction handler;
     if (sigaction(SIGINT, NULL, &handler) == 0 && handler.sa_handler != SIG_DFL
         && handler.sa_handler != SIG_IGN) {
-        pthread_kill((pthread_t)_PyRt_Finalizer, SIGINT);
+        pthread_kill((pthread_t)rt_finalizer, SIGINT);
     }
 #endif
 }
@@ -337,7 +337,7 @@ _Py_Finalize(_PyRuntimeState *runtime)
         }
     }
     if (rt_state_inline() != RT_STATE_RUNNING && tstate != NULL
-        && _PyRt_Finalizer != PyThread_get_thread_ident()) {
+        && rt_finalizer != PyThread_get_thread_ident()) {
         /* Another thread finalizes, and needs the interpreter's lock to get on. */
         _PyThreadState_Detach(tstate);
     }

@@ -139,6 +139,13 @@ rt_account_text(PyObject *object)
     }
 }
 
+/* Records lie on the stacks of the threads that bring them. What they had is the parent's to write. */
+static void
+rt_forget_records(PyObject *object)
+{
+    ((textio *)object)->rt.newest = NULL;
+}
+
 /* Text is in Python's objects. */
 static Py_ssize_t
 rt_held_text(PyObject *object)
@@ -156,6 +163,7 @@ rt_begin(textio *self)
         self->rt.file.flush = rt_flush_text;
         self->rt.file.account = rt_account_text;
         self->rt.file.rescue = rt_held_text;
+        self->rt.file.forget = rt_forget_records;
         _PyRt_FileOpened(&self->rt.file);
     }
 }

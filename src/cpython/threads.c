@@ -15,8 +15,13 @@
 uint32_t _PyRt_Life;
 int _PyRt_Waiting;
 
-/* The thread that finalizes, from the first phase on. */
-extern unsigned long _PyRt_Finalizer;
+_Py_thread_local uint32_t _PyRt_Finalizes;
+
+/* Whether the calling thread finalizes, or has finalized, this life. */
+static int is_finalizer(void)
+{
+    return _PyRt_Finalizes == _PyRt_Life + 1;
+}
 
 void _Py_NO_RETURN _PyRt_Park(PyThreadState *tstate)
 {
@@ -30,7 +35,7 @@ void _Py_NO_RETURN _PyRt_Park(PyThreadState *tstate)
 
 int _PyRt_AdmitsThreadState(void)
 {
-    return !_PyRt_IsFrozen() || _PyRt_Finalizer == PyThread_get_thread_ident();
+    return !_PyRt_IsFrozen() || is_finalizer();
 }
 
 void _PyRt_Admit(PyInterpreterState *interp)
@@ -38,7 +43,7 @@ void _PyRt_Admit(PyInterpreterState *interp)
     if (_PyRt_AdmitsThreadState() && interp != NULL) {
         return;
     }
-    if (_PyRt_Finalizer == PyThread_get_thread_ident()) {
+    if (is_finalizer()) {
         /* Parked, this thread would keep the process from its end. */
         Py_FatalError("PyGILState_Ensure() was called by the thread that finalized Python, after it had "
                       "done so; check Py_IsInitialized() first");

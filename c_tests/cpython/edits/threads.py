@@ -46,6 +46,8 @@ EDITS: Edits = {
     _tstate->rt_life = _PyRt_Life;
     _tstate->rt_parked = 0;
 """, within="init_threadstate"),
+        Before(r"    // This was initially set in _PyRuntimeState_Init\(\).", "    _PyRt_AfterFork();",
+               within="_PyRuntimeState_ReInitThreads"),
         After(r"    HEAD_LOCK\(interp->runtime\);", """
     if (!_PyRt_AdmitsThreadState()) {
         HEAD_UNLOCK(interp->runtime);
