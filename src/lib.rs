@@ -26,6 +26,7 @@
 //! | what calls answer, and when memory is short | [`status`], [`memory`] |
 //! | atomics, parking and time: the only door | [`sync`] |
 //! | what a host adds to the account, and the C side, a file an object | [`capi`] |
+//! | CPython's finalization by this library | `src/cpython/adapter.h`, in C |
 //!
 //! # As a crate
 //!
