@@ -285,6 +285,7 @@ static void a_long_wait_says_on_stderr_whose_guard_it_waits_for(void)
     said[length] = '\0';
     CHECK(strstr(said, "has waited") != NULL);
     CHECK(strstr(said, "guard 'slow upload' of thread ") != NULL);
+    CHECK(strstr(said, "does not wait any longer") != NULL);
     event_set(&c.may_go_on);
     pthread_join(thread, NULL);
 }

@@ -34,8 +34,12 @@ impl Finalization<'_> {
                 return;
             }
             if limit.passed() {
-                for guard in &waited_for {
-                    let name = guard.describe_with_age();
+                let names: Vec<_> = waited_for.iter().map(OpenGuard::describe_with_age).collect();
+                if self.options.notice_us >= 0 {
+                    let what = "to close, and does not wait any longer";
+                    notice.say(self.runtime.name(), what, &names);
+                }
+                for name in names {
                     self.notes.blocked(name, since, "not waited for any longer");
                 }
                 self.notes.cut_short();
