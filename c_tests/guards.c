@@ -229,6 +229,40 @@ static void a_guard_of_the_finalizing_thread_holds_nothing_up_and_is_named(void)
     CHECK_EQ(rt_report_free(report), RT_OK);
 }
 
+static void *close_what_was_handed_over(void *arg)
+{
+    caller *c = (caller *)arg;
+    event_wait(&c->may_go_on);
+    event_set(&c->released);
+    CHECK_EQ(rt_guard_release(c->guard), RT_OK);
+    return NULL;
+}
+
+static void a_guard_that_the_finalizing_thread_handed_over_is_waited_for(void)
+{
+    caller c = CALLER(view_of(NULL), "for a thread");
+    rt_report *report = NULL;
+    CHECK_EQ(rt_guard_acquire_shared(c.view, c.name, &c.guard), RT_OK);
+    pthread_t thread = thread_start(close_what_was_handed_over, &c);
+    let_go_when_finalizing(&c);
+    CHECK_EQ(rt_finalize(NULL, NULL, &report), RT_OK);
+    CHECK(event_is_set(&c.released));
+    CHECK_EQ(summary_of(report).runaways, 0);
+    pthread_join(thread, NULL);
+    CHECK_EQ(rt_report_free(report), RT_OK);
+}
+
+static void a_guard_that_was_handed_over_and_forgotten_is_given_up_in_time(void)
+{
+    rt_report *report = NULL;
+    rt_guard *guard = NULL;
+    CHECK_EQ(rt_guard_acquire_shared(view_of(NULL), "nobody's", &guard), RT_OK);
+    CHECK_EQ(rt_runtime_set_budget(NULL, RT_PHASE_GUARDS, 20000), RT_OK);
+    CHECK_EQ(rt_finalize(NULL, NULL, &report), RT_ERR_INCOMPLETE);
+    CHECK(report_says(report, "guard 'nobody's' of thread "));
+    CHECK_EQ(rt_report_free(report), RT_OK);
+}
+
 static void a_long_wait_says_on_stderr_whose_guard_it_waits_for(void)
 {
     char said[4096];
@@ -251,6 +285,7 @@ static void a_long_wait_says_on_stderr_whose_guard_it_waits_for(void)
     said[length] = '\0';
     CHECK(strstr(said, "has waited") != NULL);
     CHECK(strstr(said, "guard 'slow upload' of thread ") != NULL);
+    CHECK(strstr(said, "does not wait any longer") != NULL);
     event_set(&c.may_go_on);
     pthread_join(thread, NULL);
 }
@@ -318,6 +353,8 @@ static void bad_input_is_refused_each_with_its_status(void)
     REFUSED(rt_view_from((rt_runtime *)17, &view), RT_ERR_HANDLE);
     REFUSED(rt_guard_acquire(NULL, NULL, &guard), RT_ERR_NULL);
     REFUSED(rt_guard_acquire(view, NULL, NULL), RT_ERR_NULL);
+    REFUSED(rt_guard_acquire_shared(NULL, NULL, &guard), RT_ERR_NULL);
+    REFUSED(rt_guard_acquire_shared(view, "\xff\xfe", &guard), RT_ERR_UTF8);
     REFUSED(rt_guard_acquire(view, "\xff\xfe", &guard), RT_ERR_UTF8);
     REFUSED(rt_guard_from_current(thread, NULL, NULL), RT_ERR_NULL);
     REFUSED(rt_guard_from_current(NULL, NULL, &guard), RT_ERR_NULL);
@@ -380,6 +417,8 @@ int main(void)
     RUN(a_leaked_guard_is_named_with_its_thread_and_age_and_nothing_is_freed);
     RUN(a_guard_of_a_thread_that_has_ended_is_named_so);
     RUN(a_guard_of_the_finalizing_thread_holds_nothing_up_and_is_named);
+    RUN(a_guard_that_the_finalizing_thread_handed_over_is_waited_for);
+    RUN(a_guard_that_was_handed_over_and_forgotten_is_given_up_in_time);
     RUN(a_long_wait_says_on_stderr_whose_guard_it_waits_for);
     RUN(a_holder_gets_its_pending_call_while_finalization_waits_for_it);
     RUN(an_attached_thread_pins_without_a_view_and_holds_many_at_once);

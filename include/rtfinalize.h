@@ -1815,7 +1815,7 @@ rt_status rt_view_close(struct rt_view *view);
  * A guard that is open when the budget of `RT_PHASE_GUARDS` or the deadline is over does not hold up
  * finalization any longer, and counts as a runaway: nothing its holder may reach is freed. Without
  * either, finalization waits as long as it takes, and says on stderr for whom. Guards of the
- * finalizing thread itself are not waited for.
+ * finalizing thread itself are not waited for, unless they are shared (`rt_guard_acquire_shared`).
  *
  * No atomic read-modify-write, and no cache line that other threads write, attached or not. After
  * `fork` the child has the guards of the thread that forked; those of others are closed.
@@ -1832,6 +1832,21 @@ rt_status rt_view_close(struct rt_view *view);
 rt_status rt_guard_acquire(struct rt_view *view,
                            const char *name,
                            struct rt_guard **guard);
+
+/**
+ * As `rt_guard_acquire`, for a guard that is handed over: any thread may close it, so finalization waits
+ * for it also if the finalizing thread has opened it. If nobody else closes it that wait lasts until the
+ * budget or the deadline is over.
+ *
+ * Thread: any, attached or not. Stage: until the step to the freeze.
+ *
+ * Returns as `rt_guard_acquire`.
+ *
+ * CPython: `PyInterpreterGuard_FromCurrent`, given to a thread that is started then (PEP 788).
+ */
+rt_status rt_guard_acquire_shared(struct rt_view *view,
+                                  const char *name,
+                                  struct rt_guard **guard);
 
 /**
  * As `rt_guard_acquire`, for the runtime the calling thread is attached to by `thread`: no view is

@@ -167,6 +167,8 @@ pub struct Note {
     pub life: Life,
     /// The number of that life's anchor.
     pub anchor: u32,
+    /// Whether any thread may close it, so that the finalizing one waits even for its own.
+    pub shared: bool,
     /// When it was opened, in the milliseconds of `sync::coarse_ms`.
     pub since_ms: u64,
     /// Its name, filled up with zeroes.
@@ -177,6 +179,8 @@ pub struct Note {
 const FIRST_GENERATION: u64 = 0x0002_9d3b;
 
 const IS_OPEN: u64 = 1;
+/// In the word of the anchor's number.
+const IS_SHARED: u64 = 1 << 32;
 const WORDS: usize = NAME_SIZE / 8;
 
 /// A place for one guard, on a cache line of its own. The thread it belongs to opens here, with plain
@@ -219,7 +223,8 @@ impl Slot {
         // the slot's former guard that sees one of these sees the free state before it, too.
         fence::release();
         self.life.store(note.life.0, Ordering::Relaxed);
-        self.anchor.store(note.anchor.into(), Ordering::Relaxed);
+        let shared = if note.shared { IS_SHARED } else { 0 };
+        self.anchor.store(u64::from(note.anchor) | shared, Ordering::Relaxed);
         self.since_ms.store(note.since_ms, Ordering::Relaxed);
         for (word, bytes) in self.name.iter().zip(note.name.as_chunks().0) {
             word.store(u64::from_ne_bytes(*bytes), Ordering::Relaxed);
@@ -265,9 +270,11 @@ impl Slot {
         for (word, bytes) in self.name.iter().zip(name.as_chunks_mut().0) {
             *bytes = word.load(Ordering::Relaxed).to_ne_bytes();
         }
+        let anchor = self.anchor.load(Ordering::Relaxed);
         let note = Note {
             life: Life(self.life.load(Ordering::Relaxed)),
-            anchor: self.anchor.load(Ordering::Relaxed) as u32,
+            anchor: anchor as u32,
+            shared: anchor & IS_SHARED != 0,
             since_ms: self.since_ms.load(Ordering::Relaxed),
             name,
         };

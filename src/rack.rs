@@ -172,8 +172,9 @@ impl Guard {
     /// # Errors
     /// `Finalizing`; `NoMemory`, `ThreadExiting`; `WouldBlock` in a signal handler.
     #[inline]
-    pub fn acquire(pin: Pin, name: [u8; NAME_SIZE]) -> Result<Guard> {
-        let note = Note { life: pin.life(), anchor: pin.index(), since_ms: coarse_ms(), name };
+    pub fn acquire(pin: Pin, name: [u8; NAME_SIZE], shared: bool) -> Result<Guard> {
+        let (life, anchor) = (pin.life(), pin.index());
+        let note = Note { life, anchor, shared, since_ms: coarse_ms(), name };
         loop {
             let (rack, slot, generation) =
                 this_thread::guards(|mine, owner| mine.open(owner, &note))??;
@@ -279,7 +280,7 @@ pub struct OpenGuard {
 }
 
 impl OpenGuard {
-    /// The guards that pin the life of `pin`, without those of the thread `but`.
+    /// The guards that pin the life of `pin`, without those that only the thread `but` closes.
     pub fn all(pin: Pin, but: Option<OwnerId>) -> Vec<OpenGuard> {
         let mut found = Vec::new();
         for rack in RACKS.iter().filter(|rack| rack.holder() != 0) {
@@ -292,14 +293,14 @@ impl OpenGuard {
                 continue;
             }
             let Some(owner) = rack.who.lock().clone() else { continue };
-            if Some(owner.id()) != but {
-                found.extend(open.map(|(slot, generation, note)| OpenGuard {
-                    slot,
-                    generation,
-                    note,
-                    owner: owner.clone(),
-                }));
-            }
+            let counts = |note: &Note| note.shared || Some(owner.id()) != but;
+            let open = open.filter(|(_, _, note)| counts(note));
+            found.extend(open.map(|(slot, generation, note)| OpenGuard {
+                slot,
+                generation,
+                note,
+                owner: owner.clone(),
+            }));
         }
         found
     }

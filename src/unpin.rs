@@ -11,8 +11,8 @@ use std::time::Duration;
 const WIDEST_WINDOW_MS: u64 = 64;
 
 impl Finalization<'_> {
-    /// The guards that pin the runtime. Those of the finalizing thread are not waited for: while it
-    /// waits it closes none.
+    /// The guards that pin the runtime. Those that the finalizing thread itself would have to close are
+    /// not waited for: while it waits it closes none.
     fn guards_waited_for(&self) -> Vec<OpenGuard> {
         let pin = self.runtime.pin();
         pin.map(|pin| OpenGuard::all(pin, Some(self.me.id()))).unwrap_or_default()
@@ -40,6 +40,11 @@ impl Finalization<'_> {
                 if let Some(again) = self.more_time(&late, since, times) {
                     limit = again;
                     continue;
+                }
+                if self.options.notice_us >= 0 {
+                    let names: Vec<_> = late.iter().map(|guard| guard.describe()).collect();
+                    let what = "to close, and does not wait any longer";
+                    notice.say(self.runtime.name(), what, &names);
                 }
                 for guard in &late {
                     self.notes.blocked(guard.describe(), since, "not waited for any longer");

@@ -5,7 +5,8 @@ The program says it itself, in comment lines at its top, `key: value`:
     title       what the program does, for the table
     of          where it was reported, or the row of the map it belongs to
     stock       `always` or `sometimes`: whether stock CPython fails; one that always fails and does not
-                any more proves nothing, and is a failure of the case
+                any more proves nothing, and is a failure of the case. `none`: it needs what stock does
+                not have, and runs under the fork only
     seconds     after which it is a hang (default 5)
     exit        the codes that are right (default 0)
     stdin       `empty`, or `idle`: open, and nothing ever comes
@@ -53,6 +54,9 @@ class Case:
     def is_host(self) -> bool:
         return self.program.suffix != ".py"
 
+    def runs_under(self, build: str) -> bool:
+        return build == "fork" or self.stock != "none"
+
 
 def one_of(value: str, *allowed: str) -> str:
     if value not in allowed:
@@ -65,7 +69,7 @@ def enter(case: Case, key: str, value: str) -> None:
         case "title" | "of" | "says":
             setattr(case, key, value)
         case "stock":
-            case.stock = one_of(value, "always", "sometimes")
+            case.stock = one_of(value, "always", "sometimes", "none")
         case "seconds" | "measured":
             setattr(case, key, float(value))
         case "counts":

@@ -74,6 +74,14 @@ class Cases(unittest.TestCase):
         self.assertGreater(len(cases), 30)
         self.assertEqual(len({case.name for case in cases}), len(cases))
 
+    def test_what_stock_does_not_have_runs_under_the_fork_only(self) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            for word, under_stock in (("none", False), ("sometimes", True), ("always", True)):
+                file = Path(folder) / f"{word}.py"
+                file.write_text(f"# title: x\n# stock: {word}\n")
+                self.assertEqual(read(file).runs_under("stock"), under_stock)
+                self.assertTrue(read(file).runs_under("fork"))
+
     def test_a_key_that_is_none_is_refused(self) -> None:
         with tempfile.TemporaryDirectory() as folder:
             for number, line in enumerate(("title: x\n# colour: red", "title: x\n# stdin: busy", "of: x")):

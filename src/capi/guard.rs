@@ -77,7 +77,7 @@ pub extern "C-unwind" fn rt_view_close(view: *mut rt_view) -> rt_status {
 /// A guard that is open when the budget of `RT_PHASE_GUARDS` or the deadline is over does not hold up
 /// finalization any longer, and counts as a runaway: nothing its holder may reach is freed. Without
 /// either, finalization waits as long as it takes, and says on stderr for whom. Guards of the
-/// finalizing thread itself are not waited for.
+/// finalizing thread itself are not waited for, unless they are shared (`rt_guard_acquire_shared`).
 ///
 /// No atomic read-modify-write, and no cache line that other threads write, attached or not. After
 /// `fork` the child has the guards of the thread that forked; those of others are closed.
@@ -100,7 +100,30 @@ pub unsafe extern "C-unwind" fn rt_guard_acquire(
         if view.is_null() || guard.is_null() {
             return Err(Status::Null.error());
         }
-        open(View::from_handle(view.addr()).pin()?, name, guard)
+        open(View::from_handle(view.addr()).pin()?, name, false, guard)
+    })
+}
+
+/// As `rt_guard_acquire`, for a guard that is handed over: any thread may close it, so finalization waits
+/// for it also if the finalizing thread has opened it. If nobody else closes it that wait lasts until the
+/// budget or the deadline is over.
+///
+/// Thread: any, attached or not. Stage: until the step to the freeze.
+///
+/// Returns as `rt_guard_acquire`.
+///
+/// CPython: `PyInterpreterGuard_FromCurrent`, given to a thread that is started then (PEP 788).
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn rt_guard_acquire_shared(
+    view: *mut rt_view,
+    name: *const c_char,
+    guard: *mut *mut rt_guard,
+) -> rt_status {
+    boundary(|| {
+        if view.is_null() || guard.is_null() {
+            return Err(Status::Null.error());
+        }
+        open(View::from_handle(view.addr()).pin()?, name, true, guard)
     })
 }
 
@@ -124,13 +147,13 @@ pub unsafe extern "C-unwind" fn rt_guard_from_current(
         }
         // SAFETY: asking for the pin does not detach.
         let pin = unsafe { this_thread::on_attachment(id_of(thread), Attachment::pin) };
-        open(pin_of(pin.ok_or_else(|| not_this_threads(thread))?)?, name, guard)
+        open(pin_of(pin.ok_or_else(|| not_this_threads(thread))?)?, name, false, guard)
     })
 }
 
 #[inline]
-fn open(pin: Pin, name: *const c_char, guard: *mut *mut rt_guard) -> Result<Status> {
-    let opened = Guard::acquire(pin, short_name(name)?)?;
+fn open(pin: Pin, name: *const c_char, shared: bool, guard: *mut *mut rt_guard) -> Result<Status> {
+    let opened = Guard::acquire(pin, short_name(name)?, shared)?;
     give(guard, std::ptr::without_provenance_mut(opened.handle()))?;
     Ok(Status::Ok)
 }

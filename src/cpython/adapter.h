@@ -60,6 +60,18 @@ PyAPI_FUNC(void) _PyRt_LetThreadsPark(void);
  * with PyMem_RawFree; NULL without memory. */
 PyAPI_FUNC(char *) _PyRt_DescribeThread(unsigned long ident);
 
+/* What a guard of this thread is named: the thread's Python name and its function, as a new reference to
+ * a short text; NULL without memory. Runs no Python. */
+PyAPI_FUNC(PyObject *) _PyRt_NameCaller(void);
+
+/* ---- guards and views of PEP 788 (guards.h, a part of pystate.c) ---- */
+
+/* An interpreter's life begins; fails without memory. */
+PyAPI_FUNC(int) _PyRt_OpenView(PyInterpreterState *interp);
+
+/* The main interpreter's life is over. */
+PyAPI_FUNC(void) _PyRt_CloseMainView(void);
+
 /* ---- files (files.c) ---- */
 
 /* A buffered file or a text file: finalization flushes each, whoever else refers to it. */

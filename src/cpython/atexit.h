@@ -116,5 +116,5 @@ rt_init(PyInterpreterState *interp)
     if (!_Py_IsMainInterpreter(interp) && rt_runtime_new(name, &state->rt) < 0) {
         return _PyStatus_NO_MEMORY();
     }
-    return _PyStatus_OK();
+    return _PyRt_OpenView(interp) < 0 ? _PyStatus_NO_MEMORY() : _PyStatus_OK();
 }

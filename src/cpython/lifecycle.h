@@ -40,11 +40,12 @@ rt_begins(void *Py_UNUSED(arg))
     return RT_OK;
 }
 
-/* The library is going to wait for others, who need the interpreter's lock to come to their end. */
+/* The library is going to wait for others, who need the interpreter's lock to come to their end. It has been
+ * let go already when the passes go round again: the step to the freeze waits for guards, too. */
 static int
 rt_let_others(void *Py_UNUSED(arg))
 {
-    if (rt_tstate != NULL) {
+    if (rt_tstate != NULL && _PyThreadState_GET() != NULL) {
         _PyThreadState_Detach(rt_tstate);
     }
     return RT_OK;
@@ -111,6 +112,7 @@ rt_ends(void *Py_UNUSED(arg))
     if (rt_tstate != NULL) {
         rt_step(RT_STEP_END);
         rt_tstate = NULL;
+        _PyRt_CloseMainView();
     }
     return RT_OK;
 }
@@ -131,6 +133,8 @@ static const struct {
     {RT_PHASE_PENDING, -1, "pending calls", rt_plain_step, RT_STEP_PENDING},
     {RT_PHASE_ATEXIT, 0, "atexit", rt_plain_step, RT_STEP_ATEXIT},
     {RT_PHASE_FLUSH_EARLY, -1, "flush files that need Python", rt_flush_early, 0},
+    {RT_PHASE_FLUSH_EARLY, INT32_MAX, "let guards close", rt_let_others, 0},
+    {RT_PHASE_FREEZE, INT32_MIN, "take the lock back", rt_take_back, 0},
     {RT_PHASE_FREEZE, -1, "stop threads", rt_plain_step, RT_STEP_FREEZE},
     {RT_PHASE_FLUSH_FROZEN, -1, "flush files", rt_flush, RT_STEP_FLUSH},
     {RT_PHASE_FINALIZE, 0, "clear modules", rt_plain_step, RT_STEP_FINALIZE},
@@ -385,7 +389,9 @@ enum {
     RT_SUB_FREEZE,
     RT_SUB_FINALIZE,
     RT_SUB_DEALLOC,
-    RT_SUB_STEPS,
+    /* These two are ours. */
+    RT_SUB_LET_OTHERS,
+    RT_SUB_TAKE_BACK,
 };
 
 static void end_interpreter_step(PyThreadState *tstate, int step);
@@ -399,21 +405,17 @@ static int
 rt_sub_step(void *arg)
 {
     const struct rt_sub_step *step = arg;
-    end_interpreter_step(step->tstate, step->step);
-    return RT_OK;
-}
-
-static int
-rt_sub_let_others(void *tstate)
-{
-    _PyThreadState_Detach(tstate);
-    return RT_OK;
-}
-
-static int
-rt_sub_take_back(void *tstate)
-{
-    _PyThreadState_Attach(tstate);
+    if (step->step == RT_SUB_TAKE_BACK) {
+        _PyThreadState_Attach(step->tstate);
+    }
+    else if (step->step == RT_SUB_LET_OTHERS) {
+        if (_PyThreadState_GET() != NULL) {
+            _PyThreadState_Detach(step->tstate);
+        }
+    }
+    else if (step->step != RT_SUB_BEGIN || !step->tstate->interp->finalizing) {
+        end_interpreter_step(step->tstate, step->step);
+    }
     return RT_OK;
 }
 
@@ -424,25 +426,34 @@ Py_EndInterpreter(PyThreadState *tstate)
         uint32_t phase;
         int32_t order;
         const char *name;
-    } handlers[RT_SUB_STEPS] = {
-        [RT_SUB_BEGIN] = {RT_PHASE_GUARDS, INT32_MIN, "begin"},
-        [RT_SUB_THREADS] = {RT_PHASE_THREADS, -1, "threading._shutdown"},
-        [RT_SUB_PENDING] = {RT_PHASE_PENDING, -1, "pending calls"},
-        [RT_SUB_ATEXIT] = {RT_PHASE_ATEXIT, 0, "atexit"},
-        [RT_SUB_FREEZE] = {RT_PHASE_FREEZE, -1, "stop threads"},
-        [RT_SUB_FINALIZE] = {RT_PHASE_FINALIZE, 0, "clear modules"},
-        [RT_SUB_DEALLOC] = {RT_PHASE_DEALLOC, 0, "clear the interpreter"},
+        int step;
+    } handlers[] = {
+        {RT_PHASE_GUARDS, INT32_MIN, "begin", RT_SUB_BEGIN},
+        {RT_PHASE_GUARDS, -1, "let guards close", RT_SUB_LET_OTHERS},
+        {RT_PHASE_GUARDS, 0, "take the lock back", RT_SUB_TAKE_BACK},
+        {RT_PHASE_THREADS, -1, "threading._shutdown", RT_SUB_THREADS},
+        {RT_PHASE_PENDING, -1, "pending calls", RT_SUB_PENDING},
+        {RT_PHASE_ATEXIT, 0, "atexit", RT_SUB_ATEXIT},
+        {RT_PHASE_FLUSH_EARLY, INT32_MAX, "let guards close", RT_SUB_LET_OTHERS},
+        {RT_PHASE_FREEZE, INT32_MIN, "take the lock back", RT_SUB_TAKE_BACK},
+        {RT_PHASE_FREEZE, -1, "stop threads", RT_SUB_FREEZE},
+        {RT_PHASE_FINALIZE, 0, "clear modules", RT_SUB_FINALIZE},
+        {RT_PHASE_DEALLOC, 0, "clear the interpreter", RT_SUB_DEALLOC},
     };
-    struct rt_sub_step steps[RT_SUB_STEPS];
+    struct rt_sub_step steps[Py_ARRAY_LENGTH(handlers)];
     rt_runtime *runtime = tstate->interp->atexit.rt;
-    for (int i = 0; i < RT_SUB_STEPS; i++) {
-        steps[i].tstate = tstate;
-        steps[i].step = i;
+    rt_view *view = tstate->interp->atexit.rt_view;
+    for (size_t i = 0; i < Py_ARRAY_LENGTH(handlers); i++) {
+        steps[i] = (struct rt_sub_step){tstate, handlers[i].step};
         rt_phase_add_handler(runtime, handlers[i].phase, handlers[i].order, handlers[i].name,
                              rt_sub_step, &steps[i], NULL);
     }
-    rt_phase_add_handler(runtime, RT_PHASE_GUARDS, -1, "let guards close", rt_sub_let_others, tstate, NULL);
-    rt_phase_add_handler(runtime, RT_PHASE_GUARDS, 0, "take the lock back", rt_sub_take_back, tstate, NULL);
+    if (_PyRt_IsFrozen()) {
+        /* The main interpreter has waited for these guards as for its own, and their threads do not run any
+         * more. */
+        rt_runtime_set_budget(runtime, RT_PHASE_GUARDS, 0);
+    }
     rt_finalize(runtime, NULL, NULL);
+    rt_view_close(view);
     rt_runtime_free(runtime);
 }

@@ -78,7 +78,8 @@ static PyObject *name_of(unsigned long ident)
     PyObject *key = PyLong_FromUnsignedLong(ident);
     if (active != NULL && key != NULL && PyDict_Check(active)) {
         PyObject *thread = PyDict_GetItemWithError(active, key);
-        name = thread == NULL ? NULL : PyObject_GetAttrString(thread, "name");
+        /* Not the property: that is Python code, which may do anything. */
+        name = thread == NULL ? NULL : PyObject_GetAttrString(thread, "_name");
     }
     Py_XDECREF(key);
     Py_XDECREF(active);
@@ -125,6 +126,26 @@ static char *describe(PyThreadState *tstate, unsigned long ident)
 char *_PyRt_DescribeThread(unsigned long ident)
 {
     return describe(state_of(ident), ident);
+}
+
+PyObject *_PyRt_NameCaller(void)
+{
+    /* The library keeps 32 bytes of it. */
+    PyThreadState *tstate = _PyThreadState_GET();
+    _PyInterpreterFrame *frame = _PyThreadState_GetFrame(tstate);
+    PyObject *name = name_of(tstate->thread_id);
+    PyObject *text = NULL;
+    PyErr_Clear();
+    if (frame != NULL) {
+        PyObject *function = _PyFrame_GetCode(frame)->co_qualname;
+        text = name == NULL ? Py_NewRef(function) : PyUnicode_FromFormat("%.14U, in %U", name, function);
+    }
+    else {
+        text = Py_XNewRef(name);
+    }
+    Py_XDECREF(name);
+    PyErr_Clear();
+    return text;
 }
 
 static void keep(PyThreadState *tstate)

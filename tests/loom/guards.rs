@@ -8,7 +8,7 @@ use rtfinalize::sync::{Arc, Deadline};
 const LIFE: Life = Life::from_number(7);
 
 fn note() -> Note {
-    Note { life: LIFE, anchor: 0, since_ms: 0, name: [0; NAME_SIZE] }
+    Note { life: LIFE, anchor: 0, shared: false, since_ms: 0, name: [0; NAME_SIZE] }
 }
 
 fn pinned_in(slot: &Slot) -> bool {

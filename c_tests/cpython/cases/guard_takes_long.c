@@ -1,0 +1,25 @@
+// title: a guard that is closed after six seconds, and no deadline: waited for, but not in silence
+// of: PEP 788
+// stock: none
+// seconds: 15
+// says: has waited \d+ s for guard 'uploader, in upload' of thread \d+
+#include "native.h"
+
+static int closed;
+
+static void *close_late(void *unused)
+{
+    (void)unused;
+    sleep(6);
+    closed = 1;
+    PyInterpreterGuard_Close(native_guard);
+    return NULL;
+}
+
+int main(void)
+{
+    native_open_guard();
+    host_thread(close_late, NULL);
+    int status = Py_FinalizeEx();
+    return !closed ? 95 : status < 0 ? 120 : 0;
+}
