@@ -29,9 +29,13 @@ impl Notice {
         let shown = names.iter().take(8).cloned().collect::<Vec<_>>().join(", ");
         let more = names.len().saturating_sub(8);
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        let waited = elapsed(self.since);
+        let waited = match waited.as_secs() {
+            0 => format!("{} ms", waited.as_millis()),
+            seconds => format!("{seconds} s"),
+        };
         crate::sink::tell(&format!(
-            "rtfinalize: '{runtime}' has waited {} s for {shown}{more} {what}",
-            elapsed(self.since).as_secs()
+            "rtfinalize: '{runtime}' has waited {waited} for {shown}{more} {what}"
         ));
         self.interval = self.interval.saturating_mul(2);
         self.next = now().checked_add(self.interval);
