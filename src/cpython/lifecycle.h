@@ -160,7 +160,7 @@ rt_register(void)
 PyStatus
 _PyRt_Begin(void)
 {
-    static uint32_t registered_in;
+    static int is_registered;
     /* Before 1.0 the minor version may break the ABI, so all of it has to agree. */
     if (rt_version() != RT_VERSION) {
         return _PyStatus_ERR("rtfinalize: the library that is linked is not of the version of the header "
@@ -169,10 +169,10 @@ _PyRt_Begin(void)
     if (rt_state_inline() == RT_STATE_FINALIZED) {
         rt_initialize(NULL);
         _PyRt_Life++;
-        registered_in = 0;
+        is_registered = 0;
     }
-    if (registered_in == 0) {
-        registered_in = 1;
+    if (!is_registered) {
+        is_registered = 1;
         return rt_register();
     }
     return _PyStatus_OK();
