@@ -28,7 +28,7 @@ static inline int _PyRt_IsFrozen(void)
 
 /* ---- threads (threads.c) ---- */
 
-/* Counts the lives of Python. A thread state of a former life belongs to a thread that must not come in
+/* Counts the lives of Python that have ended. A thread state of a former life belongs to a thread that must not come in
  * again, though a new life runs: each thread state is marked with the life it was made in. */
 PyAPI_DATA(uint32_t) _PyRt_Life;
 

@@ -109,6 +109,8 @@ static int
 rt_ends(void *Py_UNUSED(arg))
 {
     if (rt_tstate != NULL) {
+        /* Before anything resets what CPython knows a late thread by. */
+        _PyRt_Life++;
         rt_step(RT_STEP_END);
         rt_tstate = NULL;
     }
@@ -164,7 +166,6 @@ _PyRt_Begin(void)
     }
     if (rt_state_inline() == RT_STATE_FINALIZED) {
         rt_initialize(NULL);
-        _PyRt_Life++;
         registered_in = 0;
     }
     if (registered_in == 0) {
