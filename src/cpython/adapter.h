@@ -35,9 +35,25 @@ PyAPI_DATA(uint32_t) _PyRt_Life;
 /* The calling thread comes too late: it is parked for good, and its thread state may be deleted. */
 PyAPI_FUNC(void) _Py_NO_RETURN _PyRt_Park(PyThreadState *tstate);
 
-/* How many threads wait for the lock of an interpreter at this moment: the freeze gives them the time to
- * see that they come too late. */
-PyAPI_DATA(int) _PyRt_Waiting;
+/* The thread waits to be let in, or does not any more: the freeze gives one that does the time to see that
+ * it comes too late. */
+#define _PyRt_Waits(tstate, yes) \
+    _Py_atomic_store_int_relaxed(&((_PyThreadStateImpl *)(tstate))->rt_waits, (yes))
+
+/* PyThreadState.state, without a GIL: the world stopped for the freeze and will not start again for it.
+ * Another than CPython's own, which end with _Py_THREAD_SUSPENDED. */
+#define _PyRt_THREAD_LATE 3
+
+/* A mutex that this thread may have while it waits to be let in: one that is handed over to it before it
+ * comes in, or one that it holds meanwhile. */
+typedef struct _PyRt_Mutex {
+    PyMutex *mutex;
+    const int *is_mine;
+    struct _PyRt_Mutex *outer;
+} _PyRt_Mutex;
+
+/* The thread's own, the last one first: unlocked when it is parked. */
+PyAPI_DATA(_Py_thread_local _PyRt_Mutex *) _PyRt_Mutexes;
 
 /* Called by a native thread before it asks for a thread state; does not return if it comes too late. */
 PyAPI_FUNC(void) _PyRt_Admit(PyInterpreterState *interp);
@@ -45,12 +61,9 @@ PyAPI_FUNC(void) _PyRt_Admit(PyInterpreterState *interp);
 /* Under the lock of the thread lists: whether a new thread state may still be entered there. */
 PyAPI_FUNC(int) _PyRt_AdmitsThreadState(void);
 
-/* Deletes the states of threads that were parked or have never begun to run; keeps the others, whose
- * threads may still look at them, and enters them in the ledger. */
+/* Lets the threads park that are about to come in, a moment at most. Deletes the states of those that
+ * were parked; keeps the others, whose threads may still look at them, and enters them in the ledger. */
 PyAPI_FUNC(void) _PyRt_DeleteThreadStates(PyThreadState *list);
-
-/* Waits until `waiting` no thread wants the interpreter's lock any more, a moment at most. */
-PyAPI_FUNC(void) _PyRt_LetThreadsPark(void);
 
 /* Whom a report names: the thread's Python name, function and line. The text is the caller's, to be freed
  * with PyMem_RawFree; NULL without memory. */

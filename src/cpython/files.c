@@ -9,6 +9,8 @@
 #include "Python.h"
 #include "pycore_fileutils.h"
 #include "pycore_interp.h"
+#include "pycore_lock.h"
+#include "pycore_object.h"
 #include "adapter.h"
 
 #include <errno.h>
@@ -24,6 +26,17 @@ static struct {
     PyMutex mutex;
     _PyRt_File *first;
 } files;
+
+/* A thread that left Python to wait could be parked before it is back, and the mutex with it. */
+static void lock_files(void)
+{
+    PyMutex_LockFlags(&files.mutex, _Py_LOCK_DONT_DETACH);
+}
+
+static void unlock_files(void)
+{
+    PyMutex_Unlock(&files.mutex);
+}
 
 _Py_thread_local rt_buffered_lock *_PyRt_Offering;
 static _Py_thread_local int64_t patience_us = -1;
@@ -42,19 +55,23 @@ int64_t _PyRt_SetPatience(int64_t us)
 
 void _PyRt_FileOpened(_PyRt_File *file)
 {
-    PyMutex_Lock(&files.mutex);
+#ifdef Py_GIL_DISABLED
+    /* Its last reference is dropped so that collect() sees it, on whichever thread. */
+    _PyObject_SetMaybeWeakref(file->object);
+#endif
+    lock_files();
     file->previous = NULL;
     file->next = files.first;
     if (files.first != NULL) {
         files.first->previous = file;
     }
     files.first = file;
-    PyMutex_Unlock(&files.mutex);
+    unlock_files();
 }
 
-void _PyRt_FileGone(_PyRt_File *file)
+/* With the mutex. Nothing happens to one that is not in the list. */
+static void unlink_file(_PyRt_File *file)
 {
-    PyMutex_Lock(&files.mutex);
     if (files.first == file) {
         files.first = file->next;
     }
@@ -65,7 +82,13 @@ void _PyRt_FileGone(_PyRt_File *file)
         file->previous->next = file->next;
     }
     file->next = file->previous = NULL;
-    PyMutex_Unlock(&files.mutex);
+}
+
+void _PyRt_FileGone(_PyRt_File *file)
+{
+    lock_files();
+    unlink_file(file);
+    unlock_files();
 }
 
 /* The files of one kind, each with a reference. Returns how many; *all is to be freed. */
@@ -73,19 +96,18 @@ static Py_ssize_t collect(PyInterpreterState *interp, int is_text, _PyRt_File **
 {
     Py_ssize_t count = 0, filled = 0;
     _PyRt_File *file;
-    PyMutex_Lock(&files.mutex);
+    lock_files();
     for (file = files.first; file != NULL; file = file->next) {
         count++;
     }
     *all = PyMem_RawMalloc(((size_t)count + 1) * sizeof(**all));
     for (file = files.first; *all != NULL && file != NULL; file = file->next) {
-        /* One whose destructor runs on a stack below this one is its destructor's to flush. */
-        if (file->interp == interp && file->is_text == is_text && Py_REFCNT(file->object) > 0) {
-            Py_INCREF(file->object);
+        /* One whose destructor runs, here below or on another thread, is its destructor's to flush. */
+        if (file->interp == interp && file->is_text == is_text && _Py_TryIncref(file->object)) {
             (*all)[filled++] = file;
         }
     }
-    PyMutex_Unlock(&files.mutex);
+    unlock_files();
     return filled;
 }
 
