@@ -96,6 +96,16 @@ PyAPI_FUNC(int) _PyRt_FlushFiles(PyInterpreterState *interp);
 /* Enters what files still hold back in the account: it will not be written any more. */
 PyAPI_FUNC(void) _PyRt_AccountForFiles(PyInterpreterState *interp);
 
+/* The interpreter ends. A file of it that something still refers to is no other's, though the next one may
+ * have the same address. */
+PyAPI_FUNC(void) _PyRt_ForgetFiles(PyInterpreterState *interp);
+
+/* Counts the forks above this process: what a thread had begun that was not copied is over. */
+PyAPI_DATA(uint32_t) _PyRt_Forks;
+
+/* In the child, before any file is used. */
+PyAPI_FUNC(void) _PyRt_AfterFork(void);
+
 /* Writes to the descriptor of `raw` from the finalizing thread without ever waiting for room: what does
  * not fit is left to the library, which has a grace for it. Returns how many bytes were taken, or -1 with
  * an exception. */

@@ -38,6 +38,7 @@ static void unlock_files(void)
     PyMutex_Unlock(&files.mutex);
 }
 
+uint32_t _PyRt_Forks;
 _Py_thread_local rt_buffered_lock *_PyRt_Offering;
 static _Py_thread_local int64_t patience_us = -1;
 
@@ -89,6 +90,25 @@ void _PyRt_FileGone(_PyRt_File *file)
     lock_files();
     unlink_file(file);
     unlock_files();
+}
+
+void _PyRt_ForgetFiles(PyInterpreterState *interp)
+{
+    _PyRt_File *next;
+    lock_files();
+    for (_PyRt_File *file = files.first; file != NULL; file = next) {
+        next = file->next;
+        if (file->interp == interp) {
+            unlink_file(file);
+        }
+    }
+    unlock_files();
+}
+
+void _PyRt_AfterFork(void)
+{
+    _PyRt_Forks++;
+    _PyMutex_at_fork_reinit(&files.mutex);
 }
 
 /* The files of one kind, each with a reference. Returns how many; *all is to be freed. */
@@ -151,6 +171,7 @@ void _PyRt_AccountForFiles(PyInterpreterState *interp)
         }
         PyMem_RawFree(all);
     }
+    _PyRt_ForgetFiles(interp);
 }
 
 const char *_PyRt_FileName(PyObject *file)

@@ -335,7 +335,8 @@ Py_EndInterpreter(PyThreadState *tstate)
         [RT_SUB_DEALLOC] = {RT_PHASE_DEALLOC, 0, "clear the interpreter"},
     };
     struct rt_sub_step steps[RT_SUB_STEPS];
-    rt_runtime *runtime = tstate->interp->atexit.rt;
+    PyInterpreterState *interp = tstate->interp;
+    rt_runtime *runtime = interp->atexit.rt;
     for (int i = 0; i < RT_SUB_STEPS; i++) {
         steps[i].tstate = tstate;
         steps[i].step = i;
@@ -346,4 +347,5 @@ Py_EndInterpreter(PyThreadState *tstate)
     rt_phase_add_handler(runtime, RT_PHASE_GUARDS, 0, "take the lock back", rt_sub_take_back, tstate, NULL);
     rt_finalize(runtime, NULL, NULL);
     rt_runtime_free(runtime);
+    _PyRt_ForgetFiles(interp);
 }

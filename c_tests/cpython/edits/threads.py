@@ -57,6 +57,7 @@ EDITS: Edits = {
         _PyRt_Park(current);
     }
 """, within="new_threadstate"),
+        Before(r"    // Re-initialize global locks", "    _PyRt_AfterFork();", within="_PyRuntimeState_ReInitThreads"),
         Before(r"    do \{", "    _PyRt_Waits(tstate, 1);", within="tstate_wait_attach"),
         Before(r"        // Once we're back in DETACHED", """
         if (_Py_atomic_load_int(&tstate->state) == _PyRt_THREAD_LATE) {
