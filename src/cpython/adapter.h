@@ -28,7 +28,7 @@ static inline int _PyRt_IsFrozen(void)
 
 /* ---- threads (threads.c) ---- */
 
-/* Counts the lives of Python. A thread state of a former life belongs to a thread that must not come in
+/* Counts the lives of Python that have ended. A thread state of a former life belongs to a thread that must not come in
  * again, though a new life runs: each thread state is marked with the life it was made in. */
 PyAPI_DATA(uint32_t) _PyRt_Life;
 
@@ -39,9 +39,25 @@ PyAPI_DATA(_Py_thread_local uint32_t) _PyRt_Finalizes;
 /* The calling thread comes too late: it is parked for good, and its thread state may be deleted. */
 PyAPI_FUNC(void) _Py_NO_RETURN _PyRt_Park(PyThreadState *tstate);
 
-/* How many threads wait for the lock of an interpreter at this moment: the freeze gives them the time to
- * see that they come too late. */
-PyAPI_DATA(int) _PyRt_Waiting;
+/* The thread waits to be let in, or does not any more: the freeze gives one that does the time to see that
+ * it comes too late. */
+#define _PyRt_Waits(tstate, yes) \
+    _Py_atomic_store_int_relaxed(&((_PyThreadStateImpl *)(tstate))->rt_waits, (yes))
+
+/* PyThreadState.state, without a GIL: the world stopped for the freeze and will not start again for it.
+ * Another than CPython's own, which end with _Py_THREAD_SUSPENDED. */
+#define _PyRt_THREAD_LATE 3
+
+/* A mutex that this thread may have while it waits to be let in: one that is handed over to it before it
+ * comes in, or one that it holds meanwhile. */
+typedef struct _PyRt_Mutex {
+    PyMutex *mutex;
+    const int *is_mine;
+    struct _PyRt_Mutex *outer;
+} _PyRt_Mutex;
+
+/* The thread's own, the last one first: unlocked when it is parked. */
+PyAPI_DATA(_Py_thread_local _PyRt_Mutex *) _PyRt_Mutexes;
 
 /* Called by a native thread before it asks for a thread state; does not return if it comes too late. */
 PyAPI_FUNC(void) _PyRt_Admit(PyInterpreterState *interp);
@@ -49,12 +65,9 @@ PyAPI_FUNC(void) _PyRt_Admit(PyInterpreterState *interp);
 /* Under the lock of the thread lists: whether a new thread state may still be entered there. */
 PyAPI_FUNC(int) _PyRt_AdmitsThreadState(void);
 
-/* Deletes the states of threads that were parked or have never begun to run; keeps the others, whose
- * threads may still look at them, and enters them in the ledger. */
+/* Lets the threads park that are about to come in, a moment at most. Deletes the states of those that
+ * were parked; keeps the others, whose threads may still look at them, and enters them in the ledger. */
 PyAPI_FUNC(void) _PyRt_DeleteThreadStates(PyThreadState *list);
-
-/* Waits until `waiting` no thread wants the interpreter's lock any more, a moment at most. */
-PyAPI_FUNC(void) _PyRt_LetThreadsPark(void);
 
 /* Whom a report names: the thread's Python name, function and line. The text is the caller's, to be freed
  * with PyMem_RawFree; NULL without memory. */
@@ -88,8 +101,6 @@ typedef struct _PyRt_File {
     /* Writes what can be written without Python, the interpreter's lock and any wait. Returns how many
      * bytes stay. */
     Py_ssize_t (*rescue)(PyObject *object);
-    /* Forgets what threads that are gone were in the middle of; NULL if there is nothing. */
-    void (*forget)(PyObject *object);
     rt_writer *late; /* takes what a destination without room does not */
 } _PyRt_File;
 
@@ -104,9 +115,6 @@ static inline int _PyRt_IsLastFlush(void)
     return _PyRt_IsFrozen() || _Py_atomic_load_int_relaxed(&_PyRt_LastChance);
 }
 
-/* In the child of a fork: the other threads are gone, with what they were in the middle of. */
-PyAPI_FUNC(void) _PyRt_AfterFork(void);
-
 /* Rescues what all files hold, from a thread that need not be one of Python's. Returns how many bytes stay. */
 PyAPI_FUNC(size_t) _PyRt_RescueFiles(void);
 
@@ -119,6 +127,16 @@ PyAPI_FUNC(int) _PyRt_FlushFiles(PyInterpreterState *interp);
 
 /* Enters what files still hold back in the account: it will not be written any more. */
 PyAPI_FUNC(void) _PyRt_AccountForFiles(PyInterpreterState *interp);
+
+/* The interpreter ends. A file of it that something still refers to is no other's, though the next one may
+ * have the same address. */
+PyAPI_FUNC(void) _PyRt_ForgetFiles(PyInterpreterState *interp);
+
+/* Counts the forks above this process: what a thread had begun that was not copied is over. */
+PyAPI_DATA(uint32_t) _PyRt_Forks;
+
+/* In the child, before any file is used. */
+PyAPI_FUNC(void) _PyRt_AfterFork(void);
 
 /* Writes to the descriptor of `raw` from the finalizing thread without ever waiting for room: what does
  * not fit is left to the library, which has a grace for it. Returns how many bytes were taken, or -1 with

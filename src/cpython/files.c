@@ -9,6 +9,8 @@
 #include "Python.h"
 #include "pycore_fileutils.h"
 #include "pycore_interp.h"
+#include "pycore_lock.h"
+#include "pycore_object.h"
 #include "adapter.h"
 
 #include <errno.h>
@@ -25,6 +27,18 @@ static struct {
     _PyRt_File *first;
 } files;
 
+/* A thread that left Python to wait could be parked before it is back, and the mutex with it. */
+static void lock_files(void)
+{
+    PyMutex_LockFlags(&files.mutex, _Py_LOCK_DONT_DETACH);
+}
+
+static void unlock_files(void)
+{
+    PyMutex_Unlock(&files.mutex);
+}
+
+uint32_t _PyRt_Forks;
 _Py_thread_local rt_buffered_lock *_PyRt_Offering;
 static _Py_thread_local int64_t patience_us = -1;
 
@@ -42,19 +56,23 @@ int64_t _PyRt_SetPatience(int64_t us)
 
 void _PyRt_FileOpened(_PyRt_File *file)
 {
-    PyMutex_Lock(&files.mutex);
+#ifdef Py_GIL_DISABLED
+    /* Its last reference is dropped so that collect() sees it, on whichever thread. */
+    _PyObject_SetMaybeWeakref(file->object);
+#endif
+    lock_files();
     file->previous = NULL;
     file->next = files.first;
     if (files.first != NULL) {
         files.first->previous = file;
     }
     files.first = file;
-    PyMutex_Unlock(&files.mutex);
+    unlock_files();
 }
 
-void _PyRt_FileGone(_PyRt_File *file)
+/* With the mutex. Nothing happens to one that is not in the list. */
+static void unlink_file(_PyRt_File *file)
 {
-    PyMutex_Lock(&files.mutex);
     if (files.first == file) {
         files.first = file->next;
     }
@@ -65,7 +83,32 @@ void _PyRt_FileGone(_PyRt_File *file)
         file->previous->next = file->next;
     }
     file->next = file->previous = NULL;
-    PyMutex_Unlock(&files.mutex);
+}
+
+void _PyRt_FileGone(_PyRt_File *file)
+{
+    lock_files();
+    unlink_file(file);
+    unlock_files();
+}
+
+void _PyRt_ForgetFiles(PyInterpreterState *interp)
+{
+    _PyRt_File *next;
+    lock_files();
+    for (_PyRt_File *file = files.first; file != NULL; file = next) {
+        next = file->next;
+        if (file->interp == interp) {
+            unlink_file(file);
+        }
+    }
+    unlock_files();
+}
+
+void _PyRt_AfterFork(void)
+{
+    _PyRt_Forks++;
+    _PyMutex_at_fork_reinit(&files.mutex);
 }
 
 /* The files of one kind, each with a reference. Returns how many; *all is to be freed. */
@@ -73,19 +116,18 @@ static Py_ssize_t collect(PyInterpreterState *interp, int is_text, _PyRt_File **
 {
     Py_ssize_t count = 0, filled = 0;
     _PyRt_File *file;
-    PyMutex_Lock(&files.mutex);
+    lock_files();
     for (file = files.first; file != NULL; file = file->next) {
         count++;
     }
     *all = PyMem_RawMalloc(((size_t)count + 1) * sizeof(**all));
     for (file = files.first; *all != NULL && file != NULL; file = file->next) {
-        /* One whose destructor runs on a stack below this one is its destructor's to flush. */
-        if (file->interp == interp && file->is_text == is_text && Py_REFCNT(file->object) > 0) {
-            Py_INCREF(file->object);
+        /* One whose destructor runs, here below or on another thread, is its destructor's to flush. */
+        if (file->interp == interp && file->is_text == is_text && _Py_TryIncref(file->object)) {
             (*all)[filled++] = file;
         }
     }
-    PyMutex_Unlock(&files.mutex);
+    unlock_files();
     return filled;
 }
 
@@ -124,24 +166,12 @@ size_t _PyRt_RescueFiles(void)
 {
     size_t left = 0;
     /* Over all of it: no file dies meanwhile. Nothing here waits. */
-    PyMutex_Lock(&files.mutex);
+    lock_files();
     for (_PyRt_File *file = files.first; file != NULL; file = file->next) {
         left += (size_t)file->rescue(file->object);
     }
-    PyMutex_Unlock(&files.mutex);
+    unlock_files();
     return left;
-}
-
-void _PyRt_AfterFork(void)
-{
-    /* A thread that was not copied may have had it. */
-    files.mutex = (PyMutex){0};
-    _Py_atomic_store_int(&_PyRt_Waiting, 0);
-    for (_PyRt_File *file = files.first; file != NULL; file = file->next) {
-        if (file->forget != NULL) {
-            file->forget(file->object);
-        }
-    }
 }
 
 void _PyRt_AccountForFiles(PyInterpreterState *interp)
@@ -155,6 +185,7 @@ void _PyRt_AccountForFiles(PyInterpreterState *interp)
         }
         PyMem_RawFree(all);
     }
+    _PyRt_ForgetFiles(interp);
 }
 
 const char *_PyRt_FileName(PyObject *file)

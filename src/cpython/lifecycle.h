@@ -110,6 +110,8 @@ static int
 rt_ends(void *Py_UNUSED(arg))
 {
     if (rt_tstate != NULL) {
+        /* Before anything resets what CPython knows a late thread by. */
+        _PyRt_Life++;
         rt_step(RT_STEP_END);
         rt_tstate = NULL;
         _PyRt_CloseMainView();
@@ -168,7 +170,6 @@ _PyRt_Begin(void)
     }
     if (rt_state_inline() == RT_STATE_FINALIZED) {
         rt_initialize(NULL);
-        _PyRt_Life++;
         is_registered = 0;
     }
     if (!is_registered) {
@@ -441,8 +442,9 @@ Py_EndInterpreter(PyThreadState *tstate)
         {RT_PHASE_DEALLOC, 0, "clear the interpreter", RT_SUB_DEALLOC},
     };
     struct rt_sub_step steps[Py_ARRAY_LENGTH(handlers)];
-    rt_runtime *runtime = tstate->interp->atexit.rt;
-    rt_view *view = tstate->interp->atexit.rt_view;
+    PyInterpreterState *interp = tstate->interp;
+    rt_runtime *runtime = interp->atexit.rt;
+    rt_view *view = interp->atexit.rt_view;
     for (size_t i = 0; i < Py_ARRAY_LENGTH(handlers); i++) {
         steps[i] = (struct rt_sub_step){tstate, handlers[i].step};
         rt_phase_add_handler(runtime, handlers[i].phase, handlers[i].order, handlers[i].name,
@@ -456,4 +458,5 @@ Py_EndInterpreter(PyThreadState *tstate)
     rt_finalize(runtime, NULL, NULL);
     rt_view_close(view);
     rt_runtime_free(runtime);
+    _PyRt_ForgetFiles(interp);
 }

@@ -9,9 +9,20 @@
 extern void _PyRt_RecordOf(PyObject *buffer, const char *record, Py_ssize_t len, Py_ssize_t *taken,
                            Py_ssize_t *in_flight);
 
+/* Records of threads that a fork left behind are the parent's, and lie on stacks that are gone. */
+static void
+rt_drop_left_behind(textio *self)
+{
+    if (self->rt.forks != _PyRt_Forks) {
+        self->rt.forks = _PyRt_Forks;
+        self->rt.newest = NULL;
+    }
+}
+
 static void
 rt_record_begin(textio *self, struct rt_record *record, PyObject *bytes)
 {
+    rt_drop_left_behind(self);
     record->bytes = bytes;
     record->older = self->rt.newest;
     self->rt.newest = record;
@@ -23,11 +34,12 @@ static void rt_state_of(textio *self, struct rt_record *record, Py_ssize_t *take
 static void
 rt_record_end(textio *self, struct rt_record *record, int succeeded)
 {
+    rt_drop_left_behind(self);
     struct rt_record **link = &self->rt.newest;
     while (*link != NULL && *link != record) {
         link = &(*link)->older;
     }
-    /* In the child of a fork the records of other threads may be gone from the list. */
+    /* The thread may itself have forked with it, or the finalizing thread have taken it. */
     if (*link != NULL) {
         *link = record->older;
     }
@@ -101,6 +113,7 @@ rt_flush_text(PyObject *object)
     if (!_PyRt_IsLastFlush() && self->raw != NULL) {
         return 0; /* it needs no Python: the flush after the freeze writes it, bounded */
     }
+    rt_drop_left_behind(self);
     /* Before the freeze the threads that bring records still run. */
     if (_PyRt_IsFrozen() && rt_hand_in_again(self) < 0) {
         return -1;
@@ -121,6 +134,7 @@ rt_account_text(PyObject *object)
     if (self->rt.file.accounted) {
         return;
     }
+    rt_drop_left_behind(self);
     file.unwritten = (uint64_t)(self->pending_bytes_count + self->rt.dropped);
     for (struct rt_record *record = self->rt.newest; record != NULL; record = record->older) {
         Py_ssize_t taken = 0, in_flight = 0;
@@ -139,13 +153,6 @@ rt_account_text(PyObject *object)
     }
 }
 
-/* Records lie on the stacks of the threads that bring them. What they had is the parent's to write. */
-static void
-rt_forget_records(PyObject *object)
-{
-    ((textio *)object)->rt.newest = NULL;
-}
-
 /* Text is in Python's objects. */
 static Py_ssize_t
 rt_held_text(PyObject *object)
@@ -160,10 +167,10 @@ rt_begin(textio *self)
         self->rt.file.object = (PyObject *)self;
         self->rt.file.interp = _PyInterpreterState_GET();
         self->rt.file.is_text = 1;
+        self->rt.forks = _PyRt_Forks;
         self->rt.file.flush = rt_flush_text;
         self->rt.file.account = rt_account_text;
         self->rt.file.rescue = rt_held_text;
-        self->rt.file.forget = rt_forget_records;
         _PyRt_FileOpened(&self->rt.file);
     }
 }

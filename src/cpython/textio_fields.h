@@ -11,5 +11,6 @@ struct rt_record {
 typedef struct {
     _PyRt_File file;
     struct rt_record *newest;
+    uint32_t forks; /* the process that the records are of */
     Py_ssize_t dropped; /* bytes of records that the buffer refused */
 } rt_text;

@@ -6,18 +6,20 @@
  * Here the thread is parked for good, says so, and only then its state may go.
  */
 #include "Python.h"
+#include "pycore_brc.h"
 #include "pycore_frame.h"
 #include "pycore_interp.h"
+#include "pycore_parking_lot.h"
 #include "pycore_pystate.h"
 #include "pycore_runtime.h"
 #include "adapter.h"
 
 uint32_t _PyRt_Life;
-int _PyRt_Waiting;
+_Py_thread_local _PyRt_Mutex *_PyRt_Mutexes;
 
 _Py_thread_local uint32_t _PyRt_Finalizes;
 
-/* Whether the calling thread finalizes, or has finalized, this life. */
+/* Whether the calling thread finalizes this life. */
 static int is_finalizer(void)
 {
     return _PyRt_Finalizes == _PyRt_Life + 1;
@@ -25,6 +27,12 @@ static int is_finalizer(void)
 
 void _Py_NO_RETURN _PyRt_Park(PyThreadState *tstate)
 {
+    /* Nobody else would ever unlock them. */
+    for (_PyRt_Mutex *held = _PyRt_Mutexes; held != NULL; held = held->outer) {
+        if (*held->is_mine) {
+            PyMutex_Unlock(held->mutex);
+        }
+    }
     if (tstate != NULL) {
         /* Release: nothing of the state is touched by this thread any more. */
         _Py_atomic_store_int_release(&((_PyThreadStateImpl *)tstate)->rt_parked, 1);
@@ -43,21 +51,12 @@ void _PyRt_Admit(PyInterpreterState *interp)
     if (_PyRt_AdmitsThreadState() && interp != NULL) {
         return;
     }
-    if (is_finalizer()) {
+    if (is_finalizer() || (rt_state_inline() == RT_STATE_FINALIZED && _PyRt_Finalizes == _PyRt_Life)) {
         /* Parked, this thread would keep the process from its end. */
         Py_FatalError("PyGILState_Ensure() was called by the thread that finalized Python, after it had "
                       "done so; check Py_IsInitialized() first");
     }
     _PyRt_Park(NULL);
-}
-
-void _PyRt_LetThreadsPark(void)
-{
-    /* A waiting thread looks up every switch interval, 5 ms. */
-    for (int i = 0; i < 100 && _Py_atomic_load_int(&_PyRt_Waiting) > 0; i++) {
-        struct timespec millisecond = {.tv_nsec = 1000 * 1000};
-        nanosleep(&millisecond, NULL);
-    }
 }
 
 /* A module that is imported already, with a reference: nothing is imported this late. */
@@ -77,9 +76,11 @@ static PyObject *name_of(unsigned long ident)
     PyObject *active = threading == NULL ? NULL : PyObject_GetAttrString(threading, "_active");
     PyObject *key = PyLong_FromUnsignedLong(ident);
     if (active != NULL && key != NULL && PyDict_Check(active)) {
-        PyObject *thread = PyDict_GetItemWithError(active, key);
+        PyObject *thread = NULL;
+        (void)PyDict_GetItemRef(active, key, &thread);
         /* Not the property: that is Python code, which may do anything. */
         name = thread == NULL ? NULL : PyObject_GetAttrString(thread, "_name");
+        Py_XDECREF(thread);
     }
     Py_XDECREF(key);
     Py_XDECREF(active);
@@ -101,17 +102,27 @@ static PyThreadState *state_of(unsigned long ident)
     return found;
 }
 
-/* While this thread has the interpreter's lock the other one's frames stand still. */
-static char *describe(PyThreadState *tstate, unsigned long ident)
+/* `kept` is the thread's state if it is in no list any more. */
+static char *describe(PyThreadState *kept, unsigned long ident)
 {
+    PyInterpreterState *interp = _PyInterpreterState_GET();
     PyObject *raised = PyErr_GetRaisedException();
+    PyCodeObject *code = NULL;
+    int line = 0;
+    /* While this thread has the interpreter's lock the other one's frames stand still; without a GIL,
+     * while the world does. */
+    _PyEval_StopTheWorld(interp);
+    PyThreadState *tstate = kept != NULL ? kept : state_of(ident);
     _PyInterpreterFrame *frame = tstate == NULL ? NULL : _PyThreadState_GetFrame(tstate);
+    if (frame != NULL) {
+        code = (PyCodeObject *)Py_NewRef(_PyFrame_GetCode(frame));
+        line = PyUnstable_InterpreterFrame_GetLine(frame);
+    }
+    _PyEval_StartTheWorld(interp);
     PyObject *name = name_of(ident);
     PyObject *text = name == NULL ? PyUnicode_FromFormat("thread %lu", ident)
                                   : PyUnicode_FromFormat("thread '%U'", name);
-    if (frame != NULL && text != NULL) {
-        PyCodeObject *code = _PyFrame_GetCode(frame);
-        int line = PyUnstable_InterpreterFrame_GetLine(frame);
+    if (code != NULL && text != NULL) {
         Py_SETREF(text, PyUnicode_FromFormat("%U, in %U (%U:%d)", text, code->co_qualname,
                                              code->co_filename, line));
     }
@@ -119,13 +130,14 @@ static char *describe(PyThreadState *tstate, unsigned long ident)
     char *copy = utf8 == NULL ? NULL : _PyMem_RawStrdup(utf8);
     Py_XDECREF(text);
     Py_XDECREF(name);
+    Py_XDECREF(code);
     PyErr_SetRaisedException(raised);
     return copy;
 }
 
 char *_PyRt_DescribeThread(unsigned long ident)
 {
-    return describe(state_of(ident), ident);
+    return describe(NULL, ident);
 }
 
 PyObject *_PyRt_NameCaller(void)
@@ -151,6 +163,10 @@ PyObject *_PyRt_NameCaller(void)
 static void keep(PyThreadState *tstate)
 {
     char *name = describe(tstate, tstate->thread_id);
+#ifdef Py_GIL_DISABLED
+    /* Its thread will count no references any more: whoever drops the last one deletes the object. */
+    _Py_brc_remove_thread(tstate);
+#endif
     rt_report_leak leak = {.struct_size = sizeof leak, .kind = RT_LEAK_THREAD_STATE};
     leak.name = name != NULL ? name : "a thread";
     leak.reason = "the thread is outside Python and may still look at it";
@@ -163,8 +179,34 @@ static void keep(PyThreadState *tstate)
     Py_CLEAR(tstate->dict);
 }
 
+static int will_park(PyThreadState *tstate)
+{
+    _PyThreadStateImpl *impl = (_PyThreadStateImpl *)tstate;
+    return _Py_atomic_load_int_relaxed(&impl->rt_waits) && !_Py_atomic_load_int_acquire(&impl->rt_parked);
+}
+
+static void let_threads_park(PyThreadState *list)
+{
+#ifdef Py_GIL_DISABLED
+    /* They wait for the world to start, which only does so for those that are in the list. */
+    for (PyThreadState *p = list; p != NULL; p = p->next) {
+        _Py_atomic_store_int(&p->state, _PyRt_THREAD_LATE);
+        _PyParkingLot_UnparkAll(&p->state);
+    }
+#endif
+    /* One that waits for the GIL looks up every switch interval, 5 ms. */
+    int turns = 100;
+    for (PyThreadState *p = list; p != NULL; p = p->next) {
+        for (; will_park(p) && turns > 0; turns--) {
+            struct timespec millisecond = {.tv_nsec = 1000 * 1000};
+            nanosleep(&millisecond, NULL);
+        }
+    }
+}
+
 void _PyRt_DeleteThreadStates(PyThreadState *list)
 {
+    let_threads_park(list);
     PyThreadState *next, *parked = NULL;
     for (PyThreadState *p = list; p != NULL; p = next) {
         next = p->next;

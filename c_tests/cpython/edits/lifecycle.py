@@ -77,7 +77,6 @@ enum {
         kept("int ", "malloc_stats"),
         kept(r"FILE \*", "dump_refs_fp"),
         Replace(r"_PyThreadState_DeleteList\(list\);", "_PyRt_DeleteThreadStates(list);", within=STEPS),
-        Before(r"    PyThreadState \*list = ", "    _PyRt_LetThreadsPark();", within=STEPS),
         cut(r"    /\* Flush sys.stdout and sys.stderr \*/", "RT_STEP_FLUSH"),
         cut(r"    /\* Disable signal handling", "RT_STEP_FINALIZE", "status"),
         cut(r"    /\* Flush sys.stdout and sys.stderr \(again", "RT_STEP_FLUSH_AGAIN"),

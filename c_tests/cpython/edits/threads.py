@@ -14,52 +14,81 @@ EDITS: Edits = {
     "Include/internal/pycore_tstate.h": [
         After(r"    PyObject \*asyncio_running_loop;", """
     uint32_t rt_life; // the life of Python it was made in
+    int rt_waits;     // its thread waits to be let in, and sees soon whether it comes too late
     int rt_parked;    // its thread will never run again
 """),
     ],
     "Python/ceval_gil.c": [
         After(r'^#include "Python.h"', '#include "adapter.h"'),
         park("PyInterpreterState"),
-        park("_Py_set_eval_breaker_bit", "_Py_atomic_add_int(&_PyRt_Waiting, -1);\n"
-             "                _PyRt_Park(tstate);"),
+        park("_Py_set_eval_breaker_bit"),
         park(r"tstate->_status\.holds_gil"),
-        Before(r"    while \(_Py_atomic_load_int_relaxed\(&gil->locked\)\) \{", """
-    int waits = _Py_atomic_load_int_relaxed(&gil->locked);
-    if (waits) {
-        _Py_atomic_add_int(&_PyRt_Waiting, 1);
-    }
-""", within="take_gil"),
-        Before(r"        COND_SIGNAL\(gil->cond\);", """
-        if (waits) {
-            _Py_atomic_add_int(&_PyRt_Waiting, -1);
-        }
-""", within="take_gil"),
-        Before(r"    /\* We now hold the GIL \*/", """
-    if (waits) {
-        _Py_atomic_add_int(&_PyRt_Waiting, -1);
-    }
-""", within="take_gil"),
+        Before(r"    while \(_Py_atomic_load_int_relaxed\(&gil->locked\)\) \{",
+               "    _PyRt_Waits(tstate, 1);", within="take_gil"),
+        Before(r"        COND_SIGNAL\(gil->cond\);", "        _PyRt_Waits(tstate, 0);", within="take_gil"),
+        Before(r"    tstate->_status\.holds_gil = 1;", "    _PyRt_Waits(tstate, 0);", within="take_gil"),
+        # A thread that stops for the freeze.
+        Before(r"        _PyThreadState_Suspend\(tstate\);", "        _PyRt_Waits(tstate, 1);",
+               within="_Py_HandlePending"),
+    ],
+    "Python/lock.c": [
+        After(r'^#include "Python.h"', '#include "adapter.h"'),
+        Before(r"        int ret = _PyParkingLot_Park\(&m->_bits", """
+        _PyRt_Mutex awaited = {m, &entry.handed_off, _PyRt_Mutexes};
+        _PyRt_Mutexes = &awaited;
+""", within="_PyMutex_LockTimed"),
+        Before(r"        if \(ret == Py_PARK_OK\) \{", "        _PyRt_Mutexes = awaited.outer;",
+               within="_PyMutex_LockTimed"),
     ],
     "Python/pystate.c": [
         After(r'^#include "Python.h"', '#include "adapter.h"'),
         After(r"    _tstate->asyncio_running_loop = NULL;", """
     _tstate->rt_life = _PyRt_Life;
+    _tstate->rt_waits = 0;
     _tstate->rt_parked = 0;
 """, within="init_threadstate"),
-        Before(r"    // This was initially set in _PyRuntimeState_Init\(\).", "    _PyRt_AfterFork();",
-               within="_PyRuntimeState_ReInitThreads"),
         After(r"    HEAD_LOCK\(interp->runtime\);", """
     if (!_PyRt_AdmitsThreadState()) {
         HEAD_UNLOCK(interp->runtime);
-        _PyRt_Park(NULL);
+        PyThreadState *current = current_fast_get();
+        if (current != NULL) {
+            _PyThreadState_Detach(current); // its interpreter may have a lock of its own
+        }
+        _PyRt_Park(current);
     }
 """, within="new_threadstate"),
+        Before(r"    // Re-initialize global locks", "    _PyRt_AfterFork();", within="_PyRuntimeState_ReInitThreads"),
+        Before(r"    do \{", "    _PyRt_Waits(tstate, 1);", within="tstate_wait_attach"),
+        Before(r"        // Once we're back in DETACHED", """
+        if (_Py_atomic_load_int(&tstate->state) == _PyRt_THREAD_LATE) {
+            tstate_deactivate(tstate);
+            current_fast_clear(&_PyRuntime);
+            _PyRt_Park(tstate);
+        }
+""", within="tstate_wait_attach"),
+        Before(r"        _Py_qsbr_attach\(", "        _PyRt_Waits(tstate, 0);", within="_PyThreadState_Attach"),
+        # Who wants to stop the world may wait for one that does already, which ends with the freeze.
+        Before(r"    if \(stw->is_global\) \{", """
+    static const int is_mine = 1;
+    _PyRt_Mutex stopper = {&stw->mutex, &is_mine, _PyRt_Mutexes};
+    _PyRt_Mutexes = &stopper;
+""", within="stop_the_world"),
+        Before(r"    HEAD_LOCK\(runtime\);\n    stw->requested = 1;", "    _PyRt_Mutexes = stopper.outer;",
+               within="stop_the_world"),
         After(r"^_PyThreadState_MustExit\(PyThreadState \*tstate\)\n\{", """
     /* The state is still there: that of a thread that may come back is never deleted. */
     if (((_PyThreadStateImpl *)tstate)->rt_life != _PyRt_Life) {
         return 1;
     }
 """),
+        # Before what is only true of a Python that runs.
+        Before(r"    /\* Ensure that _PyEval_InitThreads\(\)", """
+    if (_PyRt_IsFrozen() || !gilstate_tss_initialized(runtime)) {
+        if (!gilstate_tss_initialized(runtime) || gilstate_tss_get(runtime) == NULL) {
+            _PyRt_Admit(runtime->gilstate.autoInterpreterState);
+        }
+    }
+""", within="PyGILState_Ensure"),
         After(r"        /\* Create a new Python thread state for this thread \*/",
               "        _PyRt_Admit(runtime->gilstate.autoInterpreterState);", within="PyGILState_Ensure"),
     ],
