@@ -5,6 +5,8 @@
 # make bench      benchmarks
 # make cpython    a CPython 3.13 with the library in it, target/cpython/python (CPYTHON_SRC=DIR is its source)
 # make cpython-stock   the same CPython as it comes, to compare
+# make demo-cpython    one Python script under both, and what became of every byte it wrote
+# make bench-cpython   speed of stock and fork, alternating; takes pyperf from PyPI
 # make test-cpython    the failures its users report, under both (RUNS=20 each), then CPython's own core tests
 # make test-cpython-wide   more of CPython's own tests
 # make header     include/rtfinalize.h from src/capi
@@ -58,6 +60,12 @@ cpython: all
 cpython-stock:
 	@c_tests/cpython/build stock
 
+demo-cpython: cpython cpython-stock
+	@c_tests/cpython/demo
+
+bench-cpython: cpython cpython-stock
+	@c_tests/cpython/bench
+
 test-cpython: cpython cpython-stock
 	@cd c_tests/cpython && python3 -B -m unittest -q
 	@c_tests/cpython/table --runs $(or $(RUNS),20)
@@ -92,6 +100,6 @@ uninstall:
 clean:
 	$(CARGO) clean
 
-.PHONY: all demo demo-needs test test-needs check lint bench cpython cpython-stock test-cpython \
-	test-cpython-wide header \
+.PHONY: all demo demo-needs test test-needs check lint bench cpython cpython-stock demo-cpython \
+	bench-cpython test-cpython test-cpython-wide header \
 	install uninstall clean

@@ -3,9 +3,9 @@ made in their order; a file's edits of an earlier seam come first."""
 
 from tree import Edit
 
-from edits import build, callbacks, files, guards, lifecycle, threads
+from edits import build, callbacks, files, guards, lifecycle, overlapped, threads
 
-SEAMS = (lifecycle, threads, callbacks, files, guards)
+SEAMS = (lifecycle, threads, callbacks, files, guards, overlapped)
 
 EDITS: dict[str, list[Edit]] = {}
 for seam in SEAMS:

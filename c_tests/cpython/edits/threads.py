@@ -89,6 +89,12 @@ EDITS: Edits = {
         }
     }
 """, within="PyGILState_Ensure"),
+        # Its key went while the thread was on its way in.
+        Before(r'        Py_FatalError\("failed to set current tstate \(TSS\)"\);', """
+        if (_PyRt_IsFrozen()) {
+            _PyRt_Park(NULL);
+        }
+""", within="gilstate_tss_set"),
         After(r"        /\* Create a new Python thread state for this thread \*/",
               "        _PyRt_Admit(runtime->gilstate.autoInterpreterState);", within="PyGILState_Ensure"),
     ],
