@@ -155,6 +155,17 @@ PyAPI_FUNC(int64_t) _PyRt_SetPatience(int64_t patience_us);
 /* The name of a file, as reports use it; never NULL, valid until the next call of this thread. */
 PyAPI_FUNC(const char *) _PyRt_FileName(PyObject *file);
 
+/* A record on its way from a text file into its buffer. It lies on the stack of the thread that brings it;
+ * the stack of a parked thread stays. */
+struct rt_record {
+    struct rt_record *older; /* of the same file */
+    struct rt_record *outer; /* of the same thread */
+    PyObject *bytes;         /* the thread's reference */
+    int has_arrived;         /* the buffer has all of it, though its thread may not have heard so */
+};
+
+PyAPI_DATA(_Py_thread_local struct rt_record *) _PyRt_Bringing;
+
 /* The lock under which this thread is in write(2) for a buffered file, or NULL. */
 PyAPI_DATA(_Py_thread_local rt_buffered_lock *) _PyRt_Offering;
 

@@ -50,6 +50,16 @@ rt_offer_taken(buffered *self, Py_ssize_t n)
     }
 }
 
+/* The buffer has all of these bytes. Without a GIL the thread that brought them may be parked on its way
+ * back, at the lock of the text file. */
+static inline void
+rt_arrived(const char *bytes)
+{
+    if (_PyRt_Bringing != NULL && PyBytes_AS_STRING(_PyRt_Bringing->bytes) == bytes) {
+        _PyRt_Bringing->has_arrived = 1;
+    }
+}
+
 /* The owner will never run again. Called with the lock held, which was its. */
 static void
 rt_recover(buffered *self)

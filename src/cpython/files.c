@@ -39,6 +39,7 @@ static void unlock_files(void)
 }
 
 uint32_t _PyRt_Forks;
+_Py_thread_local struct rt_record *_PyRt_Bringing;
 _Py_thread_local rt_buffered_lock *_PyRt_Offering;
 static _Py_thread_local int64_t patience_us = -1;
 

@@ -24,6 +24,9 @@ rt_record_begin(textio *self, struct rt_record *record, PyObject *bytes)
 {
     rt_drop_left_behind(self);
     record->bytes = bytes;
+    record->has_arrived = 0;
+    record->outer = _PyRt_Bringing;
+    _PyRt_Bringing = record;
     record->older = self->rt.newest;
     self->rt.newest = record;
 }
@@ -34,6 +37,7 @@ static void rt_state_of(textio *self, struct rt_record *record, Py_ssize_t *take
 static void
 rt_record_end(textio *self, struct rt_record *record, int succeeded)
 {
+    _PyRt_Bringing = record->outer;
     rt_drop_left_behind(self);
     struct rt_record **link = &self->rt.newest;
     while (*link != NULL && *link != record) {
@@ -57,7 +61,10 @@ static void
 rt_state_of(textio *self, struct rt_record *record, Py_ssize_t *taken, Py_ssize_t *in_flight)
 {
     *taken = *in_flight = 0;
-    if (Py_IS_TYPE(self->buffer, self->state->PyBufferedWriter_Type) ||
+    if (record->has_arrived) {
+        *taken = PyBytes_GET_SIZE(record->bytes);
+    }
+    else if (Py_IS_TYPE(self->buffer, self->state->PyBufferedWriter_Type) ||
         Py_IS_TYPE(self->buffer, self->state->PyBufferedRandom_Type))
     {
         _PyRt_RecordOf(self->buffer, PyBytes_AS_STRING(record->bytes),
@@ -91,6 +98,9 @@ rt_hand_in_again(textio *self)
         Py_ssize_t taken, in_flight;
         struct rt_record *record = rt_take_oldest(self);
         rt_state_of(self, record, &taken, &in_flight);
+        if (taken == PyBytes_GET_SIZE(record->bytes)) {
+            continue;
+        }
         PyObject *rest = PySequence_GetSlice(record->bytes, taken, PyBytes_GET_SIZE(record->bytes));
         done = rest == NULL ? NULL : PyObject_CallMethodOneArg(self->buffer, &_Py_ID(write), rest);
         Py_XDECREF(rest);

@@ -30,6 +30,8 @@ EDITS: Edits = {
         return n;
     }
 """, within="_bufferedwriter_raw_write"),
+        Before(r"    res = PyLong_FromSsize_t\(written\);", "    rt_arrived(buffer->buf);",
+               within="_io_BufferedWriter_write_impl"),
         Before(r"    do \{$", "    rt_offer_begin(self, start, len);", within="_bufferedwriter_raw_write"),
         Before(r"    Py_DECREF\(memobj\);", "    rt_offer_end(self);", within="_bufferedwriter_raw_write"),
         Before(r"    if \(n > 0 && self->abs_pos != -1\)\n        self->abs_pos \+= n;\n    return n;",
