@@ -22,7 +22,8 @@ EDITS: Edits = {
         After(r"    self->fast_closed_checks = \((?:.*\n)*?    \);", "    rt_begin_writing(self);",
               within="_io_BufferedWriter___init___impl"),
         Before(r"    /\* NOTE: the buffer needn't be released", """
-    if (_PyRt_IsLastFlush() && self->fast_closed_checks) {
+    /* Not by a thread that runs, without a GIL, until the world stops. */
+    if (_PyRt_IsLastFlush() && _PyRt_AdmitsThreadState() && self->fast_closed_checks) {
         n = _PyRt_WriteLate(&self->rt.file, self->raw, start, len);
         if (n > 0 && self->abs_pos != -1) {
             self->abs_pos += n;
