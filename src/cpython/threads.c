@@ -9,6 +9,7 @@
 #include "pycore_brc.h"
 #include "pycore_frame.h"
 #include "pycore_interp.h"
+#include "pycore_lock.h"
 #include "pycore_parking_lot.h"
 #include "pycore_pystate.h"
 #include "pycore_runtime.h"
@@ -27,9 +28,10 @@ static int is_finalizer(void)
 
 void _Py_NO_RETURN _PyRt_Park(PyThreadState *tstate)
 {
-    /* Nobody else would ever unlock them. */
+    /* Nobody else would ever unlock them. And one that this thread was only woken for has forgotten who
+     * waits behind it: that is said by unlocking it once more. */
     for (_PyRt_Mutex *held = _PyRt_Mutexes; held != NULL; held = held->outer) {
-        if (*held->is_mine) {
+        if (*held->is_mine || _PyMutex_LockTimed(held->mutex, 0, _Py_LOCK_DONT_DETACH) == PY_LOCK_ACQUIRED) {
             PyMutex_Unlock(held->mutex);
         }
     }
