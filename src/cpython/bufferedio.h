@@ -24,6 +24,8 @@ rt_offer_begin(buffered *self, const char *start, Py_ssize_t len)
     /* What a raw file in Python does with the bytes before its thread is parked nobody can know. */
     self->rt.is_plain = self->fast_closed_checks;
     if (self->rt.is_plain) {
+        /* A signal handler writes over an interrupted write. */
+        self->rt.outer = _PyRt_Offering;
         _PyRt_Offering = &self->lock;
     }
 }
@@ -33,7 +35,7 @@ rt_offer_end(buffered *self)
 {
     uint32_t published;
     if (self->rt.is_plain) {
-        _PyRt_Offering = NULL;
+        _PyRt_Offering = self->rt.outer;
         rt_buffered_lock_take_progress(&self->lock, &published);
     }
     self->rt.ended = self->rt.offer;

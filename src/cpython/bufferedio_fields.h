@@ -15,6 +15,7 @@ typedef struct {
     enum rt_offer ended; /* the one before */
     int is_plain; /* the raw file is a FileIO: what write(2) took is what was written */
     Py_ssize_t offered;
+    rt_buffered_lock *outer; /* of the write that this one is a signal handler's over */
     const char *next;     /* where a direct record goes on; NULL when the lock is free */
     Py_ssize_t taken;     /* how much of it was taken */
     const char *orphan;   /* where the record stopped whose owner was parked, until it is handed in again */
