@@ -96,12 +96,7 @@ pub unsafe extern "C-unwind" fn rt_guard_acquire(
     name: *const c_char,
     guard: *mut *mut rt_guard,
 ) -> rt_status {
-    boundary(|| {
-        if view.is_null() || guard.is_null() {
-            return Err(Status::Null.error());
-        }
-        open(View::from_handle(view.addr()).pin()?, name, false, guard)
-    })
+    boundary(|| open_through(view, name, false, guard))
 }
 
 /// As `rt_guard_acquire`, for a guard that is handed over: any thread may close it, so finalization waits
@@ -119,12 +114,7 @@ pub unsafe extern "C-unwind" fn rt_guard_acquire_shared(
     name: *const c_char,
     guard: *mut *mut rt_guard,
 ) -> rt_status {
-    boundary(|| {
-        if view.is_null() || guard.is_null() {
-            return Err(Status::Null.error());
-        }
-        open(View::from_handle(view.addr()).pin()?, name, true, guard)
-    })
+    boundary(|| open_through(view, name, true, guard))
 }
 
 /// As `rt_guard_acquire`, for the runtime the calling thread is attached to by `thread`: no view is
@@ -149,6 +139,19 @@ pub unsafe extern "C-unwind" fn rt_guard_from_current(
         let pin = unsafe { this_thread::on_attachment(id_of(thread), Attachment::pin) };
         open(pin_of(pin.ok_or_else(|| not_this_threads(thread))?)?, name, false, guard)
     })
+}
+
+#[inline]
+fn open_through(
+    view: *mut rt_view,
+    name: *const c_char,
+    shared: bool,
+    guard: *mut *mut rt_guard,
+) -> Result<Status> {
+    if view.is_null() || guard.is_null() {
+        return Err(Status::Null.error());
+    }
+    open(View::from_handle(view.addr()).pin()?, name, shared, guard)
 }
 
 #[inline]
