@@ -28,8 +28,8 @@ static inline int _PyRt_IsFrozen(void)
 
 /* ---- threads (threads.c) ---- */
 
-/* Counts the lives of Python that have ended. A thread state of a former life belongs to a thread that must not come in
- * again, though a new life runs: each thread state is marked with the life it was made in. */
+/* Counts the lives of Python that have ended. A thread state of a former life belongs to a thread that
+ * must not come in again, though a new life runs: each is marked with the life it was made in. */
 PyAPI_DATA(uint32_t) _PyRt_Life;
 
 /* On the thread that finalizes: the life it finalizes, counted from 1. By thread and not by identifier,
@@ -122,8 +122,8 @@ PyAPI_FUNC(size_t) _PyRt_RescueFiles(void);
 PyAPI_FUNC(Py_ssize_t) _PyRt_RoomAt(int fd, Py_ssize_t len);
 
 /* Flushes every file of the interpreter, text before bytes. Before the freeze only those whose bytes need
- * Python, and with little patience. Returns how many could not be flushed. */
-PyAPI_FUNC(int) _PyRt_FlushFiles(PyInterpreterState *interp);
+ * Python, and none whose lock is held. What could not be flushed is seen by the bytes that stay. */
+PyAPI_FUNC(void) _PyRt_FlushFiles(PyInterpreterState *interp);
 
 /* Enters what files still hold back in the account: it will not be written any more. */
 PyAPI_FUNC(void) _PyRt_AccountForFiles(PyInterpreterState *interp);

@@ -132,33 +132,29 @@ static Py_ssize_t collect(PyInterpreterState *interp, int is_text, _PyRt_File **
     return filled;
 }
 
-static int flush_kind(PyInterpreterState *interp, int is_text)
+static void flush_kind(PyInterpreterState *interp, int is_text)
 {
     _PyRt_File **all;
     Py_ssize_t count = collect(interp, is_text, &all);
-    int failed = 0;
     for (Py_ssize_t i = 0; i < count; i++) {
         if (all[i]->flush(all[i]->object) < 0) {
             PyErr_Clear();
-            failed++;
         }
         Py_DECREF(all[i]->object);
     }
     PyMem_RawFree(all);
-    return failed;
 }
 
-int _PyRt_FlushFiles(PyInterpreterState *interp)
+void _PyRt_FlushFiles(PyInterpreterState *interp)
 {
     /* Before the freeze a lock that is held is its owner's business: the flush after it tries again, and
      * can take it over. */
     int64_t before = _PyRt_SetPatience(_PyRt_IsFrozen() ? -1 : 0);
     PyObject *raised = PyErr_GetRaisedException();
-    int failed = flush_kind(interp, 1);
-    failed += flush_kind(interp, 0);
+    flush_kind(interp, 1);
+    flush_kind(interp, 0);
     PyErr_SetRaisedException(raised);
     _PyRt_SetPatience(before);
-    return failed;
 }
 
 int _PyRt_LastChance;

@@ -31,8 +31,20 @@ rt_record_begin(textio *self, struct rt_record *record, PyObject *bytes)
     self->rt.newest = record;
 }
 
-static void rt_state_of(textio *self, struct rt_record *record, Py_ssize_t *taken,
-                        Py_ssize_t *in_flight);
+static void
+rt_state_of(textio *self, struct rt_record *record, Py_ssize_t *taken, Py_ssize_t *in_flight)
+{
+    *taken = *in_flight = 0;
+    if (record->has_arrived) {
+        *taken = PyBytes_GET_SIZE(record->bytes);
+    }
+    else if (Py_IS_TYPE(self->buffer, self->state->PyBufferedWriter_Type) ||
+        Py_IS_TYPE(self->buffer, self->state->PyBufferedRandom_Type))
+    {
+        _PyRt_RecordOf(self->buffer, PyBytes_AS_STRING(record->bytes),
+                       PyBytes_GET_SIZE(record->bytes), taken, in_flight);
+    }
+}
 
 static void
 rt_record_end(textio *self, struct rt_record *record, int succeeded)
@@ -54,21 +66,6 @@ rt_record_end(textio *self, struct rt_record *record, int succeeded)
         rt_state_of(self, record, &taken, &in_flight);
         PyErr_SetRaisedException(raised);
         self->rt.dropped += PyBytes_GET_SIZE(record->bytes) - taken;
-    }
-}
-
-static void
-rt_state_of(textio *self, struct rt_record *record, Py_ssize_t *taken, Py_ssize_t *in_flight)
-{
-    *taken = *in_flight = 0;
-    if (record->has_arrived) {
-        *taken = PyBytes_GET_SIZE(record->bytes);
-    }
-    else if (Py_IS_TYPE(self->buffer, self->state->PyBufferedWriter_Type) ||
-        Py_IS_TYPE(self->buffer, self->state->PyBufferedRandom_Type))
-    {
-        _PyRt_RecordOf(self->buffer, PyBytes_AS_STRING(record->bytes),
-                       PyBytes_GET_SIZE(record->bytes), taken, in_flight);
     }
 }
 
