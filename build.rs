@@ -89,7 +89,7 @@ fn preamble() -> String {
          #define RT_VERSION_MAJOR {major}\n\
          #define RT_VERSION_MINOR {minor}\n\
          #define RT_VERSION_PATCH {patch}\n\
-         #define RT_VERSION ((RT_VERSION_MAJOR << 16) | (RT_VERSION_MINOR << 8) | RT_VERSION_PATCH)\n\
+         #define RT_VERSION_NUMBER ((RT_VERSION_MAJOR << 16) | (RT_VERSION_MINOR << 8) | RT_VERSION_PATCH)\n\
          #define RT_VERSION_STRING \"{}\"\n",
         get("")
     )

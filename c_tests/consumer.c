@@ -28,7 +28,7 @@ int consume(void)
     int seen = -1, good;
     printf("%d.%d.%d %s %s\n", RT_VERSION_MAJOR, RT_VERSION_MINOR, RT_VERSION_PATCH, RT_VERSION_STRING,
            rt_version_string());
-    good = expect("the library's version", (int)rt_version(), RT_VERSION);
+    good = expect("the library's version", (int)rt_version(), RT_VERSION_NUMBER);
     good &= expect("the flag while running", rt_is_finalizing_inline(), 0);
     good &= expect("adding a handler",
                    rt_phase_add_handler(NULL, RT_PHASE_FINALIZE, 0, "look", look, &seen, NULL), RT_OK);

@@ -13,7 +13,7 @@ rt_buffered_lock header_lock = RT_BUFFERED_LOCK_INIT;
 typedef char the_lock_fits_in_16_bytes[sizeof(rt_buffered_lock) <= 16 ? 1 : -1];
 typedef char a_status_is_a_32_bit_integer[sizeof(rt_status) == 4 ? 1 : -1];
 
-#if RT_VERSION < 0 || RT_ERR_NULL + 1 != RT_ERR_INVALID
+#if RT_VERSION_NUMBER < 0 || RT_ERR_NULL + 1 != RT_ERR_INVALID
 #error "the macros work in the preprocessor too"
 #endif
 

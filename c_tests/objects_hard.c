@@ -36,7 +36,7 @@ static int touch_the_runtime(void *arg)
     REFUSED(rt_buffered_lock_acquire_timed(&c->lock, 0), RT_ERR_REENTRANT);
     CHECK_EQ(rt_buffered_lock_release(&c->lock), RT_OK);
     CHECK_EQ(rt_is_finalizing(), 0);
-    CHECK_EQ(rt_version(), RT_VERSION);
+    CHECK_EQ(rt_version(), RT_VERSION_NUMBER);
     CHECK_EQ(rt_report_free(NULL), RT_OK);
     c->dealloc_ran++;
     return 0;

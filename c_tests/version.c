@@ -4,7 +4,7 @@
 static void the_library_is_the_headers(void)
 {
     char text[64];
-    CHECK_EQ(rt_version(), RT_VERSION);
+    CHECK_EQ(rt_version(), RT_VERSION_NUMBER);
     CHECK_EQ(rt_version() >> 16, RT_VERSION_MAJOR);
     CHECK_EQ(rt_version() >> 8 & 0xff, RT_VERSION_MINOR);
     CHECK_EQ(rt_version() & 0xff, RT_VERSION_PATCH);
@@ -92,7 +92,7 @@ static void each_thread_has_its_own_last_error(void)
 static void all_of_it_works_after_finalization(void)
 {
     CHECK_EQ(rt_finalize_ex(), 0);
-    CHECK_EQ(rt_version(), RT_VERSION);
+    CHECK_EQ(rt_version(), RT_VERSION_NUMBER);
     CHECK_EQ(rt_runtime_new(NULL, NULL), RT_ERR_NULL);
     CHECK(rt_last_error()[0] != '\0');
 }

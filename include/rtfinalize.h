@@ -21,7 +21,7 @@
 #define RT_VERSION_MAJOR 0
 #define RT_VERSION_MINOR 1
 #define RT_VERSION_PATCH 0
-#define RT_VERSION ((RT_VERSION_MAJOR << 16) | (RT_VERSION_MINOR << 8) | RT_VERSION_PATCH)
+#define RT_VERSION_NUMBER ((RT_VERSION_MAJOR << 16) | (RT_VERSION_MINOR << 8) | RT_VERSION_PATCH)
 #define RT_VERSION_STRING "0.1.0"
 #if !defined(_WIN32) && !defined(RT_NO_PTHREAD)
 #include <pthread.h>
@@ -1304,7 +1304,7 @@ const char *rt_last_error(void);
 /**
  * The version of the library that is loaded, as `major << 16 | minor << 8 | patch`.
  *
- * Compare it with `RT_VERSION`, the version of the header the host was built with: while `major` is
+ * Compare it with `RT_VERSION_NUMBER`, the version of the header the host was built with: while `major` is
  * 0, `major` and `minor` must agree; from 1 on `major` must, and the library's `minor` may be larger.
  *
  * Thread: any. Stage: any.

@@ -13,7 +13,7 @@ const fn number(text: &str) -> u32 {
 
 /// The version of the library that is loaded, as `major << 16 | minor << 8 | patch`.
 ///
-/// Compare it with `RT_VERSION`, the version of the header the host was built with: while `major` is
+/// Compare it with `RT_VERSION_NUMBER`, the version of the header the host was built with: while `major` is
 /// 0, `major` and `minor` must agree; from 1 on `major` must, and the library's `minor` may be larger.
 ///
 /// Thread: any. Stage: any.

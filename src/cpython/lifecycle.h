@@ -164,7 +164,7 @@ _PyRt_Begin(void)
 {
     static int is_registered;
     /* Before 1.0 the minor version may break the ABI, so all of it has to agree. */
-    if (rt_version() != RT_VERSION) {
+    if (rt_version() != RT_VERSION_NUMBER) {
         return _PyStatus_ERR("rtfinalize: the library that is linked is not of the version of the header "
                              "CPython was built with; build both from the same source");
     }

@@ -9,7 +9,6 @@
  * CPython waits for such an operation without a bound, and then has the test whether it finalizes the wrong
  * way round: it frees the memory at exit, and leaks it while it could still wait (bpo-19565).
  */
-#undef RT_VERSION /* a kind of resource in Windows' headers, which come first; ours is the library's version */
 #include "adapter.h"
 
 typedef struct {
