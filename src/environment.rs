@@ -23,7 +23,10 @@ fn has_foreign_rights() -> bool {
     #[cfg(target_os = "linux")]
     // SAFETY: it only asks.
     return unsafe { libc::getauxval(libc::AT_SECURE) } != 0;
-    #[cfg(not(target_os = "linux"))]
+    // Windows starts no program with more rights than its user's by itself.
+    #[cfg(windows)]
+    return false;
+    #[cfg(all(unix, not(target_os = "linux")))]
     // SAFETY: they only ask.
     return unsafe { libc::getuid() != libc::geteuid() || libc::getgid() != libc::getegid() };
 }

@@ -9,6 +9,7 @@ use crate::runtime::Runtime;
 use crate::this_thread;
 use crate::unloaded;
 use libc::{c_int, c_void};
+#[cfg(not(windows))]
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -293,22 +294,44 @@ struct Duty {
     outer: *const Duty,
 }
 
+#[cfg(not(windows))]
 thread_local! {
     /// This thread's innermost duty.
     static INNERMOST: Cell<*const Duty> = const { Cell::new(std::ptr::null()) };
+}
+
+#[cfg(not(windows))]
+fn innermost() -> *const Duty {
+    INNERMOST.get()
+}
+
+#[cfg(not(windows))]
+fn set_innermost(duty: *const Duty) {
+    INNERMOST.set(duty);
+}
+
+/// This thread's innermost duty.
+#[cfg(windows)]
+fn innermost() -> *const Duty {
+    this_thread::duty().get().cast()
+}
+
+#[cfg(windows)]
+fn set_innermost(duty: *const Duty) {
+    this_thread::duty().set(duty.cast());
 }
 
 fn on_duty<R>(runtime: Option<&Runtime>, finalizes: bool, work: impl FnOnce() -> R) -> R {
     struct Restore(*const Duty);
     impl Drop for Restore {
         fn drop(&mut self) {
-            INNERMOST.set(self.0);
+            set_innermost(self.0);
         }
     }
     let runtime = runtime.map_or(std::ptr::null(), std::ptr::from_ref);
-    let duty = Duty { runtime, finalizes, outer: INNERMOST.get() };
+    let duty = Duty { runtime, finalizes, outer: innermost() };
     let _restore = Restore(duty.outer);
-    INNERMOST.set(&duty);
+    set_innermost(&duty);
     work()
 }
 
@@ -318,7 +341,7 @@ pub(crate) fn finalizing<R>(runtime: &Runtime, work: impl FnOnce() -> R) -> R {
 }
 
 fn any_duty(is_it: impl Fn(Option<&Runtime>, bool) -> bool) -> bool {
-    let mut next = INNERMOST.get();
+    let mut next = innermost();
     // SAFETY: a duty is linked only while the frame it lies on is on this thread's stack, and its
     // runtime is borrowed for as long.
     while let Some(duty) = unsafe { next.as_ref() } {

@@ -27,22 +27,44 @@ pub fn end_process(exit_code: i32, runtime: &str, phase: Phase, during: &[&str])
     if BEGUN.swap(true, Ordering::Relaxed) {
         sleep_for_ever();
     }
-    hold_signals();
+    system::hold_signals();
     let toll = rescue_all(Deadline::after(RESCUE));
     let mut line = Line::new();
     compose(&mut line, exit_code, runtime, phase, during, &toll);
     tell(line.bytes());
-    // SAFETY: ends the process.
-    unsafe { libc::_exit(exit_code) }
+    system::end(exit_code)
 }
 
-/// A signal's handler could keep this thread, and SIGPIPE end the process with another code.
-fn hold_signals() {
-    // SAFETY: the set is filled before it is used.
-    unsafe {
-        let mut all: libc::sigset_t = std::mem::zeroed();
-        libc::sigfillset(&mut all);
-        libc::pthread_sigmask(libc::SIG_BLOCK, &all, std::ptr::null_mut());
+#[cfg(unix)]
+mod system {
+    /// A signal's handler could keep this thread, and SIGPIPE end the process with another code.
+    pub fn hold_signals() {
+        // SAFETY: the set is filled before it is used.
+        unsafe {
+            let mut all: libc::sigset_t = std::mem::zeroed();
+            libc::sigfillset(&mut all);
+            libc::pthread_sigmask(libc::SIG_BLOCK, &all, std::ptr::null_mut());
+        }
+    }
+
+    pub fn end(exit_code: i32) -> ! {
+        // SAFETY: ends the process.
+        unsafe { libc::_exit(exit_code) }
+    }
+}
+
+#[cfg(windows)]
+mod system {
+    use windows_sys::Win32::System::Threading::{GetCurrentProcess, TerminateProcess};
+
+    pub fn hold_signals() {}
+
+    /// `ExitProcess` would wait for the loader's lock, and call every library's `DllMain`.
+    pub fn end(exit_code: i32) -> ! {
+        loop {
+            // SAFETY: ends the process; the loop is for the moment until it has.
+            unsafe { TerminateProcess(GetCurrentProcess(), exit_code.cast_unsigned()) };
+        }
     }
 }
 
@@ -131,7 +153,7 @@ impl Write for Line {
 }
 
 fn tell(line: &[u8]) {
-    let Ok(stderr) = Descriptor::look(libc::STDERR_FILENO) else { return };
+    let Some(stderr) = Descriptor::stderr() else { return };
     let deadline = Deadline::after(TELL);
     let mut rest = line;
     while !rest.is_empty() {
@@ -148,9 +170,12 @@ fn tell(line: &[u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::runtime::Runtime;
-    use crate::sink::Sink;
-    use crate::writer::{Writer, WriterOptions};
+    #[cfg(unix)]
+    use crate::{
+        runtime::Runtime,
+        sink::Sink,
+        writer::{Writer, WriterOptions},
+    };
 
     fn line(runtime: &str, during: &[&str], toll: Toll) -> String {
         let mut line = Line::new();
@@ -185,6 +210,7 @@ mod tests {
     }
 
     /// The bytes that arrive when a process ends by its last word.
+    #[cfg(unix)]
     fn arrived(in_child: impl FnOnce(libc::c_int)) -> Vec<u8> {
         let mut ends = [0; 2];
         // SAFETY: the child ends in `in_child`, and the parent waits for it.
@@ -207,6 +233,7 @@ mod tests {
         }
     }
 
+    #[cfg(unix)]
     #[test]
     fn bytes_under_a_lock_that_is_kept_arrive() {
         let arrived = arrived(|fd| {

@@ -11,7 +11,7 @@
 //! | a runtime's life, its books, the registry of all | [`runtime`], [`books`], [`registry`] |
 //! | what a host, or the environment, can set | [`options`], [`environment`] |
 //! | runtimes in a tree | [`children`] |
-//! | the child of a `fork` | `forked` |
+//! | the child of a `fork`, a process of which one thread is left | `forked`, [`process_end`] |
 //! | how threads are stopped | [`freeze`] (the gate), [`thread`] (policies) |
 //! | what keeps a life from its freeze | [`guard`] (the exchange), [`rack`], [`view`], [`row`] |
 //! | who owns a lock, and whether it ever lets go | [`owner`], [`this_thread`] |
@@ -93,6 +93,8 @@ pub mod passes;
 pub mod phase;
 #[cfg(not(loom))]
 mod probe;
+#[cfg(not(loom))]
+pub mod process_end;
 #[cfg(not(loom))]
 pub mod rack;
 #[cfg(not(loom))]

@@ -96,6 +96,8 @@ impl Owner {
         // SeqCst: the waiter's half of the exchange above. It also acquires everything the thread
         // wrote before it went, so that a taker-over sees the buffer the last owner left.
         match self.fate.load(Ordering::SeqCst) {
+            #[cfg(not(loom))]
+            RUNNING if crate::process_end::has_killed(self.tid()) => Fate::Exited,
             RUNNING => Fate::Running,
             PARKED => Fate::Parked,
             _ => Fate::Exited,

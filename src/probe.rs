@@ -20,7 +20,16 @@
 
 use crate::ledger::Leak;
 use crate::phase::Phase;
+#[cfg(target_os = "linux")]
 use probe::probe;
+
+/// Where there is no ELF file there is no note to write.
+#[cfg(not(target_os = "linux"))]
+macro_rules! probe {
+    ($provider:ident, $name:ident $(, $argument:expr)*) => {
+        $( let _ = $argument; )*
+    };
+}
 
 /// A phase begins, or begins again in another pass.
 #[inline(never)]

@@ -6,7 +6,12 @@
  * Where this_thread.rs knows the target's instructions it reads the cell by its symbol; elsewhere it
  * calls the function below.
  */
+#include <stddef.h>
 #include <stdint.h>
+#if defined(_WIN32)
+#define WIN32_LEAN_AND_MEAN
+#include <windows.h>
+#endif
 
 struct rtfinalize_cell {
     uint64_t id;       /* this thread's owner id; 0 until it has one */
@@ -17,7 +22,22 @@ struct rtfinalize_cell {
     uint32_t ended;    /* 1 while a callback's pthread_exit waits for the outermost call to end */
     void *rest;        /* where to resume it */
     void *refusals;    /* inside a dealloc callback: where the calls it makes are noted */
+#if defined(_WIN32)
+    void *duty;        /* what it is in the middle of; host_call.rs's */
+#endif
 };
+
+#if defined(_WIN32) && !defined(_MSC_VER)
+#include <intrin.h>
+/* The array by _tls_index, as the loader keeps it in the thread's environment block. */
+#if defined(__x86_64__)
+#define THREAD_LOCAL_BLOCKS ((char *const *)__readgsqword(0x58))
+#elif defined(__i386__)
+#define THREAD_LOCAL_BLOCKS ((char *const *)__readfsdword(0x2c))
+#else
+#define THREAD_LOCAL_BLOCKS (*(char *const **)((char *)NtCurrentTeb() + 0x58))
+#endif
+#endif
 
 #if defined(__ELF__)
 #define HIDDEN __attribute__((visibility("hidden")))
@@ -27,6 +47,13 @@ struct rtfinalize_cell {
 
 #if defined(_MSC_VER)
 static __declspec(thread) struct rtfinalize_cell rtfinalize_cell;
+#elif defined(_WIN32)
+/* GCC would emulate a thread-local by memory that it frees while the thread still ends. So this is the
+   image's own block of thread-locals, which the loader makes: between _tls_start and _tls_end, by the
+   name of its section. This is the template; a thread's cell is as far into the thread's block. */
+__attribute__((section(".tls$RT"))) static struct rtfinalize_cell template = {0};
+extern const IMAGE_TLS_DIRECTORY _tls_used;
+extern ULONG _tls_index;
 #elif defined(__ELF__)
 HIDDEN __thread struct rtfinalize_cell rtfinalize_cell __attribute__((tls_model("initial-exec")));
 #else
@@ -37,5 +64,39 @@ HIDDEN struct rtfinalize_cell *rtfinalize_this_cell(void);
 
 HIDDEN struct rtfinalize_cell *rtfinalize_this_cell(void)
 {
+#if defined(_WIN32) && !defined(_MSC_VER)
+    char *const *blocks = THREAD_LOCAL_BLOCKS;
+    size_t into = (size_t)((ULONG_PTR)&template - _tls_used.StartAddressOfRawData);
+    return (struct rtfinalize_cell *)(blocks[_tls_index] + into);
+#else
     return &rtfinalize_cell;
+#endif
 }
+
+#if defined(_WIN32)
+/* Defined in this_thread/end.rs. */
+void rtfinalize_thread_ends(void);
+
+/* The loader's word to this image. Once the process ends it comes for the last thread only, which is
+   still at work. */
+static void NTAPI loader_hook(PVOID image, DWORD why, PVOID reserved)
+{
+    (void)image;
+    (void)reserved;
+    if (why == DLL_THREAD_DETACH) {
+        rtfinalize_thread_ends();
+    }
+}
+
+/* Y: after the hooks of the C runtime and of Rust's, which may still call this library. */
+#if defined(_MSC_VER)
+#pragma comment(linker, "/INCLUDE:_tls_used")
+#pragma const_seg(".CRT$XLY")
+extern const PIMAGE_TLS_CALLBACK rtfinalize_loader_hook;
+const PIMAGE_TLS_CALLBACK rtfinalize_loader_hook = loader_hook;
+#pragma const_seg()
+#else
+__attribute__((section(".CRT$XLY"), used)) static const PIMAGE_TLS_CALLBACK rtfinalize_loader_hook =
+    loader_hook;
+#endif
+#endif

@@ -2,17 +2,19 @@
 //! its end.
 //!
 //! The cell with the hot fields is C (`this_thread.c`), for its thread-local model. The block
-//! behind it is made at the thread's first need and taken down by a POSIX thread-specific key,
-//! which also works for threads Rust never heard of, late in teardown and in static destructors.
+//! behind it is made at the thread's first need and taken down at its [`end`].
+
+mod end;
 
 use crate::owner::{Owner, OwnerId, Owners};
 use crate::rack::Mine;
 use crate::status::{Result, Status};
-use crate::sync::{AtomicUsize, Ordering};
 use crate::thread::Attachment;
 use crate::tracked::Refusals;
 use std::cell::{Cell, RefCell};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
+#[cfg(unix)]
+use std::sync::OnceLock;
 
 /// Every thread of the process that can own a lock.
 pub static OWNERS: Owners = Owners::new();
@@ -27,6 +29,8 @@ struct HotCell {
     ended: Cell<u32>,
     rest: Cell<*mut libc::c_void>,
     refusals: Cell<*const Refusals>,
+    #[cfg(windows)]
+    duty: Cell<*const libc::c_void>,
 }
 
 /// What is known of the calling thread beyond its hot cell.
@@ -117,6 +121,13 @@ fn cell() -> &'static HotCell {
 #[inline]
 pub fn sections() -> &'static Cell<u32> {
     &cell().sections
+}
+
+/// What this thread is in the middle of, see [`host_call`](crate::host_call). Rust's own thread-locals
+/// are gone early in the end of a thread here.
+#[cfg(windows)]
+pub fn duty() -> &'static Cell<*const libc::c_void> {
+    &cell().duty
 }
 
 /// How many host callbacks this thread is inside of.
@@ -288,7 +299,7 @@ fn introduce() -> Result<&'static Block> {
     }));
     cell.block.set(block);
     cell.id.set(id.get());
-    watch_exit(block);
+    end::watch(block);
     // SAFETY: just leaked; freed only by this thread's exit hook.
     Ok(unsafe { &*block })
 }
@@ -298,11 +309,21 @@ pub fn current_tid() -> u32 {
     #[cfg(target_os = "linux")]
     // SAFETY: no arguments, no effects.
     return unsafe { libc::syscall(libc::SYS_gettid) as u32 };
-    #[cfg(not(target_os = "linux"))]
+    #[cfg(windows)]
+    // SAFETY: no arguments, no effects.
+    return unsafe { windows_sys::Win32::System::Threading::GetCurrentThreadId() };
+    #[cfg(not(any(target_os = "linux", windows)))]
     return std::process::id();
 }
 
+/// Asks, once, to be told of every `fork`. Where there is none nobody calls the hooks.
+#[cfg(not(unix))]
+pub fn watch_forks() {
+    let _: [extern "C" fn(); 3] = [fork_before, fork_in_parent, fork_in_child];
+}
+
 /// Asks, once, to be told of every `fork`.
+#[cfg(unix)]
 pub fn watch_forks() {
     static ONCE: OnceLock<()> = OnceLock::new();
     ONCE.get_or_init(|| {
@@ -313,47 +334,15 @@ pub fn watch_forks() {
     });
 }
 
-/// Asks to be told when this thread ends.
-fn watch_exit(block: *mut Block) {
-    watch_forks();
-    static KEY: OnceLock<Option<libc::pthread_key_t>> = OnceLock::new();
-    let key = KEY.get_or_init(|| {
-        let mut key = 0;
-        // SAFETY: `key` is written before it is read; the hooks are functions of this library,
-        // which is never unloaded (build.rs links it so).
-        unsafe { (libc::pthread_key_create(&mut key, Some(thread_exits)) == 0).then_some(key) }
-    });
-    if let Some(key) = *key {
-        // SAFETY: the key exists; the value is what the hook expects.
-        unsafe { libc::pthread_setspecific(key, block.cast()) };
-        EXIT_KEY.store(key as usize + 1, Ordering::Relaxed);
-    }
-}
-
-/// The key of [`watch_exit`] plus one; the hook re-arms with it.
-static EXIT_KEY: AtomicUsize = AtomicUsize::new(0);
-
-/// Runs as the thread ends.
-///
-/// Other libraries' exit hooks may still release locks and detach, and the order among hooks is
-/// not ours. So the first call only asks for another round; by then all of theirs have run once.
-unsafe extern "C" fn thread_exits(block: *mut libc::c_void) {
-    let cell = cell();
-    cell.exiting.set(cell.exiting.get() + 1);
-    let key = EXIT_KEY.load(Ordering::Relaxed);
-    if cell.exiting.get() == 1 && key != 0 {
-        // SAFETY: as in `watch_exit`.
-        unsafe { libc::pthread_setspecific((key - 1) as libc::pthread_key_t, block) };
-        return;
-    }
-    // SAFETY: leaked by `introduce` on this thread, and taken back exactly here.
-    let block = unsafe { Box::from_raw(block.cast::<Block>()) };
+/// The calling thread, whose block this is, ends.
+fn ended(block: Box<Block>) {
     block.recent.set(std::ptr::null());
     for attachment in block.attachments.borrow_mut().drain(..) {
         attachment.thread_exited();
     }
     block.guards.end(&block.owner);
     OWNERS.retire(&block.owner);
+    let cell = cell();
     cell.exiting.set(GONE);
     cell.id.set(0);
     cell.block.set(std::ptr::null_mut());

@@ -3,11 +3,11 @@
 use rtfinalize::finalize::finalize_with;
 use rtfinalize::options::Options;
 use rtfinalize::runtime::{Runtime, RuntimeOptions};
-use rtfinalize::sink::{Descriptor, Sink};
 use rtfinalize::status::Status;
 use rtfinalize::sync::Deadline;
 use rtfinalize::writer::{Writer, WriterOptions};
-use std::os::fd::AsRawFd;
+
+mod pipes;
 
 #[test]
 fn a_stuck_writer_of_a_child_spends_its_parents_grace_and_at_most_half_of_it() {
@@ -16,10 +16,9 @@ fn a_stuck_writer_of_a_child_spends_its_parents_grace_and_at_most_half_of_it() {
     let options = RuntimeOptions { name, ..RuntimeOptions::default() };
     let child = Runtime::new_child(&parent, options).unwrap();
     let (reader, end) = std::io::pipe().unwrap();
-    let sink = Sink::Descriptor(Descriptor::new(end.as_raw_fd()).unwrap());
     let writer = Writer::new(
         &child,
-        sink,
+        pipes::sink_of(&end),
         WriterOptions { name: "stuck".into(), capacity: 1 << 20, ..WriterOptions::default() },
     )
     .unwrap();

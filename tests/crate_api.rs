@@ -5,25 +5,19 @@ use rtfinalize::host_call::{HostCall, ObjectCalls};
 use rtfinalize::options::Options;
 use rtfinalize::phase::Phase;
 use rtfinalize::runtime::Runtime;
-use rtfinalize::sink::{Descriptor, Sink};
 use rtfinalize::status::Status;
 use rtfinalize::sync::Deadline;
 use rtfinalize::thread::{Attachment, Policy, ThreadOptions};
 use rtfinalize::writer::{Writer, WriterOptions};
-use std::io::Read;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::io::{PipeWriter, Read, pipe};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 
-fn pipe() -> (std::fs::File, OwnedFd) {
-    let (reader, writer) = std::io::pipe().unwrap();
-    (std::fs::File::from(OwnedFd::from(reader)), OwnedFd::from(writer))
-}
+mod pipes;
 
-fn writer_to(runtime: &Arc<Runtime>, fd: &OwnedFd, name: &str) -> Arc<Writer> {
-    let sink = Sink::Descriptor(Descriptor::new(fd.as_raw_fd()).unwrap());
+fn writer_to(runtime: &Arc<Runtime>, end: &PipeWriter, name: &str) -> Arc<Writer> {
     let options = WriterOptions { name: name.into(), ..WriterOptions::default() };
-    Writer::new(runtime, sink, options).unwrap()
+    Writer::new(runtime, pipes::sink_of(end), options).unwrap()
 }
 
 #[test]
@@ -101,8 +95,8 @@ fn a_callback_dropped_unregistered_drops_its_closure() {
 #[test]
 fn finalizing_flushes_what_writers_accepted() {
     let runtime = Runtime::new("flushes");
-    let (mut reader, fd) = pipe();
-    let writer = writer_to(&runtime, &fd, "log");
+    let (mut reader, end) = pipe().unwrap();
+    let writer = writer_to(&runtime, &end, "log");
     writer.write(b"one ", Deadline::NEVER).unwrap();
     let late = writer.clone();
     runtime
@@ -116,7 +110,7 @@ fn finalizing_flushes_what_writers_accepted() {
         )
         .unwrap();
     let report = finalize(&runtime).unwrap().report().clone();
-    drop(fd);
+    drop(end);
     let mut arrived = String::new();
     reader.read_to_string(&mut arrived).unwrap();
     assert_eq!(arrived, "one two");

@@ -36,6 +36,7 @@ pub(crate) enum Why {
     /// Another thread is freeing it.
     BeingFreed,
     /// It was begun before a `fork`, by the parent; the system's own lists may still name it.
+    #[cfg_attr(not(unix), allow(dead_code, reason = "there is no fork"))]
     Forked,
 }
 

@@ -4,12 +4,11 @@
 
 use super::{Report, TextStyle, to_json, to_text, to_trace};
 use crate::environment;
-use crate::sink::{tell, write_all};
+use crate::sink::{STDERR, tell, write_all};
 use crate::status::Result;
 use crate::sync::Deadline;
 use libc::c_int;
 use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;
 
 /// The forms a report is written in.
@@ -62,6 +61,7 @@ pub fn write_to(report: &Report, form: Form, fd: c_int, deadline: Deadline) -> R
     write_all(fd, text.as_bytes(), deadline)
 }
 
+#[cfg(unix)]
 fn style_of(fd: c_int) -> TextStyle {
     // SAFETY: asks about a descriptor; `size` is filled before it is read.
     unsafe {
@@ -71,6 +71,30 @@ fn style_of(fd: c_int) -> TextStyle {
         let mut size: libc::winsize = std::mem::zeroed();
         let known = libc::ioctl(fd, libc::TIOCGWINSZ, &mut size) == 0 && size.ws_col > 0;
         TextStyle::terminal(if known { size.ws_col.into() } else { 80 })
+    }
+}
+
+/// Windows' consoles show bars and colours only if told to, and UTF-8 only by its code page.
+#[cfg(windows)]
+fn style_of(fd: c_int) -> TextStyle {
+    use windows_sys::Win32::System::Console::{
+        CONSOLE_SCREEN_BUFFER_INFO, ENABLE_VIRTUAL_TERMINAL_PROCESSING, GetConsoleMode,
+        GetConsoleOutputCP, GetConsoleScreenBufferInfo,
+    };
+    const UTF_8: u32 = 65001;
+    let Some(handle) = crate::sink::Handle::of_descriptor(fd) else { return TextStyle::plain() };
+    let (mut mode, mut screen) = (0, CONSOLE_SCREEN_BUFFER_INFO::default());
+    // SAFETY: asks about a handle; what is filled is written before it is read.
+    unsafe {
+        if GetConsoleMode(handle.0, &mut mode) == 0
+            || mode & ENABLE_VIRTUAL_TERMINAL_PROCESSING == 0
+            || GetConsoleOutputCP() != UTF_8
+        {
+            return TextStyle::plain();
+        }
+        let known = GetConsoleScreenBufferInfo(handle.0, &mut screen) != 0;
+        let columns = usize::try_from(screen.dwSize.X).unwrap_or(0);
+        TextStyle::terminal(if known && columns > 0 { columns } else { 80 })
     }
 }
 
@@ -89,7 +113,7 @@ pub fn publish(report: &Report) {
         ));
     };
     let written = match path {
-        None => write_to(report, form, libc::STDERR_FILENO, Deadline::after(PATIENCE))
+        None => write_to(report, form, STDERR, Deadline::after(PATIENCE))
             .map_err(|error| error.to_string()),
         Some(path) => std::fs::write(path, form.render(report, TextStyle::plain()) + "\n")
             .map_err(|error| error.to_string()),
@@ -102,9 +126,13 @@ pub fn publish(report: &Report) {
 
 /// `FORM:PATH`; a path need not be UTF-8.
 fn split(wish: &OsStr) -> (&OsStr, Option<&OsStr>) {
-    let bytes = wish.as_bytes();
+    let bytes = wish.as_encoded_bytes();
     match bytes.iter().position(|&byte| byte == b':') {
-        Some(at) => (OsStr::from_bytes(&bytes[..at]), Some(OsStr::from_bytes(&bytes[at + 1..]))),
+        // SAFETY: what lies around a whole character is a whole string.
+        Some(at) => unsafe {
+            let part = |bytes| OsStr::from_encoded_bytes_unchecked(bytes);
+            (part(&bytes[..at]), Some(part(&bytes[at + 1..])))
+        },
         None => (wish, None),
     }
 }

@@ -96,7 +96,22 @@ mod kernel {
     }
 }
 
-#[cfg(not(target_os = "linux"))]
+#[cfg(windows)]
+mod kernel {
+    use windows_sys::Win32::System::Threading::FlushProcessWriteBuffers;
+
+    pub fn register() -> bool {
+        true
+    }
+
+    pub fn fence() -> bool {
+        // SAFETY: touches no memory of ours.
+        unsafe { FlushProcessWriteBuffers() };
+        true
+    }
+}
+
+#[cfg(not(any(target_os = "linux", windows)))]
 mod kernel {
     pub fn register() -> bool {
         false

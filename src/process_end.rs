@@ -1,0 +1,41 @@
+//! Whether this process has begun to end, and with it every thread but one.
+//!
+//! Windows' `ExitProcess` first kills all other threads, wherever they are, and then tells every
+//! library. What runs from then on (`DllMain`, destructors of static objects) may still call this
+//! library. Nobody will let go of a lock any more, so none is waited for: a lock of the host's has an
+//! owner that will never run, and is taken over. A lock of the library's own protects data that may be
+//! half changed: whoever needs it ends the process at once, with what the writers hold written first.
+//!
+//! On Unix `exit` leaves the other threads alive, until they end with the process.
+
+/// Whether all threads but the calling one have been killed.
+#[inline]
+pub fn under_way() -> bool {
+    system::under_way()
+}
+
+/// Whether the thread of this system number was killed so.
+#[inline]
+pub fn has_killed(tid: u32) -> bool {
+    under_way() && tid != crate::this_thread::current_tid()
+}
+
+#[cfg(windows)]
+mod system {
+    #[link(name = "ntdll")]
+    unsafe extern "system" {
+        fn RtlDllShutdownInProgress() -> u8;
+    }
+
+    pub fn under_way() -> bool {
+        // SAFETY: no arguments, no effects.
+        unsafe { RtlDllShutdownInProgress() != 0 }
+    }
+}
+
+#[cfg(not(windows))]
+mod system {
+    pub fn under_way() -> bool {
+        false
+    }
+}

@@ -1,0 +1,85 @@
+//! How the library hears that a thread ends.
+//!
+//! By a POSIX thread-specific key, which also works for threads Rust never heard of, late in teardown
+//! and in static destructors. On Windows by the loader, which tells every image of each thread that
+//! ends (`this_thread.c`): those that depend on this library hear of it before, and may still release
+//! locks and detach. (A fiber-local callback would come before all of them, and with every fiber.)
+
+#[cfg(unix)]
+pub(super) use unix::watch;
+#[cfg(windows)]
+pub(super) use windows::watch;
+
+#[cfg(unix)]
+mod unix {
+    use super::super::{Block, cell, ended, watch_forks};
+    use crate::sync::{AtomicUsize, Ordering};
+    use std::sync::OnceLock;
+
+    /// Asks to be told when this thread ends.
+    pub fn watch(block: *mut Block) {
+        watch_forks();
+        static KEY: OnceLock<Option<libc::pthread_key_t>> = OnceLock::new();
+        let key = KEY.get_or_init(|| {
+            let mut key = 0;
+            // SAFETY: `key` is written before it is read; the hooks are functions of this library,
+            // which is never unloaded (build.rs links it so).
+            unsafe { (libc::pthread_key_create(&mut key, Some(thread_exits)) == 0).then_some(key) }
+        });
+        if let Some(key) = *key {
+            // SAFETY: the key exists; the value is what the hook expects.
+            unsafe { libc::pthread_setspecific(key, block.cast()) };
+            EXIT_KEY.store(key as usize + 1, Ordering::Relaxed);
+        }
+    }
+
+    /// The key of [`watch`] plus one; the hook re-arms with it.
+    static EXIT_KEY: AtomicUsize = AtomicUsize::new(0);
+
+    /// Runs as the thread ends.
+    ///
+    /// Other libraries' exit hooks may still release locks and detach, and the order among hooks is
+    /// not ours. So the first call only asks for another round; by then all of theirs have run once.
+    unsafe extern "C" fn thread_exits(block: *mut libc::c_void) {
+        let cell = cell();
+        cell.exiting.set(cell.exiting.get() + 1);
+        let key = EXIT_KEY.load(Ordering::Relaxed);
+        if cell.exiting.get() == 1 && key != 0 {
+            // SAFETY: as in `watch`.
+            unsafe { libc::pthread_setspecific((key - 1) as libc::pthread_key_t, block) };
+            return;
+        }
+        // SAFETY: leaked by `introduce` on this thread, and taken back exactly here.
+        ended(unsafe { Box::from_raw(block.cast::<Block>()) });
+    }
+}
+
+#[cfg(windows)]
+mod windows {
+    use super::super::{Block, cell, ended};
+    use std::sync::Once;
+    use windows_sys::Win32::System::LibraryLoader::{
+        GET_MODULE_HANDLE_EX_FLAG_FROM_ADDRESS, GET_MODULE_HANDLE_EX_FLAG_PIN, GetModuleHandleExW,
+    };
+
+    /// Sees to it that the library stays to be told when this thread ends.
+    pub fn watch(_: *mut Block) {
+        static PINNED: Once = Once::new();
+        PINNED.call_once(|| {
+            let flags = GET_MODULE_HANDLE_EX_FLAG_PIN | GET_MODULE_HANDLE_EX_FLAG_FROM_ADDRESS;
+            let here = rtfinalize_thread_ends as *const () as *const u16;
+            // SAFETY: the address is in this image; the handle is written and not used.
+            unsafe { GetModuleHandleExW(flags, here, &mut std::ptr::null_mut()) };
+        });
+    }
+
+    /// Called by the loader's hook in `this_thread.c`, on the thread that ends.
+    #[unsafe(no_mangle)]
+    extern "C" fn rtfinalize_thread_ends() {
+        let block = cell().block.get();
+        if !block.is_null() {
+            // SAFETY: leaked by `introduce` on this thread, and taken back exactly here.
+            ended(unsafe { Box::from_raw(block) });
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! A pipe as a writer's destination, on every system.
+
+use rtfinalize::sink::{Descriptor, Sink};
+use std::io::PipeWriter;
+
+#[cfg(unix)]
+pub fn sink_of(end: &PipeWriter) -> Sink {
+    use std::os::fd::AsRawFd;
+    Sink::Descriptor(Descriptor::new(end.as_raw_fd()).unwrap())
+}
+
+#[cfg(windows)]
+pub fn sink_of(end: &PipeWriter) -> Sink {
+    use rtfinalize::sink::Handle;
+    use std::os::windows::io::AsRawHandle;
+    Sink::Descriptor(Descriptor::of_handle(Handle(end.as_raw_handle())).unwrap())
+}
