@@ -7,7 +7,7 @@ use std::env;
 use std::path::Path;
 
 /// What the header is made of, in its order.
-const HEADER_SOURCES: [&str; 16] = [
+const HEADER_SOURCES: [&str; 17] = [
     "capi/types.rs",
     "capi/error.rs",
     "capi/version.rs",
@@ -20,6 +20,7 @@ const HEADER_SOURCES: [&str; 16] = [
     "capi/buffered_lock.rs",
     "capi/writer.rs",
     "capi/overlapped.rs",
+    "capi/overlapped_windows.rs",
     "capi/object.rs",
     "capi/report.rs",
     "capi/report_details.rs",

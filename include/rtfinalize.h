@@ -10,6 +10,7 @@
  * for ever. A NULL rt_runtime is the process's default runtime. Names are copied. Handles are opaque
  * numbers: a stale one is told from a live one. Memory of the host's may be freed only after every
  * call on it has returned. Structs that start with struct_size grow: set it to sizeof the struct.
+ * On Windows every call leaves what GetLastError says as it was; what is there only has an #if.
  */
 #ifndef RTFINALIZE_H
 #define RTFINALIZE_H
@@ -495,6 +496,54 @@
  * freed unless it ends within the second attempt.
  */
 #define RT_WARN_IN_FLIGHT 1
+
+/**
+ * `ReadFile`. The end of a file or of a pipe ends it well, with 0 bytes; so does a message that is longer
+ * than the buffer (`rt_overlapped_error` says `ERROR_MORE_DATA`), whose rest the next read gets.
+ */
+#define RT_OVERLAPPED_READ 1
+
+/**
+ * `WriteFile`.
+ */
+#define RT_OVERLAPPED_WRITE 2
+
+/**
+ * `WSARecv`; the handle is the socket.
+ */
+#define RT_OVERLAPPED_RECEIVE 3
+
+/**
+ * `WSASend`; the handle is the socket.
+ */
+#define RT_OVERLAPPED_SEND 4
+
+/**
+ * `ConnectNamedPipe`.
+ */
+#define RT_OVERLAPPED_CONNECT 5
+
+/**
+ * Whatever `begin` begins: `AcceptEx`, `DeviceIoControl`, `ReadDirectoryChangesW`.
+ */
+#define RT_OVERLAPPED_OTHER 6
+
+/**
+ * The library closes the handle once the operation has ended, and leaks it with the operation. Without
+ * this it stays the host's, and must stay open until the operation's handle is gone with `RT_OK`; once
+ * the operation is leaked, for ever.
+ */
+#define RT_OVERLAPPED_OWNS_HANDLE 1
+
+/**
+ * Nothing arrives at the completion port that the handle belongs to.
+ */
+#define RT_OVERLAPPED_NO_PACKET 2
+
+/**
+ * The operation must not be cancelled: only its own end frees it.
+ */
+#define RT_OVERLAPPED_NO_CANCEL 4
 
 /**
  * For a person: a table with a bar per phase, then what needs attention.
@@ -1053,6 +1102,67 @@ typedef struct rt_overlapped_callbacks {
  * `rt_callback` may; a call that frees the same operation gets `RT_ERR_REENTRANT`.
  */
 typedef void (*rt_warning_callback)(void *arg, int32_t warning, const char *name);
+
+#if defined(_WIN32)
+/**
+ * Begins an operation of the kind `RT_OVERLAPPED_OTHER`, on the calling thread: makes the system's call on
+ * `handle` with `overlapped` (an `OVERLAPPED *`, its event and offset set) and `buffer`, both of which are
+ * the library's. `size` is the buffer's.
+ *
+ * Returns 0 if the operation has ended well already, else what `GetLastError` or `WSAGetLastError` says:
+ * with `ERROR_IO_PENDING` the kernel has it, with any other nothing was started.
+ */
+typedef int32_t (*rt_overlapped_begin_callback)(void *arg,
+                                                void *handle,
+                                                void *overlapped,
+                                                void *buffer,
+                                                size_t size);
+#endif
+
+#if defined(_WIN32)
+/**
+ * An operation that the Windows kernel is to carry out. Zero in a field is none.
+ */
+typedef struct rt_overlapped_request {
+    /**
+     * `sizeof(rt_overlapped_request)`.
+     */
+    size_t struct_size;
+    /**
+     * One of `RT_OVERLAPPED_*`: what it does.
+     */
+    uint32_t kind;
+    /**
+     * `RT_OVERLAPPED_OWNS_HANDLE`, `RT_OVERLAPPED_NO_PACKET`, `RT_OVERLAPPED_NO_CANCEL`.
+     */
+    uint32_t flags;
+    /**
+     * A `HANDLE` that was opened with `FILE_FLAG_OVERLAPPED`, or such a `SOCKET`.
+     */
+    void *handle;
+    /**
+     * What is written or sent, `size` bytes, which are copied; what another kind's buffer is filled with
+     * first, or NULL for zeroes.
+     */
+    const void *data;
+    /**
+     * The size of the buffer in bytes, less than 4 GiB.
+     */
+    size_t size;
+    /**
+     * Where in a file; 0 for a pipe or a socket.
+     */
+    uint64_t offset;
+    /**
+     * Begins an `RT_OVERLAPPED_OTHER`.
+     */
+    rt_overlapped_begin_callback begin;
+    /**
+     * Given to `begin`; stays the host's.
+     */
+    void *arg;
+} rt_overlapped_request;
+#endif
 
 /**
  * A tracked object, as its runtime knows it. Never 0; one that is not tracked any more is told from
@@ -2306,6 +2416,20 @@ rt_status rt_overlapped_result(struct rt_overlapped *op,
                                size_t *transferred);
 
 /**
+ * Looks how the operation ended, and stores the system's number for that in `*error`: an `errno`, on
+ * Windows what `GetLastError` says. 0 for one that ended well, but for the remarks Windows makes then
+ * (`ERROR_MORE_DATA`, `ERROR_HANDLE_EOF`, `ERROR_BROKEN_PIPE` of a read, `ERROR_PIPE_CONNECTED`).
+ *
+ * Thread: any. Stage: any; also after finalization, as long as the handle lives.
+ *
+ * Returns `RT_OK`; `RT_ERR_IN_FLIGHT` while pending; else what `rt_overlapped_wait` does, but `RT_ERR_IO`.
+ *
+ * CPython: `_winapi.Overlapped.GetOverlappedResult`, its second result.
+ */
+rt_status rt_overlapped_error(struct rt_overlapped *op,
+                              uint32_t *error);
+
+/**
  * Gives the bytes that `rt_overlapped_aio_read` has read: stores where they are in `*data` and how many
  * in `*size`, 0 at the end of a file.
  *
@@ -2349,6 +2473,50 @@ rt_status rt_overlapped_data(struct rt_overlapped *op,
  * CPython: `overlapped_dealloc` in Modules/_winapi.c (bpo-19565).
  */
 rt_status rt_overlapped_dealloc(struct rt_overlapped *op);
+
+#if defined(_WIN32)
+/**
+ * Starts an operation of the Windows kernel, and stores its handle in `*op`.
+ *
+ * The `OVERLAPPED`, its event and the buffer are the library's: whatever the host does, they live as long
+ * as the kernel may write to them. `name` is copied, for warnings and the ledger, and may be NULL. The
+ * handle is the host's: end it with `rt_overlapped_dealloc`. The thread that starts an operation may exit:
+ * Windows then cancels what it issued, unless the handle belongs to a completion port.
+ *
+ * Thread: any. Stage: until the runtime freezes.
+ *
+ * Returns `RT_OK`. With any error nothing was started, and the handle is the host's still:
+ * `RT_ERR_BAD_DESCRIPTOR` (none, not for this, or not opened for overlapped operations), `RT_ERR_SIZE`,
+ * `RT_ERR_NO_MEMORY`, `RT_ERR_INVALID` (kind, flags, or no `begin`), `RT_ERR_NULL`, `RT_ERR_STRUCT_SIZE`,
+ * `RT_ERR_HANDLE`, `RT_ERR_UTF8`, `RT_ERR_FINALIZING`, `RT_ERR_WOULD_BLOCK` (the system takes no more
+ * requests now), `RT_ERR_IO`, `RT_ERR_THREAD_EXITING`.
+ *
+ * CPython: `_winapi.ReadFile` and its like with `overlapped=True`; `_overlapped.Overlapped`.
+ */
+rt_status rt_overlapped_start(struct rt_runtime *runtime,
+                              const struct rt_overlapped_request *request,
+                              const char *name,
+                              struct rt_overlapped **op);
+#endif
+
+#if defined(_WIN32)
+/**
+ * Stores where the operation's `OVERLAPPED` is in `*overlapped`: what `GetQueuedCompletionStatus` gives
+ * for it. It is to compare with, and to read once the operation has ended; valid until the handle is
+ * deallocated. NULL for an operation of callbacks.
+ *
+ * A packet may still be queued when its operation is deallocated, and a later operation have the same
+ * address: take the packet first.
+ *
+ * Thread: any. Stage: any.
+ *
+ * Returns `RT_OK`; `RT_ERR_HANDLE`, `RT_ERR_NULL`.
+ *
+ * CPython: `_overlapped.Overlapped.address`.
+ */
+rt_status rt_overlapped_address(struct rt_overlapped *op,
+                                void **overlapped);
+#endif
 
 /**
  * Tracks a native object: the runtime's finalization finalizes it, and later deallocates it.

@@ -20,6 +20,8 @@ pub mod event;
 pub mod guard;
 pub mod object;
 pub mod overlapped;
+#[cfg(windows)]
+pub mod overlapped_windows;
 pub mod phase;
 pub mod report;
 pub mod report_details;

@@ -10,10 +10,14 @@
 mod aio;
 mod control;
 mod host;
+#[cfg(windows)]
+mod kernel;
 mod provider;
 mod shelf;
 
 pub use host::{Callbacks, WARN_IN_FLIGHT, Warning};
+#[cfg(windows)]
+pub use kernel::{Begin, Kind, Spec};
 
 use crate::freeze::Gate;
 use crate::ledger::{Leak, LeakKind};
@@ -115,6 +119,19 @@ impl Overlapped {
         Overlapped::with_provider(runtime, Arc::new(request), name)
     }
 
+    /// An operation of the Windows kernel. [`submit`](Overlapped::submit) starts it.
+    ///
+    /// # Errors
+    /// `BadDescriptor`, `Size`, `NoMemory`, `ThreadExiting`.
+    #[cfg(windows)]
+    pub fn of_kernel(
+        runtime: &Arc<Runtime>,
+        spec: &Spec<'_>,
+        name: &str,
+    ) -> Result<Arc<Overlapped>> {
+        Overlapped::with_provider(runtime, Arc::new(kernel::Request::new(spec)?), name)
+    }
+
     fn with_provider(
         runtime: &Arc<Runtime>,
         provider: Arc<dyn Provider>,
@@ -202,6 +219,25 @@ impl Overlapped {
     pub fn result(&self) -> Result<usize> {
         let progress = self.ask(Deadline::after_us(0), |p| p.wait(Deadline::after_us(0)))?;
         self.answer(progress, Status::InFlight)
+    }
+
+    /// The system's number for how it ended, 0 for well: an `errno`, or what `GetLastError` says.
+    ///
+    /// # Errors
+    /// As [`result`](Overlapped::result), but `Io`.
+    pub fn system_error(&self) -> Result<u32> {
+        let progress = self.ask(Deadline::after_us(0), |p| p.wait(Deadline::after_us(0)))?;
+        match progress {
+            Progress::Done(Err(number)) => Ok(number as u32),
+            Progress::Done(Ok(_)) => Ok(self.provider.remark()),
+            pending => self.answer(pending, Status::InFlight).map(|_| 0),
+        }
+    }
+
+    /// Where its `OVERLAPPED` is; null for an operation of callbacks.
+    #[cfg(windows)]
+    pub fn address(&self) -> *mut libc::c_void {
+        self.provider.address()
     }
 
     /// What an operation that reads has read.

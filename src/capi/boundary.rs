@@ -25,9 +25,32 @@ pub fn boundary<F: FnOnce() -> Result<Status>>(body: F) -> rt_status {
 
 /// As [`boundary`], for what touches no runtime: C data of the host's, or a report.
 pub fn boundary_in_dealloc_too(body: impl FnOnce() -> Result<Status>) -> rt_status {
+    #[cfg(windows)]
+    let _kept = LastError::keep();
     let status = contain(body);
     host_call::settle();
     status as rt_status
+}
+
+/// What `GetLastError` says, kept over a call: a deallocator runs in the middle of code that is about to
+/// look at it, as CPython's knows.
+#[cfg(windows)]
+struct LastError(u32);
+
+#[cfg(windows)]
+impl LastError {
+    fn keep() -> LastError {
+        // SAFETY: it only asks.
+        LastError(unsafe { windows_sys::Win32::Foundation::GetLastError() })
+    }
+}
+
+#[cfg(windows)]
+impl Drop for LastError {
+    fn drop(&mut self) {
+        // SAFETY: sets a number of this thread's.
+        unsafe { windows_sys::Win32::Foundation::SetLastError(self.0) };
+    }
 }
 
 #[cold]

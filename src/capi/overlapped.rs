@@ -57,13 +57,13 @@ const _: () = assert!(RT_WARN_IN_FLIGHT == WARN_IN_FLIGHT);
 pub type rt_warning_callback =
     Option<unsafe extern "C-unwind" fn(arg: *mut c_void, warning: i32, name: *const c_char)>;
 
-fn operation_of(op: *mut rt_overlapped) -> Result<Pinned<Overlapped>> {
+pub(super) fn operation_of(op: *mut rt_overlapped) -> Result<Pinned<Overlapped>> {
     OPERATIONS.pin(op.addr())
 }
 
 /// Makes an operation, gives it a handle, and only then starts it: whatever fails, nothing is in flight
 /// that nobody knows of.
-fn start(
+pub(super) fn start(
     runtime: *mut rt_runtime,
     name: *const c_char,
     op: *mut *mut rt_overlapped,
@@ -281,6 +281,29 @@ pub unsafe extern "C-unwind" fn rt_overlapped_result(
         if !transferred.is_null() {
             give(transferred, count)?;
         }
+        Ok(Status::Ok)
+    })
+}
+
+/// Looks how the operation ended, and stores the system's number for that in `*error`: an `errno`, on
+/// Windows what `GetLastError` says. 0 for one that ended well, but for the remarks Windows makes then
+/// (`ERROR_MORE_DATA`, `ERROR_HANDLE_EOF`, `ERROR_BROKEN_PIPE` of a read, `ERROR_PIPE_CONNECTED`).
+///
+/// Thread: any. Stage: any; also after finalization, as long as the handle lives.
+///
+/// Returns `RT_OK`; `RT_ERR_IN_FLIGHT` while pending; else what `rt_overlapped_wait` does, but `RT_ERR_IO`.
+///
+/// CPython: `_winapi.Overlapped.GetOverlappedResult`, its second result.
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn rt_overlapped_error(
+    op: *mut rt_overlapped,
+    error: *mut u32,
+) -> rt_status {
+    boundary(|| {
+        if error.is_null() {
+            return Err(Status::Null.error());
+        }
+        give(error, operation_of(op)?.system_error()?)?;
         Ok(Status::Ok)
     })
 }

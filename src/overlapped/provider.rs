@@ -89,4 +89,15 @@ pub(crate) trait Provider: Send + Sync {
 
     /// What an operation that read has read, once it is done.
     fn data(&self) -> Option<&[u8]>;
+
+    /// The system's number for how it ended that is no error; 0 for nothing to remark.
+    fn remark(&self) -> u32 {
+        0
+    }
+
+    /// Where the `OVERLAPPED` is, if there is one.
+    #[cfg(windows)]
+    fn address(&self) -> *mut libc::c_void {
+        std::ptr::null_mut()
+    }
 }

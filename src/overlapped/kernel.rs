@@ -1,0 +1,344 @@
+//! Windows' own overlapped operations.
+//!
+//! The `OVERLAPPED`, its event and the buffer are this object's, on the heap, so they can outlive every
+//! handle. The kernel writes to them until the status in the `OVERLAPPED` is no longer "pending", and not
+//! afterwards: that word alone says whether they may be freed. `CancelIoEx` is a wish: an operation that
+//! lost the race against it ends well, and one that its driver does not let go of goes on.
+//!
+//! No lock: at the end of a process its other threads are gone with whatever they held, and an operation
+//! is asked for all the same.
+
+use super::provider::{Progress, Provider, Why};
+use crate::host_call;
+use crate::status::{Result, Status};
+use crate::sync::{AtomicU64, AtomicUsize, Deadline, Ordering};
+use libc::{c_int, c_void};
+use std::cell::UnsafeCell;
+use windows_sys::Wdk::Storage::FileSystem::{
+    FILE_SYNCHRONOUS_IO_ALERT, FILE_SYNCHRONOUS_IO_NONALERT, FileModeInformation,
+    NtQueryInformationFile,
+};
+use windows_sys::Win32::Foundation::{self as win32, CloseHandle, HANDLE};
+use windows_sys::Win32::Networking::WinSock::{WSABUF, WSARecv, WSASend, closesocket};
+use windows_sys::Win32::Storage::FileSystem::{ReadFile, WriteFile};
+use windows_sys::Win32::System::IO::{
+    CancelIoEx, GetOverlappedResult, IO_STATUS_BLOCK, OVERLAPPED,
+};
+use windows_sys::Win32::System::Pipes::ConnectNamedPipe;
+use windows_sys::Win32::System::Threading::{CreateEventW, INFINITE, WaitForSingleObject};
+
+/// Begins an operation of the host's own: gets its `arg`, the handle, the `OVERLAPPED`, the buffer and its
+/// size; returns what `GetLastError` says then, or 0.
+pub type Begin = unsafe extern "C-unwind" fn(
+    arg: *mut c_void,
+    handle: *mut c_void,
+    overlapped: *mut c_void,
+    buffer: *mut c_void,
+    size: usize,
+) -> c_int;
+
+/// What an operation does.
+#[derive(Clone, Copy)]
+pub enum Kind {
+    /// `ReadFile`.
+    Read,
+    /// `WriteFile`.
+    Write,
+    /// `WSARecv`.
+    Receive,
+    /// `WSASend`.
+    Send,
+    /// `ConnectNamedPipe`.
+    Connect,
+    /// Whatever this begins.
+    Other(Begin, *mut c_void),
+}
+
+/// How an operation is to be made.
+pub struct Spec<'a> {
+    /// What it does.
+    pub kind: Kind,
+    /// On what: a handle opened for overlapped operations, or such a socket.
+    pub handle: *mut c_void,
+    /// What is sent. It is copied.
+    pub data: &'a [u8],
+    /// How large the buffer is.
+    pub size: usize,
+    /// Where in the file.
+    pub offset: u64,
+    /// The handle is closed when the operation has ended, and leaked with it.
+    pub owns_handle: bool,
+    /// Nothing arrives at the completion port that the handle belongs to.
+    pub no_packet: bool,
+    /// It must not be cancelled.
+    pub no_cancel: bool,
+}
+
+/// One operation.
+pub(super) struct Request {
+    /// From `submit` until it has ended the kernel's. Its `Internal` is the status.
+    overlapped: UnsafeCell<OVERLAPPED>,
+    /// `WSARecv` writes here, when it ends.
+    receive_flags: UnsafeCell<u32>,
+    event: HANDLE,
+    handle: HANDLE,
+    /// As large as the operation, and filled, but for what the kernel has written since.
+    buffer: UnsafeCell<Box<[u8]>>,
+    kind: Kind,
+    owns_handle: bool,
+    no_cancel: bool,
+    /// It ended without the kernel: the error with [`AT_ONCE`], else 0.
+    at_once: AtomicU64,
+}
+
+const AT_ONCE: u64 = 1 << 32;
+
+// SAFETY: the kernel alone touches the contents of the cells while the operation is pending, and nobody
+// writes to them afterwards. Handles may be used from any thread, and the host promises the same of what
+// it begins.
+unsafe impl Send for Request {}
+// SAFETY: as above.
+unsafe impl Sync for Request {}
+
+impl Request {
+    pub fn new(spec: &Spec<'_>) -> Result<Request> {
+        if spec.handle.is_null() || spec.handle == win32::INVALID_HANDLE_VALUE {
+            return Err(Status::BadDescriptor.because("the handle is none"));
+        }
+        if is_synchronous(spec.handle) {
+            return Err(Status::BadDescriptor.because(
+                "the handle was opened without FILE_FLAG_OVERLAPPED: the call would wait",
+            ));
+        }
+        if u32::try_from(spec.size).is_err() {
+            return Err(Status::Size.because(format!("an operation of {} bytes", spec.size)));
+        }
+        let buffer = filled(spec.data, spec.size)?;
+        // SAFETY: no name, default rights.
+        let event = unsafe { CreateEventW(std::ptr::null(), 1, 0, std::ptr::null()) };
+        if event.is_null() {
+            return Err(Status::NoMemory.because("no event for an operation"));
+        }
+        // SAFETY: all zeroes is a valid OVERLAPPED.
+        let mut overlapped = unsafe { std::mem::zeroed::<OVERLAPPED>() };
+        // With its lowest bit set the event tells the kernel to queue no packet.
+        overlapped.hEvent = if spec.no_packet { event.map_addr(|at| at | 1) } else { event };
+        overlapped.Anonymous.Anonymous.Offset = spec.offset as u32;
+        overlapped.Anonymous.Anonymous.OffsetHigh = (spec.offset >> 32) as u32;
+        Ok(Request {
+            overlapped: UnsafeCell::new(overlapped),
+            receive_flags: UnsafeCell::new(0),
+            event,
+            handle: spec.handle,
+            buffer: UnsafeCell::new(buffer),
+            kind: spec.kind,
+            owns_handle: spec.owns_handle,
+            no_cancel: spec.no_cancel,
+            at_once: AtomicU64::new(0),
+        })
+    }
+
+    /// Asks the system. What it answers is an error's number, or 0.
+    fn begin(&self) -> u32 {
+        let overlapped = self.overlapped.get();
+        // SAFETY: nobody else uses the buffer before the operation has begun.
+        let (buffer, size) = unsafe {
+            let buffer = &mut *self.buffer.get();
+            (buffer.as_mut_ptr(), buffer.len())
+        };
+        let none = std::ptr::null_mut();
+        let one = WSABUF { len: size as u32, buf: buffer };
+        // SAFETY: OVERLAPPED, flags and buffer stay where they are until the operation has ended: `self`
+        // is in an `Arc` that is shelved if it has not. The handle is valid by the caller's promise; if it
+        // is not, the call fails.
+        let began = unsafe {
+            match self.kind {
+                Kind::Read => ReadFile(self.handle, buffer, size as u32, none, overlapped) != 0,
+                Kind::Write => WriteFile(self.handle, buffer, size as u32, none, overlapped) != 0,
+                Kind::Connect => ConnectNamedPipe(self.handle, overlapped) != 0,
+                Kind::Receive => {
+                    let (socket, flags) = (self.handle.addr(), self.receive_flags.get());
+                    WSARecv(socket, &one, 1, none.cast(), flags, overlapped, None) == 0
+                }
+                Kind::Send => {
+                    WSASend(self.handle.addr(), &one, 1, none.cast(), 0, overlapped, None) == 0
+                }
+                Kind::Other(begin, arg) => {
+                    let answer = host_call::run(begin as *const (), || {
+                        begin(arg, self.handle, overlapped.cast(), buffer.cast(), size)
+                    });
+                    // One that ended its thread may have begun: only the status knows.
+                    return answer.map_or(win32::ERROR_IO_PENDING, |error| error as u32);
+                }
+            }
+        };
+        // SAFETY: it only asks.
+        if began { 0 } else { unsafe { win32::GetLastError() } }
+    }
+
+    /// How it ended, by the system's number, and how many bytes it moved; `None` while it is pending.
+    fn ended(&self) -> Option<(u32, u32)> {
+        // Relaxed: written by `submit`, before anybody else can ask.
+        let at_once = self.at_once.load(Ordering::Relaxed);
+        if at_once != 0 {
+            return Some((at_once as u32, 0));
+        }
+        // SAFETY: the word lives as long as `self`, is aligned, and only the kernel writes it.
+        let status = unsafe { AtomicUsize::from_ptr(&raw mut (*self.overlapped.get()).Internal) };
+        // Acquire: the kernel writes the status after all else it has to write.
+        if status.load(Ordering::Acquire) == win32::STATUS_PENDING as usize {
+            return None;
+        }
+        let mut count = 0;
+        // SAFETY: the operation has ended, so the OVERLAPPED is ours; without a wait the handle is not
+        // looked at.
+        let well =
+            unsafe { GetOverlappedResult(self.handle, self.overlapped.get(), &mut count, 0) } != 0;
+        // SAFETY: it only asks.
+        Some((if well { 0 } else { unsafe { win32::GetLastError() } }, count))
+    }
+
+    fn look(&self) -> Progress {
+        let Some((error, count)) = self.ended() else {
+            return Progress::Pending(Why::InFlight);
+        };
+        Progress::Done(match error {
+            // The rest of a message is the next read's.
+            0 | win32::ERROR_MORE_DATA => Ok(count as usize),
+            win32::ERROR_PIPE_CONNECTED => Ok(0),
+            error if self.is_end(error) => Ok(0),
+            error => Err(error as i32),
+        })
+    }
+
+    /// Whether the error only says that there is nothing more to read.
+    fn is_end(&self, error: u32) -> bool {
+        matches!(self.kind, Kind::Read)
+            && matches!(error, win32::ERROR_HANDLE_EOF | win32::ERROR_BROKEN_PIPE)
+    }
+}
+
+impl Provider for Request {
+    fn submit(&self) -> Result<()> {
+        match self.begin() {
+            0 | win32::ERROR_IO_PENDING | win32::ERROR_MORE_DATA => Ok(()),
+            error if error == win32::ERROR_PIPE_CONNECTED || self.is_end(error) => {
+                // Relaxed: see `ended`.
+                self.at_once.store(AT_ONCE | u64::from(error), Ordering::Relaxed);
+                Ok(())
+            }
+            win32::ERROR_INVALID_HANDLE | win32::ERROR_ACCESS_DENIED => {
+                Err(Status::BadDescriptor.because("the handle is not one for this"))
+            }
+            win32::ERROR_NO_SYSTEM_RESOURCES
+            | win32::ERROR_NOT_ENOUGH_QUOTA
+            | win32::ERROR_TOO_MANY_CMDS => {
+                Err(Status::WouldBlock.because("the system takes no more requests now"))
+            }
+            error => {
+                let text = std::io::Error::from_raw_os_error(error as i32);
+                Err(Status::Io.because(text.to_string()))
+            }
+        }
+    }
+
+    fn cancel(&self) {
+        if !self.no_cancel && self.ended().is_none() {
+            // That it cannot be found any more is no failure: the next look tells how it ended. Another
+            // thread may have issued it, and may be gone.
+            // SAFETY: the OVERLAPPED lives as long as `self`. If the host closed the handle the call
+            // fails, and nothing is cancelled.
+            unsafe { CancelIoEx(self.handle, self.overlapped.get()) };
+        }
+    }
+
+    fn wait(&self, deadline: Deadline) -> Progress {
+        loop {
+            let progress = self.look();
+            let left = deadline.left();
+            if matches!(progress, Progress::Done(_)) || left.is_some_and(|left| left.is_zero()) {
+                return progress;
+            }
+            // Rounded up, so that it does not spin through the last millisecond.
+            let wait_ms = left.map_or(INFINITE, |left| {
+                u32::try_from(left.as_micros().div_ceil(1000)).unwrap_or(INFINITE - 1)
+            });
+            // Also when a completion port gets the packet: the event belongs to this operation alone.
+            // SAFETY: the event is ours.
+            if unsafe { WaitForSingleObject(self.event, wait_ms) } == win32::WAIT_FAILED {
+                return Progress::Pending(Why::WaitFailed);
+            }
+        }
+    }
+
+    fn close(&self) {
+        if self.owns_handle {
+            // SAFETY: it was given to this object, and this is called once.
+            unsafe {
+                match self.kind {
+                    Kind::Receive | Kind::Send => closesocket(self.handle.addr()),
+                    _ => CloseHandle(self.handle),
+                }
+            };
+        }
+    }
+
+    fn answers_when_leaked(&self) -> bool {
+        // Asking touches only memory that is kept.
+        true
+    }
+
+    fn bytes(&self) -> u64 {
+        // SAFETY: only the box is looked at, which nobody changes.
+        (size_of::<OVERLAPPED>() + unsafe { (&*self.buffer.get()).len() }) as u64
+    }
+
+    fn remark(&self) -> u32 {
+        self.ended().map_or(0, |(error, _)| error)
+    }
+
+    fn address(&self) -> *mut c_void {
+        self.overlapped.get().cast()
+    }
+
+    fn data(&self) -> Option<&[u8]> {
+        let Progress::Done(Ok(count)) = self.look() else { return None };
+        let reads = !matches!(self.kind, Kind::Write | Kind::Send | Kind::Connect);
+        // SAFETY: the operation has ended, and nobody writes to the buffer any more.
+        if reads { unsafe { (&*self.buffer.get()).get(..count) } } else { None }
+    }
+}
+
+impl Drop for Request {
+    fn drop(&mut self) {
+        // SAFETY: ours. The operation has ended, or never began: else it would have been shelved.
+        unsafe { CloseHandle(self.event) };
+    }
+}
+
+/// `size` bytes, `data` first.
+fn filled(data: &[u8], size: usize) -> Result<Box<[u8]>> {
+    let no_memory = |_| Status::NoMemory.because(format!("an operation of {size} bytes"));
+    let mut buffer = Vec::new();
+    buffer.try_reserve_exact(size).map_err(no_memory)?;
+    buffer.extend_from_slice(&data[..data.len().min(size)]);
+    buffer.resize(size, 0);
+    Ok(buffer.into_boxed_slice())
+}
+
+/// Whether calls on the handle wait for their end, whatever OVERLAPPED they are given.
+fn is_synchronous(handle: HANDLE) -> bool {
+    let (mut mode, mut status) = (0_u32, IO_STATUS_BLOCK::default());
+    // SAFETY: both are as large as the class says. One that does not tell its mode is taken at the
+    // host's word.
+    let answer = unsafe {
+        NtQueryInformationFile(
+            handle,
+            &mut status,
+            (&raw mut mode).cast(),
+            size_of_val(&mode) as u32,
+            FileModeInformation,
+        )
+    };
+    answer == 0 && mode & (FILE_SYNCHRONOUS_IO_ALERT | FILE_SYNCHRONOUS_IO_NONALERT) != 0
+}
