@@ -1,0 +1,118 @@
+/*
+ * Operations of the Windows kernel for the tests: pipes with both ends in hand, sockets, files, and a look
+ * into an operation.
+ */
+#ifndef PENDING_H
+#define PENDING_H
+
+#include <winsock2.h>
+
+#include "../host.h"
+
+/* A pipe of messages or bytes. The server's end is opened for overlapped operations, the client's not. */
+typedef struct duplex {
+    HANDLE server, client;
+} duplex;
+
+static inline HANDLE server_end(char *name, size_t size, DWORD mode)
+{
+    static LONG count;
+    HANDLE server;
+    snprintf(name, size, "\\\\.\\pipe\\rtfinalize-%lu-%ld", GetCurrentProcessId(),
+             InterlockedIncrement(&count));
+    server = CreateNamedPipeA(name, PIPE_ACCESS_DUPLEX | FILE_FLAG_OVERLAPPED, mode, 1, 4096, 4096, 0, NULL);
+    NEED(server != INVALID_HANDLE_VALUE);
+    return server;
+}
+
+static inline HANDLE client_end(const char *name)
+{
+    HANDLE client = CreateFileA(name, GENERIC_READ | GENERIC_WRITE, 0, NULL, OPEN_EXISTING, 0, NULL);
+    NEED(client != INVALID_HANDLE_VALUE);
+    return client;
+}
+
+static inline duplex duplex_open_as(DWORD mode)
+{
+    char name[100];
+    duplex d;
+    d.server = server_end(name, sizeof name, mode);
+    d.client = client_end(name);
+    return d;
+}
+
+static inline duplex duplex_open(void)
+{
+    return duplex_open_as(PIPE_TYPE_BYTE);
+}
+
+static inline void duplex_close(duplex *d)
+{
+    CloseHandle(d->client);
+    CloseHandle(d->server);
+}
+
+static inline void put(HANDLE handle, const void *data, DWORD size)
+{
+    DWORD put_bytes = 0;
+    NEED(WriteFile(handle, data, size, &put_bytes, NULL) && put_bytes == size);
+}
+
+static inline rt_overlapped_request request(uint32_t kind, HANDLE handle, uint32_t flags, size_t size)
+{
+    rt_overlapped_request r;
+    memset(&r, 0, sizeof r);
+    r.struct_size = sizeof r;
+    r.kind = kind;
+    r.flags = flags;
+    r.handle = handle;
+    r.size = size;
+    return r;
+}
+
+static inline rt_overlapped *start(rt_runtime *runtime, const rt_overlapped_request *r, const char *name)
+{
+    rt_overlapped *op = NULL;
+    CHECK_EQ(rt_overlapped_start(runtime, r, name, &op), RT_OK);
+    NEED(op != NULL);
+    return op;
+}
+
+static inline rt_overlapped *start_read(HANDLE handle, uint32_t flags, size_t size, const char *name)
+{
+    rt_overlapped_request r = request(RT_OVERLAPPED_READ, handle, flags, size);
+    return start(NULL, &r, name);
+}
+
+/* The operation has read exactly this. */
+static inline void check_data(rt_overlapped *op, const void *expected, size_t size)
+{
+    const void *data = NULL;
+    size_t got = 12345;
+    CHECK_EQ(rt_overlapped_data(op, &data, &got), RT_OK);
+    CHECK_EQ(got, size);
+    CHECK(got == size && memcmp(data, expected, size) == 0);
+}
+
+/* How it ended, by the system's number. */
+static inline uint32_t error_of(rt_overlapped *op)
+{
+    uint32_t error = 99999;
+    CHECK_EQ(rt_overlapped_error(op, &error), RT_OK);
+    return error;
+}
+
+static inline uint64_t leaks_in(const rt_report *report, uint32_t kind)
+{
+    uint64_t i, found = 0;
+    for (i = 0; i < summary_of(report).leaks; i++) {
+        rt_report_leak leak;
+        memset(&leak, 0, sizeof leak);
+        leak.struct_size = sizeof leak;
+        CHECK_EQ(rt_report_get_leak(report, i, &leak), RT_OK);
+        found += leak.kind == kind;
+    }
+    return found;
+}
+
+#endif
