@@ -409,8 +409,8 @@ impl Finalization<'_> {
         let report = Arc::new(self.notes.finish());
         let nested = runtime.hand_to_parent(&report);
         // First: another thread that waited for the end may call exit() at once.
-        if !nested {
-            crate::report::publish(&report);
+        if !nested && let Some(wish) = &self.options.report {
+            wish.grant(&report);
         }
         runtime.end(report.clone());
         runtime.leave_parent();

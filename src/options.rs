@@ -3,6 +3,7 @@
 use crate::event::Listener;
 use crate::grace::DEFAULT_GRACE_US;
 use crate::phase::Phase;
+use crate::report::Wish;
 
 /// What is done about something that runs past its time. It is told first, see [`crate::event`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -55,6 +56,8 @@ pub struct Options {
     pub exit_code: i32,
     /// Who hears of what happens.
     pub on_event: Option<Listener>,
+    /// Where the report is written.
+    pub report: Option<Wish>,
 }
 
 impl Default for Options {
@@ -70,6 +73,7 @@ impl Default for Options {
             overrun: Overrun::Skip,
             exit_code: DEFAULT_EXIT_CODE,
             on_event: None,
+            report: None,
         }
     }
 }
