@@ -23,8 +23,8 @@ pub struct rt_finalize_options {
     /// which holds for the phases before the freeze only. The library's own waits end by then, those
     /// before the freeze a quarter earlier (500 ms at most), so that there is time to stop threads
     /// and to flush; what `overrun` says is done about what they were for. A host's callback is
-    /// never interrupted; it is told as an overrun when its phase's budget is spent and when the
-    /// deadline passes. With `RT_OVERRUN_EXIT` the process ends at the deadline, whatever the
+    /// never interrupted; it is told as an overrun when its phase's budget is spent, when the time of
+    /// the phases before the freeze is over, and when the deadline passes. With `RT_OVERRUN_EXIT` the process ends at the deadline, whatever the
     /// finalizing thread is doing then.
     pub deadline_us: i64,
     /// The time the finalizing thread gives, in all, to owners of held locks and to destinations
