@@ -7,11 +7,12 @@ use std::env;
 use std::path::Path;
 
 /// What the header is made of, in its order.
-const HEADER_SOURCES: [&str; 17] = [
+const HEADER_SOURCES: &[&str] = &[
     "capi/types.rs",
     "capi/error.rs",
     "capi/version.rs",
     "capi/event.rs",
+    "capi/options.rs",
     "capi/runtime.rs",
     "capi/phase.rs",
     "capi/callback.rs",

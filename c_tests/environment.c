@@ -1,6 +1,6 @@
 /*
- * What the environment asks for, in a program whose source nobody changes: a deadline, a grace. (For
- * RTFINALIZE_REPORT see report.c.)
+ * What the environment asks for, in a program whose source nobody changes: a deadline, a grace (for
+ * RTFINALIZE_REPORT see report.c); and the same set by a text of the program's own.
  */
 #include "host.h"
 
@@ -76,10 +76,59 @@ static void a_value_that_is_no_time_costs_a_line_and_nothing_else(void)
     CHECK(got > 0 && strstr(said, "RTFINALIZE_DEADLINE is 'soon'") != NULL);
 }
 
+static void a_text_of_the_program_s_own_sets_the_same(void)
+{
+    CHECK(rt_runtime_deadline(NULL) < 0);
+    CHECK_EQ(rt_runtime_set_text(NULL, "RTFINALIZE_DEADLINE", "200ms"), RT_OK);
+    CHECK_EQ(rt_runtime_set_text(NULL, "RTFINALIZE_GRACE", "0.05"), RT_OK);
+    CHECK_EQ(rt_runtime_deadline(NULL), 200000);
+    finalize_over_a_holder(NULL);
+}
+
+static void the_environment_wins_over_a_text_too(void)
+{
+    CHECK_EQ(rt_runtime_set_text(NULL, "RTFINALIZE_DEADLINE", "3600s"), RT_OK);
+    CHECK_EQ(rt_runtime_set_text(NULL, "RTFINALIZE_GRACE", "3600s"), RT_OK);
+    NEED(setenv("RTFINALIZE_DEADLINE", "200ms", 1) == 0);
+    NEED(setenv("RTFINALIZE_GRACE", "50ms", 1) == 0);
+    CHECK_EQ(rt_runtime_deadline(NULL), 200000);
+    finalize_over_a_holder(NULL);
+}
+
+static void a_text_that_says_nothing_sets_nothing_and_is_explained(void)
+{
+    CHECK_EQ(rt_runtime_set_text(NULL, "RTFINALIZE_DEADLINE", "5s"), RT_OK);
+    CHECK_EQ(rt_runtime_set_text(NULL, "RTFINALIZE_DEADLINE", "soon"), RT_ERR_INVALID);
+    CHECK(strstr(rt_last_error(), "RTFINALIZE_DEADLINE is 'soon'; it takes a time") != NULL);
+    CHECK_EQ(rt_runtime_set_text(NULL, "RTFINALIZE_REPORT", "xml"), RT_ERR_INVALID);
+    CHECK(strstr(rt_last_error(), "it takes text, json or trace") != NULL);
+    CHECK_EQ(rt_runtime_set_text(NULL, "RTFINALIZE_PATIENCE", "5s"), RT_ERR_INVALID);
+    CHECK(strstr(rt_last_error(), "there is no setting RTFINALIZE_PATIENCE") != NULL);
+    CHECK_EQ(rt_runtime_set_text(NULL, NULL, "5s"), RT_ERR_NULL);
+    CHECK_EQ(rt_runtime_set_text(NULL, "RTFINALIZE_GRACE", NULL), RT_ERR_NULL);
+    CHECK_EQ(rt_runtime_deadline(NULL), 5000000);
+}
+
+static void a_report_wished_for_by_text_is_written_to_its_file(void)
+{
+    char path[] = "/tmp/rtfinalize-text-XXXXXX", wish[100], report[64] = "";
+    int fd = mkstemp(path);
+    NEED(fd >= 0);
+    snprintf(wish, sizeof wish, "json:%s", path);
+    CHECK_EQ(rt_runtime_set_text(NULL, "RTFINALIZE_REPORT", wish), RT_OK);
+    CHECK_EQ(rt_finalize_ex(), 0);
+    CHECK(read(fd, report, sizeof report - 1) > 0 && report[0] == '{');
+    NEED(unlink(path) == 0);
+}
+
 int main(void)
 {
     RUN(a_deadline_and_a_grace_bound_a_program_that_sets_none);
     RUN(the_environment_wins_over_what_the_program_sets);
     RUN(a_value_that_is_no_time_costs_a_line_and_nothing_else);
+    RUN(a_text_of_the_program_s_own_sets_the_same);
+    RUN(the_environment_wins_over_a_text_too);
+    RUN(a_text_that_says_nothing_sets_nothing_and_is_explained);
+    RUN(a_report_wished_for_by_text_is_written_to_its_file);
     return check_done();
 }

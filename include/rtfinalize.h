@@ -658,28 +658,6 @@ typedef struct rt_writer rt_writer;
 typedef int32_t rt_status;
 
 /**
- * What a child runtime is made with; it keeps that in every life. Zero in a field is the default.
- */
-typedef struct rt_runtime_options {
-    /**
-     * `sizeof(rt_runtime_options)`.
-     */
-    size_t struct_size;
-    /**
-     * The name reports use, copied; NULL is a name of its own.
-     */
-    const char *name;
-    /**
-     * 0, or `RT_RUNTIME_NO_DAEMONS`.
-     */
-    uint32_t flags;
-    /**
-     * Must be 0.
-     */
-    uint32_t reserved;
-} rt_runtime_options;
-
-/**
  * One event. All of it, the strings included, is valid during the call only. A string is never NULL,
  * but empty where there is nothing to say.
  */
@@ -782,8 +760,8 @@ typedef struct rt_finalize_options {
      * which holds for the phases before the freeze only. The library's own waits end by then, those
      * before the freeze a quarter earlier (500 ms at most), so that there is time to stop threads
      * and to flush; what `overrun` says is done about what they were for. A host's callback is
-     * never interrupted; it is told as an overrun when its phase's budget is spent and when the
-     * deadline passes. With `RT_OVERRUN_EXIT` the process ends at the deadline, whatever the
+     * never interrupted; it is told as an overrun when its phase's budget is spent, when the time of
+     * the phases before the freeze is over, and when the deadline passes. With `RT_OVERRUN_EXIT` the process ends at the deadline, whatever the
      * finalizing thread is doing then.
      */
     int64_t deadline_us;
@@ -830,6 +808,28 @@ typedef struct rt_finalize_options {
      */
     void *event_arg;
 } rt_finalize_options;
+
+/**
+ * What a child runtime is made with; it keeps that in every life. Zero in a field is the default.
+ */
+typedef struct rt_runtime_options {
+    /**
+     * `sizeof(rt_runtime_options)`.
+     */
+    size_t struct_size;
+    /**
+     * The name reports use, copied; NULL is a name of its own.
+     */
+    const char *name;
+    /**
+     * 0, or `RT_RUNTIME_NO_DAEMONS`.
+     */
+    uint32_t flags;
+    /**
+     * Must be 0.
+     */
+    uint32_t reserved;
+} rt_runtime_options;
 
 /**
  * What a host registers to be called: `arg` is what it registered with it. A negative answer counts
@@ -1433,6 +1433,69 @@ uint32_t rt_version(void);
 const char *rt_version_string(void);
 
 /**
+ * Sets how long the library's own waits in one phase may last, in microseconds, for this life of
+ * the runtime. Negative is for ever before the freeze; from the early flush on it is the default.
+ * A callback of the host's in that phase that runs on when the budget is spent is not interrupted but
+ * told as an overrun (`RT_EVENT_OVERRUN`); without a call of this function only the deadline does that.
+ *
+ * Thread: any. Stage: before finalization of the runtime begins; later it has no effect.
+ *
+ * Returns `RT_OK`; `RT_ERR_HANDLE`; `RT_ERR_INVALID` if there is no such phase.
+ *
+ * CPython: none.
+ */
+rt_status rt_runtime_set_budget(struct rt_runtime *runtime,
+                                uint32_t phase,
+                                int64_t budget_us);
+
+/**
+ * Sets the options of this life of the runtime: `rt_finalize_ex` goes by them, `rt_finalize` too
+ * where its own say nothing, and so does a parent that finalizes this runtime.
+ *
+ * They replace those set before: zero in a field is the default again. Budgets of phases
+ * (`rt_runtime_set_budget`) stay. The struct is copied.
+ *
+ * Thread: any. Stage: before finalization of the runtime begins; later it has no effect.
+ *
+ * Returns `RT_OK`; `RT_ERR_NULL`, `RT_ERR_HANDLE`, `RT_ERR_STRUCT_SIZE`, `RT_ERR_INVALID` (an
+ * option).
+ *
+ * CPython: none.
+ */
+rt_status rt_runtime_set_options(struct rt_runtime *runtime,
+                                 const struct rt_finalize_options *options);
+
+/**
+ * Sets one of the options of this life of the runtime by a text, as a command line or a file of settings
+ * has it: `name` is `RTFINALIZE_DEADLINE`, `RTFINALIZE_GRACE` or `RTFINALIZE_REPORT`, and `text` what
+ * the environment's variable of that name takes: a time (`5s`, `1.5s`, `500ms`), or `text`, `json` or
+ * `trace` with `:PATH` for a file. The environment's own wins.
+ *
+ * Thread: any. Stage: before finalization of the runtime begins; later it has no effect.
+ *
+ * Returns `RT_OK`; `RT_ERR_NULL`, `RT_ERR_HANDLE`, `RT_ERR_UTF8` (the name), `RT_ERR_INVALID` (no
+ * such setting, or not what it takes: `rt_last_error` has a text for whoever wrote it),
+ * `RT_ERR_NO_MEMORY`.
+ *
+ * CPython: its `-X NAME=VALUE`.
+ */
+rt_status rt_runtime_set_text(struct rt_runtime *runtime,
+                              const char *name,
+                              const char *value);
+
+/**
+ * The deadline that a finalization of the runtime would have if it began now, in microseconds: the
+ * environment's, or what was set for this life of it. Negative is for ever.
+ *
+ * Thread: any. Stage: any.
+ *
+ * Returns a time; -1 also for a wrong handle.
+ *
+ * CPython: none.
+ */
+int64_t rt_runtime_deadline(struct rt_runtime *runtime);
+
+/**
  * Makes a runtime that runs, beside the default one, and stores its handle in `*runtime`.
  *
  * `name` is copied; NULL is a name of its own. The handle is the host's: finalize the runtime, then
@@ -1531,39 +1594,6 @@ int32_t rt_runtime_state(struct rt_runtime *runtime);
  * CPython: `PyInterpreterState_GetID`.
  */
 int64_t rt_runtime_id(struct rt_runtime *runtime);
-
-/**
- * Sets how long the library's own waits in one phase may last, in microseconds, for this life of
- * the runtime. Negative is for ever before the freeze; from the early flush on it is the default.
- * A callback of the host's in that phase that runs on when the budget is spent is not interrupted but
- * told as an overrun (`RT_EVENT_OVERRUN`); without a call of this function only the deadline does that.
- *
- * Thread: any. Stage: before finalization of the runtime begins; later it has no effect.
- *
- * Returns `RT_OK`; `RT_ERR_HANDLE`; `RT_ERR_INVALID` if there is no such phase.
- *
- * CPython: none.
- */
-rt_status rt_runtime_set_budget(struct rt_runtime *runtime,
-                                uint32_t phase,
-                                int64_t budget_us);
-
-/**
- * Sets the options of this life of the runtime: `rt_finalize_ex` goes by them, `rt_finalize` too
- * where its own say nothing, and so does a parent that finalizes this runtime.
- *
- * They replace those set before: zero in a field is the default again. Budgets of phases
- * (`rt_runtime_set_budget`) stay. The struct is copied.
- *
- * Thread: any. Stage: before finalization of the runtime begins; later it has no effect.
- *
- * Returns `RT_OK`; `RT_ERR_NULL`, `RT_ERR_HANDLE`, `RT_ERR_STRUCT_SIZE`, `RT_ERR_INVALID` (an
- * option).
- *
- * CPython: none.
- */
-rt_status rt_runtime_set_options(struct rt_runtime *runtime,
-                                 const struct rt_finalize_options *options);
 
 /**
  * 1 from the moment the default runtime starts to finalize until it is initialised again, else 0.

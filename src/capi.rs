@@ -19,6 +19,7 @@ pub mod error;
 pub mod event;
 pub mod guard;
 pub mod object;
+pub mod options;
 pub mod overlapped;
 #[cfg(windows)]
 pub mod overlapped_windows;

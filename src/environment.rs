@@ -9,8 +9,9 @@
 //! It wins over what the host sets: whoever runs the program knows best how long it may take to end.
 
 use crate::options::Options;
+use crate::report::Wish;
 use crate::sink::tell;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 
 /// The value of a variable; nothing if it is unset, empty, or not to be trusted.
 pub fn value(name: &str) -> Option<OsString> {
@@ -31,25 +32,54 @@ fn has_foreign_rights() -> bool {
     return unsafe { libc::getuid() != libc::geteuid() || libc::getgid() != libc::getegid() };
 }
 
+/// The names, in the environment and for [`set`].
+const DEADLINE: &str = "RTFINALIZE_DEADLINE";
+const GRACE: &str = "RTFINALIZE_GRACE";
+const REPORT: &str = "RTFINALIZE_REPORT";
+
 /// The options with what the environment asks for in their place.
 pub fn apply(mut options: Options) -> Options {
-    if let Some(us) = time("RTFINALIZE_DEADLINE") {
-        options.deadline_us = us;
-    }
-    if let Some(us) = time("RTFINALIZE_GRACE") {
-        options.grace_us = us;
+    for name in [DEADLINE, GRACE, REPORT] {
+        if let Some(text) = value(name)
+            && let Err(why) = set(&mut options, name, &text)
+        {
+            tell(&format!("rtfinalize: {why}"));
+        }
     }
     options
 }
 
-fn time(name: &str) -> Option<i64> {
-    let value = value(name)?;
-    let us = value.to_str().and_then(microseconds);
-    if us.is_none() {
-        let value = value.to_string_lossy();
-        tell(&format!("rtfinalize: {name} is '{value}'; it takes a time like 5s, 1.5s or 500ms"));
+/// The deadline of a finalization with these options that begins now.
+pub fn deadline_us(options: &Options) -> i64 {
+    let asked = value(DEADLINE).and_then(|text| time(&text));
+    asked.unwrap_or(options.deadline_us)
+}
+
+/// Sets what the variable of this name sets, by the same text.
+///
+/// # Errors
+/// What the setting takes, or that there is no such setting.
+pub fn set(options: &mut Options, name: &str, text: &OsStr) -> Result<(), String> {
+    let takes = |what| format!("{name} is '{}'; it takes {what}", text.to_string_lossy());
+    let a_time = || time(text).ok_or_else(|| takes("a time like 5s, 1.5s or 500ms"));
+    match name {
+        DEADLINE => options.deadline_us = a_time()?,
+        GRACE => options.grace_us = a_time()?,
+        REPORT => {
+            let wish = Wish::parse(text);
+            options.report = Some(wish.ok_or_else(|| takes("text, json or trace, and :PATH"))?);
+        }
+        _ => {
+            return Err(format!(
+                "there is no setting {name}; {DEADLINE}, {GRACE} and {REPORT} are"
+            ));
+        }
     }
-    us
+    Ok(())
+}
+
+fn time(text: &OsStr) -> Option<i64> {
+    text.to_str().and_then(microseconds)
 }
 
 /// A time with its unit; seconds without one.

@@ -109,6 +109,7 @@ fn run(runtime: &Arc<Runtime>, me: Arc<Owner>, options: Options) -> Arc<Report> 
         me,
         deadline: Deadline::after_us(options.deadline_us),
         passes_deadline: Deadline::after_us(options.passes_deadline_us()),
+        callbacks_deadline: Deadline::after_us(options.callbacks_deadline_us()),
         phase_deadline: Deadline::NEVER,
         watch,
         told: Told::default(),
@@ -148,6 +149,8 @@ pub(crate) struct Finalization<'a> {
     pub(crate) deadline: Deadline,
     /// When the waits before the freeze must end.
     pub(crate) passes_deadline: Deadline,
+    /// When the listener is asked about a callback before the freeze.
+    callbacks_deadline: Deadline,
     phase_deadline: Deadline,
     pub(crate) options: Options,
     pub(crate) notes: Recorder,
@@ -216,7 +219,11 @@ impl Finalization<'_> {
         self.runtime.set_phase_deadline(self.phase_deadline);
         self.notes.enter(phase, u64::try_from(budget_us).ok());
         let callbacks_us = left(self.options.callbacks_us[phase.index()]);
-        self.watch.enter(phase, Deadline::after_us(callbacks_us));
+        let mut due = Deadline::after_us(callbacks_us);
+        if phase < Phase::Freeze && self.watch.has_listener() {
+            due = due.min(self.callbacks_deadline);
+        }
+        self.watch.enter(phase, due);
         self.tell_begin(phase);
         self.run_handlers(phase, Side::BeforeWork);
         work(self);
@@ -409,8 +416,8 @@ impl Finalization<'_> {
         let report = Arc::new(self.notes.finish());
         let nested = runtime.hand_to_parent(&report);
         // First: another thread that waited for the end may call exit() at once.
-        if !nested {
-            crate::report::publish(&report);
+        if !nested && let Some(wish) = &self.options.report {
+            wish.grant(&report);
         }
         runtime.end(report.clone());
         runtime.leave_parent();

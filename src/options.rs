@@ -3,6 +3,7 @@
 use crate::event::Listener;
 use crate::grace::DEFAULT_GRACE_US;
 use crate::phase::Phase;
+use crate::report::Wish;
 
 /// What is done about something that runs past its time. It is told first, see [`crate::event`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -55,6 +56,8 @@ pub struct Options {
     pub exit_code: i32,
     /// Who hears of what happens.
     pub on_event: Option<Listener>,
+    /// Where the report is written.
+    pub report: Option<Wish>,
 }
 
 impl Default for Options {
@@ -70,6 +73,7 @@ impl Default for Options {
             overrun: Overrun::Skip,
             exit_code: DEFAULT_EXIT_CODE,
             on_event: None,
+            report: None,
         }
     }
 }
@@ -78,8 +82,19 @@ impl Options {
     /// How much of the deadline the phases before the early flush may use: what is left is for
     /// stopping the threads and flushing, for which no time would be the worst of outcomes.
     pub fn passes_deadline_us(&self) -> i64 {
+        self.deadline_us - self.kept_us()
+    }
+
+    /// When a listener is asked about a callback before the freeze that is still running: while there
+    /// is time to do something about it. A callback that ends its own wait when the library's end is
+    /// not meant.
+    pub fn callbacks_deadline_us(&self) -> i64 {
+        self.deadline_us - self.kept_us() / 4 * 3
+    }
+
+    fn kept_us(&self) -> i64 {
         const MOST_KEPT_US: i64 = 500_000;
-        self.deadline_us - (self.deadline_us / 4).clamp(0, MOST_KEPT_US)
+        (self.deadline_us / 4).clamp(0, MOST_KEPT_US)
     }
 
     /// Sets the budget of `phase`, for the library's own waits and for the host's callbacks.
@@ -91,5 +106,24 @@ impl Options {
     /// The budget of `phase`.
     pub fn budget_us(&self, phase: Phase) -> i64 {
         self.budgets_us[phase.index()]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Options;
+
+    #[test]
+    fn there_is_time_left_for_the_flush_when_the_waits_and_then_the_callbacks_are_out_of_it() {
+        for (deadline_us, passes_us, callbacks_us) in [
+            (-1, -1, -1),
+            (0, 0, 0),
+            (400_000, 300_000, 325_000),
+            (1_000_000_000, 999_500_000, 999_625_000),
+        ] {
+            let options = Options { deadline_us, ..Options::default() };
+            assert_eq!(options.passes_deadline_us(), passes_us, "{deadline_us}");
+            assert_eq!(options.callbacks_deadline_us(), callbacks_us, "{deadline_us}");
+        }
     }
 }

@@ -8,7 +8,7 @@ mod text;
 mod trace;
 
 pub use json::to_json;
-pub use publish::{Form, publish, write_to};
+pub use publish::{Form, Wish, write_to};
 pub use record::Recorder;
 pub use text::{TextStyle, to_text};
 pub use trace::to_trace;

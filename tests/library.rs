@@ -4,9 +4,9 @@
 #![cfg(target_os = "linux")]
 
 use std::collections::BTreeSet;
+use std::env;
 use std::path::PathBuf;
 use std::process::Command;
-use std::{env, fs};
 
 const HEADER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/include/rtfinalize.h");
 
@@ -69,10 +69,19 @@ fn exported() -> BTreeSet<String> {
     symbols.into_iter().map(|symbol| symbol.name).collect()
 }
 
+/// The header as this platform's compiler sees it: some of it is for others.
+fn preprocessed_header() -> String {
+    let compiler = env::var("CC").unwrap_or("cc".into());
+    let run = Command::new(&compiler).args(["-E", "-P", "-x", "c", HEADER]).output();
+    let run = run.unwrap_or_else(|error| panic!("{compiler}: {error}"));
+    assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+    String::from_utf8(run.stdout).expect("the header is UTF-8")
+}
+
 /// The functions and variables that the header leaves to the library: declarations begin in the first
 /// column, inline functions and types excepted.
 fn declared() -> BTreeSet<String> {
-    let header = fs::read_to_string(HEADER).expect("the header is checked in");
+    let header = preprocessed_header();
     let mut names = BTreeSet::new();
     for line in header.lines() {
         let first = line.split_whitespace().next().unwrap_or("");

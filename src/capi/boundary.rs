@@ -6,7 +6,7 @@ use crate::this_thread;
 use crate::tracked::Refusals;
 use libc::{c_char, c_void};
 use std::any::{Any, type_name};
-use std::ffi::CStr;
+use std::ffi::{CStr, OsStr};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::rt_status;
@@ -122,6 +122,23 @@ pub fn text<'a>(name: *const c_char) -> Result<Option<&'a str>> {
     let name = unsafe { CStr::from_ptr(name) };
     crate::memory::spare(name.count_bytes())?;
     name.to_str().map(Some).map_err(|_| Status::Utf8.error())
+}
+
+/// A text that may have a file's name in it: any bytes where names are, else UTF-8.
+///
+/// # Errors
+/// `Null`; `Utf8` where names are not bytes; `NoMemory`, see [`crate::memory`].
+pub fn os_text<'a>(value: *const c_char) -> Result<&'a OsStr> {
+    if value.is_null() {
+        return Err(Status::Null.error());
+    }
+    // SAFETY: not null, and the header says it is a C string then.
+    let value = unsafe { CStr::from_ptr(value) };
+    crate::memory::spare(value.count_bytes())?;
+    #[cfg(unix)]
+    return Ok(std::os::unix::ffi::OsStrExt::from_bytes(value.to_bytes()));
+    #[cfg(not(unix))]
+    return value.to_str().map(OsStr::new).map_err(|_| Status::Utf8.error());
 }
 
 /// The bytes of a buffer; `NULL` is the empty one if its length is zero.

@@ -197,14 +197,14 @@ rt_interrupt(void)
 }
 
 #ifndef MS_WINDOWS
-static int rt_flushed;
+static PyEvent rt_flushed;
 
 static void *
 rt_flush_with_python(void *Py_UNUSED(arg))
 {
     PyGILState_STATE state = PyGILState_Ensure();
     _PyRt_FlushFiles(_PyInterpreterState_GET());
-    _Py_atomic_store_int(&rt_flushed, 1);
+    _PyEvent_Notify(&rt_flushed);
     PyGILState_Release(state);
     return NULL;
 }
@@ -220,10 +220,7 @@ rt_rescue_files(void)
 #ifndef MS_WINDOWS
     pthread_t thread;
     if (left > 0 && pthread_create(&thread, NULL, rt_flush_with_python, NULL) == 0) {
-        for (int i = 0; i < 100 && !_Py_atomic_load_int(&rt_flushed); i++) {
-            struct timespec moment = {.tv_nsec = 5 * 1000 * 1000};
-            nanosleep(&moment, NULL);
-        }
+        PyEvent_WaitTimed(&rt_flushed, 500 * 1000 * 1000, 0);
         left = _PyRt_RescueFiles();
     }
 #endif
@@ -257,66 +254,19 @@ rt_on_event(const rt_event *event, void *Py_UNUSED(arg))
     return RT_OVERRUN_EXIT;
 }
 
-/* Gives callbacks the time that the library's own waits before the freeze have, for what comes after needs
- * the rest; threading._shutdown a little more, since it ends its wait by itself. */
-static void
-rt_set_deadline(rt_finalize_options *options, int64_t deadline_us)
-{
-    int64_t kept_us = deadline_us / 4 < 500000 ? deadline_us / 4 : 500000;
-    int64_t callbacks_us = deadline_us - kept_us;
-    options->deadline_us = deadline_us;
-    options->on_event = rt_on_event;
-    options->overrun = RT_OVERRUN_EXIT;
-    options->exit_code = 120;
-    rt_runtime_set_budget(NULL, RT_PHASE_THREADS, callbacks_us + kept_us / 4);
-    rt_runtime_set_budget(NULL, RT_PHASE_PENDING, callbacks_us);
-    rt_runtime_set_budget(NULL, RT_PHASE_ATEXIT, callbacks_us);
-    rt_runtime_set_budget(NULL, RT_PHASE_FLUSH_EARLY, callbacks_us);
-}
-
 /* ---- the call ---- */
 
-/* A time as RTFINALIZE_DEADLINE and -X RTFINALIZE_DEADLINE take it: 5, 5s, 1.5s, 500ms. -1 if it is none. */
-static int64_t
-rt_microseconds(const char *text)
+/* -X NAME=VALUE sets what the environment's variable of that name does. */
+static void
+rt_apply_xoption(const PyConfig *config, const wchar_t *xname, const char *name)
 {
-    char *unit;
-    double number = text == NULL || !Py_ISDIGIT(text[0]) ? -1 : strtod(text, &unit);
-    if (!(number >= 0)) {
-        return -1;
-    }
-    double scale = strcmp(unit, "ms") == 0 ? 1e3 : strcmp(unit, "us") == 0 ? 1 : 1e6;
-    return number * scale < 9e15 ? (int64_t)(number * scale) : -1;
-}
-
-/* The value of a setting: the environment's, or that of -X NAME=VALUE. The caller's, to be freed. */
-static char *
-rt_setting(const PyConfig *config, const char *name, const wchar_t *xname)
-{
-    const char *value = getenv(name);
-    if (value != NULL && value[0] != 0) {
-        return _PyMem_RawStrdup(value);
-    }
     const wchar_t *option = _Py_get_xoption(&config->xoptions, xname);
     const wchar_t *given = option == NULL ? NULL : wcschr(option, L'=');
-    return given == NULL ? NULL : _Py_EncodeLocaleRaw(given + 1, NULL);
-}
-
-static void
-rt_publish(const rt_report *report, const char *wish)
-{
-    const char *path = strchr(wish, ':');
-    size_t length = path == NULL ? strlen(wish) : (size_t)(path - wish);
-    uint32_t form = strncmp(wish, "json", length) == 0    ? RT_REPORT_JSON
-                    : strncmp(wish, "trace", length) == 0 ? RT_REPORT_TRACE
-                                                          : RT_REPORT_TEXT;
-    int fd = path == NULL ? 2 : open(path + 1, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    if (fd < 0 || rt_report_write(report, form, fd) < 0) {
-        fprintf(stderr, "rtfinalize: the report could not be written to %s\n", path == NULL ? "stderr" : path + 1);
+    char *value = given == NULL ? NULL : _Py_EncodeLocaleRaw(given + 1, NULL);
+    if (value != NULL && rt_runtime_set_text(NULL, name, value) < 0) {
+        fprintf(stderr, "rtfinalize: -X %s\n", rt_last_error());
     }
-    if (path != NULL && fd >= 0) {
-        close(fd);
-    }
+    PyMem_RawFree(value);
 }
 
 static int
@@ -328,18 +278,17 @@ _Py_Finalize(_PyRuntimeState *runtime)
     rt_finalize_options options = {.struct_size = sizeof options};
     rt_report *report = NULL;
     rt_report_summary summary = {.struct_size = sizeof summary};
-    char *wish = NULL;
     PyThreadState *tstate = _PyThreadState_GET();
     if (tstate != NULL) {
         const PyConfig *config = _PyInterpreterState_GetConfig(tstate->interp);
-        char *deadline = rt_setting(config, "RTFINALIZE_DEADLINE", L"RTFINALIZE_DEADLINE");
-        if (rt_microseconds(deadline) > 0) {
-            rt_set_deadline(&options, rt_microseconds(deadline));
-        }
-        PyMem_RawFree(deadline);
-        if (getenv("RTFINALIZE_REPORT") == NULL) {
-            wish = rt_setting(config, "RTFINALIZE_REPORT", L"RTFINALIZE_REPORT");
-        }
+        rt_apply_xoption(config, L"RTFINALIZE_DEADLINE", "RTFINALIZE_DEADLINE");
+        rt_apply_xoption(config, L"RTFINALIZE_GRACE", "RTFINALIZE_GRACE");
+        rt_apply_xoption(config, L"RTFINALIZE_REPORT", "RTFINALIZE_REPORT");
+    }
+    if (rt_runtime_deadline(NULL) > 0) {
+        options.on_event = rt_on_event;
+        options.overrun = RT_OVERRUN_EXIT;
+        options.exit_code = 120;
     }
     if (rt_state_inline() != RT_STATE_RUNNING && tstate != NULL
         && rt_finalizer != PyThread_get_thread_ident()) {
@@ -348,14 +297,9 @@ _Py_Finalize(_PyRuntimeState *runtime)
     }
     rt_status status = rt_finalize(NULL, &options, &report);
     if (report == NULL) {
-        PyMem_RawFree(wish);
         return status < 0 ? -1 : 0;
     }
     rt_report_get_summary(report, &summary);
-    if (wish != NULL) {
-        rt_publish(report, wish);
-        PyMem_RawFree(wish);
-    }
     rt_report_free(report);
     _PyRt_CloseLateWriters();
     return rt_flush_failed || summary.unwritten + summary.in_flight > 0 ? -1 : 0;

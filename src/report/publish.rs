@@ -1,14 +1,11 @@
-//! Hands a report out: to a descriptor, or where the environment asks for it.
-//!
-//! `RTFINALIZE_REPORT=text|json|trace[:PATH]` is for a deployed program whose source nobody changes.
+//! Hands a report out: to a descriptor, or where the environment or the host wishes it.
 
 use super::{Report, TextStyle, to_json, to_text, to_trace};
-use crate::environment;
 use crate::sink::{STDERR, tell, write_all};
 use crate::status::Result;
 use crate::sync::Deadline;
 use libc::c_int;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::time::Duration;
 
 /// The forms a report is written in.
@@ -101,38 +98,40 @@ fn style_of(fd: c_int) -> TextStyle {
 /// How long the end of a finalization waits for whoever reads stderr.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Writes the report where the environment asks for it, if it does. What goes wrong is told in a line
-/// on stderr: the exit must not fail for want of its report.
-pub fn publish(report: &Report) {
-    let Some(wish) = environment::value("RTFINALIZE_REPORT") else { return };
-    let (name, path) = split(&wish);
-    let Some(form) = name.to_str().and_then(Form::from_name) else {
-        let wish = wish.to_string_lossy();
-        return tell(&format!(
-            "rtfinalize: RTFINALIZE_REPORT is '{wish}'; it takes text, json or trace, and :PATH"
-        ));
-    };
-    let written = match path {
-        None => write_to(report, form, STDERR, Deadline::after(PATIENCE))
-            .map_err(|error| error.to_string()),
-        Some(path) => std::fs::write(path, form.render(report, TextStyle::plain()) + "\n")
-            .map_err(|error| error.to_string()),
-    };
-    if let Err(error) = written {
-        let place = path.unwrap_or("stderr".as_ref()).to_string_lossy();
-        tell(&format!("rtfinalize: the report could not be written to {place}: {error}"));
-    }
+/// Where a report is to go, and in which form.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wish {
+    form: Form,
+    path: Option<OsString>,
 }
 
-/// `FORM:PATH`; a path need not be UTF-8.
-fn split(wish: &OsStr) -> (&OsStr, Option<&OsStr>) {
-    let bytes = wish.as_encoded_bytes();
-    match bytes.iter().position(|&byte| byte == b':') {
-        // SAFETY: what lies around a whole character is a whole string.
-        Some(at) => unsafe {
-            let part = |bytes| OsStr::from_encoded_bytes_unchecked(bytes);
-            (part(&bytes[..at]), Some(part(&bytes[at + 1..])))
-        },
-        None => (wish, None),
+impl Wish {
+    /// `text`, `json` or `trace`, and `:PATH`; stderr without a path, which need not be UTF-8.
+    pub fn parse(text: &OsStr) -> Option<Wish> {
+        let bytes = text.as_encoded_bytes();
+        let Some(at) = bytes.iter().position(|&byte| byte == b':') else {
+            return Some(Wish { form: Form::from_name(text.to_str()?)?, path: None });
+        };
+        let form = Form::from_name(std::str::from_utf8(&bytes[..at]).ok()?)?;
+        // SAFETY: what follows a whole character of a string is a string.
+        let path = unsafe { OsStr::from_encoded_bytes_unchecked(&bytes[at + 1..]) };
+        Some(Wish { form, path: Some(path.to_owned()) })
+    }
+
+    /// Writes the report there. What goes wrong is told in a line on stderr: the exit must not fail for
+    /// want of its report.
+    pub fn grant(&self, report: &Report) {
+        let written = match &self.path {
+            None => {
+                let deadline = Deadline::after(PATIENCE);
+                write_to(report, self.form, STDERR, deadline).map_err(|e| e.to_string())
+            }
+            Some(path) => std::fs::write(path, self.form.render(report, TextStyle::plain()) + "\n")
+                .map_err(|error| error.to_string()),
+        };
+        if let Err(error) = written {
+            let place = self.path.as_deref().unwrap_or("stderr".as_ref()).to_string_lossy();
+            tell(&format!("rtfinalize: the report could not be written to {place}: {error}"));
+        }
     }
 }
