@@ -1,5 +1,7 @@
 # make            the shared and the static library, in $(CARGO_TARGET_DIR)/release
 # make demo       a C host that finalizes with everything in flight (FILE=… is the text it logs)
+# make windows    the same for Windows (rtfinalize.dll, its import library, the static library), by MinGW, in
+#                 $(CARGO_TARGET_DIR)/x86_64-pc-windows-gnu/release
 # make test       everything; closes with `N passed, N failed`
 # make check      formatting and lints alone
 # make bench      benchmarks
@@ -32,6 +34,11 @@ PROGRAMS := $(CARGO_TARGET_DIR)/c
 all:
 	$(CARGO) build --release
 	@ln -sf librtfinalize.so $(RELEASE)/$(SONAME)
+
+# On another system than Windows it makes the machine ready first.
+windows:
+	@c_tests/windows/prepare
+	c_tests/windows/with $(CARGO) build --release --target x86_64-pc-windows-gnu
 
 demo-needs test-needs: %-needs:
 	@c_tests/prerequisites $*
@@ -100,6 +107,6 @@ uninstall:
 clean:
 	$(CARGO) clean
 
-.PHONY: all demo demo-needs test test-needs check lint bench cpython cpython-stock demo-cpython \
+.PHONY: all windows demo demo-needs test test-needs check lint bench cpython cpython-stock demo-cpython \
 	bench-cpython test-cpython test-cpython-wide header \
 	install uninstall clean

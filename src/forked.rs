@@ -29,6 +29,7 @@ pub(crate) fn forked(mut lives: Vec<Arc<Runtime>>, survivor: Option<OwnerId>) {
     lives.sort_by_key(|life| std::cmp::Reverse(life.ancestors().len()));
     for life in &lives {
         lose_threads(life);
+        leave_operations(life);
         let finalizer = life.gate().finalizer();
         if finalizer.is_some() && finalizer == survivor {
             resume(life);
@@ -42,18 +43,20 @@ pub(crate) fn forked(mut lives: Vec<Arc<Runtime>>, survivor: Option<OwnerId>) {
     }
 }
 
-fn lose_threads(life: &Runtime) {
+/// The attachments of threads that are gone.
+pub(crate) fn lose_threads(life: &Runtime) {
     // Takes those that watched the gate out of its queue, as `Owners::forked` does for locks.
     life.gate().announce();
-    let (threads, operations) = {
-        let books = life.books.lock();
-        (books.threads.clone(), books.operations.clone())
-    };
+    let threads = life.books.lock().threads.clone();
     for attachment in threads {
         if attachment.owner().fate() == Fate::Exited {
             attachment.thread_exited();
         }
     }
+}
+
+fn leave_operations(life: &Runtime) {
+    let operations = life.books.lock().operations.clone();
     for operation in operations {
         operation.forked(|thread| OWNERS.find(thread).is_none());
     }

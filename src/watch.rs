@@ -252,6 +252,10 @@ impl Watch {
     }
 
     fn spawn(&mut self, name: &str, body: fn(&Shared)) {
+        if crate::process_end::under_way() {
+            // No thread begins any more.
+            return;
+        }
         let shared = self.shared.clone();
         let builder = std::thread::Builder::new().name(name.to_owned());
         // A listener is called on it: host code, which wants a stack.
