@@ -11,6 +11,9 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
+#ifdef _WIN32
+#include "windows/posix.h"
+#else
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
@@ -19,10 +22,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/types.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+#endif
 
 #include "rtfinalize.h"
 
@@ -81,6 +86,10 @@ static inline void check_fail(const char *file, int line, const char *text)
         }                                                                      \
     } while (0)
 
+#ifdef _WIN32
+#include "windows/check.h"
+#else
+
 static inline void check_hang(int signal_number)
 {
     static const char text[] = "the test hangs\n";
@@ -125,6 +134,14 @@ static inline void check_run(const char *name, void (*test)(void))
     fflush(stdout);
 }
 
+/* The calling thread's number in the system. */
+static inline pid_t my_tid(void)
+{
+    return (pid_t)syscall(SYS_gettid);
+}
+
+#endif
+
 #define RUN(test) check_run(#test, test)
 
 /* The closing line and the exit code. */
@@ -160,6 +177,8 @@ static inline void event_wait(event *e)
     pthread_mutex_unlock(&e->mutex);
 }
 
+#ifndef _WIN32
+
 static inline int64_t now_us(void)
 {
     struct timespec now;
@@ -192,5 +211,7 @@ static inline void wait_until_asleep(pid_t tid)
         sched_yield();
     }
 }
+
+#endif
 
 #endif

@@ -23,8 +23,12 @@
 #define RT_VERSION_PATCH 0
 #define RT_VERSION_NUMBER ((RT_VERSION_MAJOR << 16) | (RT_VERSION_MINOR << 8) | RT_VERSION_PATCH)
 #define RT_VERSION_STRING "0.1.0"
-#if !defined(_WIN32) && !defined(RT_NO_PTHREAD)
+#ifndef RT_NO_PTHREAD
+#ifdef _WIN32
+#include <process.h>
+#else
 #include <pthread.h>
+#endif
 #endif
 
 
@@ -2721,17 +2725,21 @@ static inline int32_t rt_state_inline(void)
 #endif
 }
 
-#if !defined(_WIN32) && !defined(RT_NO_PTHREAD)
+#ifndef RT_NO_PTHREAD
 /*
  * rt_thread_enter for RT_POLICY_EXIT: a thread that comes too late ends here, by pthread_exit in
- * this frame, so that what is unwound is the host's own. (Define RT_NO_PTHREAD to do without
- * <pthread.h>.)
+ * this frame, so that what is unwound is the host's own; on Windows by _endthreadex, which unwinds
+ * nothing. (Define RT_NO_PTHREAD to do without <pthread.h> and <process.h>.)
  */
 static inline rt_status rt_thread_enter_or_exit(rt_thread *thread)
 {
     rt_status status = rt_thread_enter(thread);
     if (status == RT_ERR_EXIT_THREAD) {
+#ifdef _WIN32
+        _endthreadex(0);
+#else
         pthread_exit(NULL);
+#endif
     }
     return status;
 }
@@ -2741,7 +2749,11 @@ static inline rt_status rt_thread_checkpoint_or_exit(rt_thread *thread)
 {
     rt_status status = rt_thread_checkpoint(thread);
     if (status == RT_ERR_EXIT_THREAD) {
+#ifdef _WIN32
+        _endthreadex(0);
+#else
         pthread_exit(NULL);
+#endif
     }
     return status;
 }

@@ -1,0 +1,39 @@
+/*
+ * What the C tests use of POSIX beyond what MinGW has (threads, read, write, close, usleep), over
+ * Windows.
+ */
+#ifndef WINDOWS_POSIX_H
+#define WINDOWS_POSIX_H
+
+#define WIN32_LEAN_AND_MEAN
+#include <windows.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <io.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/types.h>
+#include <time.h>
+#include <unistd.h>
+
+static inline int pipe(int ends[2])
+{
+    return _pipe(ends, 65536, _O_BINARY | _O_NOINHERIT);
+}
+
+static inline int setenv(const char *name, const char *value, int replace)
+{
+    (void)replace;
+    return _putenv_s(name, value);
+}
+
+static inline int unsetenv(const char *name)
+{
+    return _putenv_s(name, "");
+}
+
+#endif
