@@ -175,6 +175,13 @@ pub(crate) fn lose_threads() {
     }
 }
 
+/// The calling thread ends: whatever it is finalizing.
+#[cfg(windows)]
+pub(crate) fn finalizer_ends(me: OwnerId) {
+    let lives = REGISTRY.lock().lives.values().cloned().collect();
+    crate::forked::finalizer_ends(lives, me);
+}
+
 /// In the child of a `fork`, whose one thread is `survivor` if the library knows it.
 pub(crate) fn forked(survivor: Option<OwnerId>) {
     let lives = REGISTRY.lock().lives.values().cloned().collect();

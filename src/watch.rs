@@ -23,6 +23,7 @@ pub(crate) use board::Activity;
 pub(crate) use notice::Notice;
 
 use crate::event::{Event, Kind, Listener, Subject, Who};
+use crate::freeze::State;
 use crate::host_call;
 use crate::last_word;
 use crate::memory::try_push;
@@ -308,7 +309,9 @@ impl Shared {
     }
 
     fn is_over(&self) -> bool {
+        // On Windows the finalizing thread may have ended inside a callback.
         self.over.load(Ordering::SeqCst)
+            || (cfg!(windows) && self.runtime.state() == State::Finalized)
     }
 
     fn sleep_until(&self, at_us: u64) {

@@ -20,10 +20,23 @@
 #include <time.h>
 #include <unistd.h>
 
+/* MinGW's header does not say that it does not return. */
+#ifdef __cplusplus
+extern "C"
+#endif
+__attribute__((noreturn)) void pthread_exit(void *value);
+
 static inline int pipe(int ends[2])
 {
     return _pipe(ends, 65536, _O_BINARY | _O_NOINHERIT);
 }
+
+/* MinGW's gives 0. */
+static inline int posix_dup2(int from, int to)
+{
+    return _dup2(from, to) == 0 ? to : -1;
+}
+#define dup2 posix_dup2
 
 static inline int setenv(const char *name, const char *value, int replace)
 {
