@@ -144,6 +144,13 @@ static inline pid_t my_tid(void)
 
 #define RUN(test) check_run(#test, test)
 
+/* A test of something that only POSIX has. */
+#ifdef _WIN32
+#define RUN_POSIX(test, what) check_skip(#test, what)
+#else
+#define RUN_POSIX(test, what) RUN(test)
+#endif
+
 /* The closing line and the exit code. */
 static inline int check_done(void)
 {

@@ -58,6 +58,13 @@ static inline void check_run(const char *name, void (*test)(void))
     check_report(name, code);
 }
 
+static inline void check_skip(const char *name, const char *what)
+{
+    if (check_only() == NULL) {
+        printf("skipped %s: Windows has no %s\n", name, what);
+    }
+}
+
 /* The calling thread's number in the system. */
 static inline pid_t my_tid(void)
 {
@@ -74,13 +81,26 @@ static inline int64_t now_us(void)
 }
 
 /*
- * Waits until a thread may be expected to sleep in the kernel. Windows says of no other thread where it
- * is, so this gives it time; a test whose thread is late does not fail, it shows less.
+ * Waits until a thread may be expected to sleep in the kernel: Windows does not say where it is, but how
+ * long it has run, and here that has not changed for a while.
  */
 static inline void wait_until_asleep(pid_t tid)
 {
-    (void)tid;
-    Sleep(50);
+    HANDLE thread = OpenThread(THREAD_QUERY_LIMITED_INFORMATION, FALSE, (DWORD)tid);
+    FILETIME made, ended, in_kernel, in_user;
+    ULONGLONG worked = 0, before;
+    int quiet = 0;
+    while (thread != NULL && quiet < 5) {
+        before = worked;
+        Sleep(20);
+        NEED(GetThreadTimes(thread, &made, &ended, &in_kernel, &in_user));
+        worked = ((ULONGLONG)in_kernel.dwHighDateTime << 32 | in_kernel.dwLowDateTime)
+                 + ((ULONGLONG)in_user.dwHighDateTime << 32 | in_user.dwLowDateTime);
+        quiet = worked == before ? quiet + 1 : 0;
+    }
+    if (thread != NULL) {
+        CloseHandle(thread);
+    }
 }
 
 #endif
