@@ -140,6 +140,34 @@ static inline pid_t my_tid(void)
     return (pid_t)syscall(SYS_gettid);
 }
 
+/* Runs `body` in a process of its own; its exit code, and what it said on stderr. */
+static inline int exit_code_of(void (*body)(void), char *said, size_t size)
+{
+    int ends[2], status = 0;
+    size_t len = 0;
+    ssize_t got;
+    pid_t child;
+    NEED(pipe(ends) == 0);
+    child = fork();
+    NEED(child >= 0);
+    if (child == 0) {
+        signal(SIGALRM, check_hang);
+        alarm((unsigned)CHECK_HANG_SECONDS / 2);
+        NEED(dup2(ends[1], STDERR_FILENO) >= 0);
+        body();
+        _exit(97); /* it came to its end */
+    }
+    close(ends[1]);
+    while ((got = read(ends[0], said + len, size - 1 - len)) > 0) {
+        len += (size_t)got;
+    }
+    said[len] = '\0';
+    close(ends[0]);
+    NEED(waitpid(child, &status, 0) == child);
+    NEED(WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
 #endif
 
 #define RUN(test) check_run(#test, test)

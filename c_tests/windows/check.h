@@ -13,6 +13,94 @@ static inline const char *check_only(void)
     return __argc == 3 && strcmp(__argv[1], CHECK_ONLY) == 0 ? __argv[2] : NULL;
 }
 
+/* Starts this program again, for the test `name`. */
+static inline HANDLE check_start(const char *name)
+{
+    char program[1024], line[1400];
+    STARTUPINFOA start;
+    PROCESS_INFORMATION child;
+    fflush(NULL);
+    memset(&start, 0, sizeof start);
+    start.cb = sizeof start;
+    NEED(GetModuleFileNameA(NULL, program, sizeof program) < sizeof program);
+    snprintf(line, sizeof line, "\"%s\" " CHECK_ONLY " %s", program, name);
+    NEED(CreateProcessA(program, line, NULL, NULL, TRUE, 0, NULL, NULL, &start, &child));
+    CloseHandle(child.hThread);
+    return child.hProcess;
+}
+
+/* Its exit code, when it has ended; nothing runs for ever. */
+static inline DWORD check_end(HANDLE child, DWORD seconds)
+{
+    DWORD code = 97;
+    if (WaitForSingleObject(child, seconds * 1000) == WAIT_TIMEOUT) {
+        fprintf(stderr, "the test hangs\n");
+        TerminateProcess(child, 98);
+        WaitForSingleObject(child, INFINITE);
+    }
+    NEED(GetExitCodeProcess(child, &code));
+    CloseHandle(child);
+    return code;
+}
+
+/* Which call of exit_code_of a process is for, and its stderr. */
+static const char *const check_body_variable = "CHECK_BODY";
+
+static inline void check_body(void (*body)(void), HANDLE said)
+{
+    int fd = _open_osfhandle((intptr_t)said, _O_BINARY | _O_WRONLY);
+    NEED(fd >= 0 && dup2(fd, STDERR_FILENO) == STDERR_FILENO);
+    NEED(SetStdHandle(STD_ERROR_HANDLE, (HANDLE)_get_osfhandle(STDERR_FILENO)));
+    close(fd);
+    body();
+    fflush(NULL);
+    _exit(97); /* it came to its end */
+}
+
+/*
+ * Runs `body` in a process of its own; its exit code, and what it said on stderr. That process is the
+ * test once more, which leaves out all calls of this function but its own.
+ */
+static inline int exit_code_of(void (*body)(void), char *said, size_t size)
+{
+    static int calls;
+    const char *mine = getenv(check_body_variable);
+    char value[64];
+    HANDLE inherited, child;
+    size_t len = 0;
+    int ends[2];
+    calls++;
+    if (mine != NULL) {
+        unsigned long long handle = 0;
+        int call = 0;
+        NEED(sscanf(mine, "%d %llu", &call, &handle) == 2);
+        if (call == calls) {
+            check_body(body, (HANDLE)(uintptr_t)handle);
+        }
+        said[0] = '\0';
+        return -1;
+    }
+    NEED(pipe(ends) == 0);
+    NEED(DuplicateHandle(GetCurrentProcess(), (HANDLE)_get_osfhandle(ends[1]), GetCurrentProcess(),
+                         &inherited, 0, TRUE, DUPLICATE_SAME_ACCESS));
+    snprintf(value, sizeof value, "%d %llu", calls, (unsigned long long)(uintptr_t)inherited);
+    NEED(setenv(check_body_variable, value, 1) == 0);
+    child = check_start(check_only());
+    NEED(unsetenv(check_body_variable) == 0);
+    CloseHandle(inherited);
+    close(ends[1]);
+    for (;;) {
+        const int got = read(ends[0], said + len, (unsigned)(size - 1 - len));
+        if (got <= 0) {
+            break;
+        }
+        len += (size_t)got;
+    }
+    said[len] = '\0';
+    close(ends[0]);
+    return (int)check_end(child, CHECK_HANG_SECONDS / 2);
+}
+
 static inline void check_report(const char *name, DWORD code)
 {
     if (code == 0) {
@@ -28,34 +116,20 @@ static inline void check_report(const char *name, DWORD code)
 
 static inline void check_run(const char *name, void (*test)(void))
 {
-    char program[1024], line[1400];
-    STARTUPINFOA start;
-    PROCESS_INFORMATION child;
-    DWORD code = 97;
     const char *only = check_only();
     if (only != NULL) {
         if (strcmp(only, name) != 0) {
             return;
         }
+        if (getenv(check_body_variable) != NULL) {
+            /* What fails on the way to the body was not done. */
+            NEED(freopen("NUL", "w", stderr) != NULL);
+        }
         test();
         fflush(NULL);
         _exit(check_failed_here ? 1 : 0);
     }
-    fflush(NULL);
-    memset(&start, 0, sizeof start);
-    start.cb = sizeof start;
-    NEED(GetModuleFileNameA(NULL, program, sizeof program) < sizeof program);
-    snprintf(line, sizeof line, "\"%s\" " CHECK_ONLY " %s", program, name);
-    NEED(CreateProcessA(program, line, NULL, NULL, TRUE, 0, NULL, NULL, &start, &child));
-    if (WaitForSingleObject(child.hProcess, CHECK_HANG_SECONDS * 1000) == WAIT_TIMEOUT) {
-        fprintf(stderr, "the test hangs\n");
-        TerminateProcess(child.hProcess, 98);
-        WaitForSingleObject(child.hProcess, INFINITE);
-    }
-    NEED(GetExitCodeProcess(child.hProcess, &code));
-    CloseHandle(child.hThread);
-    CloseHandle(child.hProcess);
-    check_report(name, code);
+    check_report(name, check_end(check_start(name), (DWORD)CHECK_HANG_SECONDS));
 }
 
 static inline void check_skip(const char *name, const char *what)
