@@ -1,6 +1,9 @@
 # make            the shared and the static library, in $(CARGO_TARGET_DIR)/release
 # make demo       a C host that finalizes with everything in flight (FILE=… is the text it logs)
+# make windows    the same for Windows (rtfinalize.dll, its import library, the static library), by MinGW, in
+#                 $(CARGO_TARGET_DIR)/x86_64-pc-windows-gnu/release
 # make test       everything; closes with `N passed, N failed`
+# make test-windows  the Rust and C tests for Windows, under Wine
 # make check      formatting and lints alone
 # make bench      benchmarks
 # make cpython    a CPython 3.13 with the library in it, target/cpython/python (CPYTHON_SRC=DIR is its source)
@@ -33,6 +36,11 @@ all:
 	$(CARGO) build --release
 	@ln -sf librtfinalize.so $(RELEASE)/$(SONAME)
 
+# On another system than Windows it makes the machine ready first.
+windows:
+	@c_tests/windows/prepare
+	c_tests/windows/with $(CARGO) build --release --target x86_64-pc-windows-gnu
+
 demo-needs test-needs: %-needs:
 	@c_tests/prerequisites $*
 
@@ -46,6 +54,11 @@ demo: demo-needs
 
 test: test-needs
 	@c_tests/run
+
+# The tests that make sense there, under Wine.
+test-windows:
+	@c_tests/prerequisites test
+	@c_tests/run windows
 
 check lint:
 	$(CARGO) fmt --check
@@ -100,6 +113,6 @@ uninstall:
 clean:
 	$(CARGO) clean
 
-.PHONY: all demo demo-needs test test-needs check lint bench cpython cpython-stock demo-cpython \
+.PHONY: all windows test-windows demo demo-needs test test-needs check lint bench cpython cpython-stock demo-cpython \
 	bench-cpython test-cpython test-cpython-wide header \
 	install uninstall clean

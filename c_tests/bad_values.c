@@ -335,8 +335,12 @@ static void what_is_no_flag_policy_phase_or_registration_is_refused(void)
 
 static void a_descriptor_that_cannot_be_written_is_refused(void)
 {
+#ifdef _WIN32
+    int ends[2], closed = dup(STDOUT_FILENO), directory = -2, path = open("NUL", O_RDONLY);
+#else
     int ends[2], closed = dup(STDOUT_FILENO), directory = open("/", O_RDONLY | O_DIRECTORY),
         path = open("/", O_PATH);
+#endif
     size_t i;
     rt_writer *writer = NULL;
     pipe_open(ends);

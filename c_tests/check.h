@@ -11,6 +11,9 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
+#ifdef _WIN32
+#include "windows/posix.h"
+#else
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
@@ -19,10 +22,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/types.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+#endif
 
 #include "rtfinalize.h"
 
@@ -81,6 +86,10 @@ static inline void check_fail(const char *file, int line, const char *text)
         }                                                                      \
     } while (0)
 
+#ifdef _WIN32
+#include "windows/check.h"
+#else
+
 static inline void check_hang(int signal_number)
 {
     static const char text[] = "the test hangs\n";
@@ -125,7 +134,50 @@ static inline void check_run(const char *name, void (*test)(void))
     fflush(stdout);
 }
 
+/* The calling thread's number in the system. */
+static inline pid_t my_tid(void)
+{
+    return (pid_t)syscall(SYS_gettid);
+}
+
+/* Runs `body` in a process of its own; its exit code, and what it said on stderr. */
+static inline int exit_code_of(void (*body)(void), char *said, size_t size)
+{
+    int ends[2], status = 0;
+    size_t len = 0;
+    ssize_t got;
+    pid_t child;
+    NEED(pipe(ends) == 0);
+    child = fork();
+    NEED(child >= 0);
+    if (child == 0) {
+        signal(SIGALRM, check_hang);
+        alarm((unsigned)CHECK_HANG_SECONDS / 2);
+        NEED(dup2(ends[1], STDERR_FILENO) >= 0);
+        body();
+        _exit(97); /* it came to its end */
+    }
+    close(ends[1]);
+    while ((got = read(ends[0], said + len, size - 1 - len)) > 0) {
+        len += (size_t)got;
+    }
+    said[len] = '\0';
+    close(ends[0]);
+    NEED(waitpid(child, &status, 0) == child);
+    NEED(WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
+#endif
+
 #define RUN(test) check_run(#test, test)
+
+/* A test of something that only POSIX has. */
+#ifdef _WIN32
+#define RUN_POSIX(test, what) check_skip(#test, what)
+#else
+#define RUN_POSIX(test, what) RUN(test)
+#endif
 
 /* The closing line and the exit code. */
 static inline int check_done(void)
@@ -160,6 +212,8 @@ static inline void event_wait(event *e)
     pthread_mutex_unlock(&e->mutex);
 }
 
+#ifndef _WIN32
+
 static inline int64_t now_us(void)
 {
     struct timespec now;
@@ -192,5 +246,7 @@ static inline void wait_until_asleep(pid_t tid)
         sched_yield();
     }
 }
+
+#endif
 
 #endif

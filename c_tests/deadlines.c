@@ -212,7 +212,9 @@ static void a_notice_nobody_can_read_disturbs_nothing(void)
     rt_finalize_options options = options_none();
     options.notice_us = 1;
     event_wait(&w.attached);
+#ifndef _WIN32
     signal(SIGPIPE, SIG_IGN);
+#endif
     close(t.out);
     NEED(dup2(t.in, STDERR_FILENO) >= 0);
     ender = thread_start(end_worker_after_a_while, &w);

@@ -6,8 +6,10 @@
 #define DESTINATION_H
 
 #include "host.h"
+#ifndef _WIN32
 #include <fcntl.h>
 #include <sys/socket.h>
+#endif
 
 /* Bytes that arrived. */
 typedef struct bytes {
@@ -54,8 +56,16 @@ static inline void read_most(int fd, bytes *b, size_t most)
 /* Reads what is there now, without waiting for more. */
 static inline void read_now(int fd, bytes *b)
 {
+#ifdef _WIN32
+    DWORD there = 0;
+    /* Fails once the other end is closed and nothing is left. */
+    if (PeekNamedPipe((HANDLE)_get_osfhandle(fd), NULL, 0, NULL, &there, NULL)) {
+        read_most(fd, b, b->len + there);
+    }
+#else
     NEED(fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) == 0);
     read_most(fd, b, SIZE_MAX);
+#endif
 }
 
 /* A thread that collects `most` bytes, or all until the end. */
@@ -101,8 +111,12 @@ enum { PIPE_SIZE = 4096 };
 
 static inline void pipe_open(int ends[2])
 {
+#ifdef _WIN32
+    NEED(_pipe(ends, PIPE_SIZE, _O_BINARY | _O_NOINHERIT) == 0);
+#else
     NEED(pipe(ends) == 0);
     NEED(fcntl(ends[1], F_SETPIPE_SZ, PIPE_SIZE) == PIPE_SIZE);
+#endif
 }
 
 static inline rt_writer_options writer_options(const char *name, size_t capacity, uint32_t flags)

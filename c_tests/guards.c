@@ -382,6 +382,8 @@ static void bad_input_is_refused_each_with_its_status(void)
     CHECK_EQ(rt_finalize_ex(), 0);
 }
 
+#ifndef _WIN32
+
 static void after_fork_the_guards_of_threads_left_behind_hold_nothing_up(void)
 {
     caller c = CALLER(view_of(NULL), "in the parent");
@@ -406,6 +408,8 @@ static void after_fork_the_guards_of_threads_left_behind_hold_nothing_up(void)
     CHECK_EQ(rt_finalize_ex(), 0);
 }
 
+#endif
+
 int main(void)
 {
     RUN(finalization_waits_until_a_native_threads_guard_is_closed);
@@ -423,6 +427,6 @@ int main(void)
     RUN(a_holder_gets_its_pending_call_while_finalization_waits_for_it);
     RUN(an_attached_thread_pins_without_a_view_and_holds_many_at_once);
     RUN(bad_input_is_refused_each_with_its_status);
-    RUN(after_fork_the_guards_of_threads_left_behind_hold_nothing_up);
+    RUN_POSIX(after_fork_the_guards_of_threads_left_behind_hold_nothing_up, "fork");
     return check_done();
 }

@@ -6,12 +6,6 @@
 #define HOST_H
 
 #include "check.h"
-#include <sys/syscall.h>
-
-static inline pid_t my_tid(void)
-{
-    return (pid_t)syscall(SYS_gettid);
-}
 
 static inline pthread_t thread_start(void *(*body)(void *), void *arg)
 {

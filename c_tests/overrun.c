@@ -6,6 +6,13 @@
 #include "destination.h"
 #include "diary.h"
 
+/* Whether the system says what another thread is blocked in. */
+#ifdef _WIN32
+enum { IN_WHAT_IS_KNOWN = 0 };
+#else
+enum { IN_WHAT_IS_KNOWN = 1 };
+#endif
+
 enum { BUDGET_US = 20000, AMPLE_US = 30 * 1000000 };
 
 /* Long enough to come to the callback that is stuck then. */
@@ -69,7 +76,7 @@ static void check_a_callback_is_told(alarm_bell *b, rt_report *report, const cha
     CHECK(t->event.lasted_us >= BUDGET_US / 2);
     CHECK_EQ(t->event.count, 1);
     snprintf(pipe_name, sizeof pipe_name, "in read of descriptor %d (pipe:[", b->rung.out);
-    CHECK(strncmp(t->whereabouts, pipe_name, strlen(pipe_name)) == 0);
+    CHECK(!IN_WHAT_IS_KNOWN || strncmp(t->whereabouts, pipe_name, strlen(pipe_name)) == 0);
     CHECK(strstr(t->text, t->whereabouts) != NULL);
     t = diary_find(&b->d, RT_EVENT_OVERRUN, 1);
     CHECK_EQ(t->event.count, 2);
@@ -157,7 +164,7 @@ static void check_the_reader_is_told(const told *t, const reader_thread *r, uint
     CHECK(strcmp(t->name, "reader") == 0);
     CHECK(strcmp(t->thread_name, "reader") == 0);
     CHECK_EQ(t->event.thread, r->tid);
-    CHECK(strncmp(t->whereabouts, where, strlen(where)) == 0);
+    CHECK(!IN_WHAT_IS_KNOWN || strncmp(t->whereabouts, where, strlen(where)) == 0);
     CHECK(strstr(t->text, "thread 'reader' (thread ") != NULL);
     CHECK(strstr(t->text, t->whereabouts) != NULL);
     CHECK(t->event.lasted_us >= BUDGET_US);
@@ -187,7 +194,7 @@ static void a_thread_is_told_with_what_it_is_blocked_in_and_skipped(void)
     CHECK_EQ(diary_count(&b.d, RT_EVENT_OVERRUN), 1);
     check_the_reader_is_told(diary_find(&b.d, RT_EVENT_OVERRUN, 0), &r, RT_PHASE_THREADS);
     CHECK(report_says(report, "thread 'reader'"));
-    CHECK(report_says(report, "in read of descriptor"));
+    CHECK(!IN_WHAT_IS_KNOWN || report_says(report, "in read of descriptor"));
     CHECK_EQ(rt_report_free(report), RT_OK);
     tube_put(&r.input);
     pthread_join(thread, NULL);
@@ -321,7 +328,7 @@ static void a_guard_is_told_with_its_holder_and_age(void)
     CHECK(strcmp(t->name, "upload") == 0);
     CHECK(strcmp(t->thread_name, "uploader") == 0);
     CHECK_EQ(t->event.thread, h.tid);
-    CHECK(strstr(t->whereabouts, "asleep") != NULL);
+    CHECK(!IN_WHAT_IS_KNOWN || strstr(t->whereabouts, "asleep") != NULL);
     CHECK(strstr(t->text, "guard 'upload' of thread 'uploader'") != NULL);
     CHECK(strstr(t->text, "open for") != NULL);
     CHECK(t->event.lasted_us > 0);
@@ -376,43 +383,16 @@ static void a_writers_lock_is_told_with_its_holder_and_the_buffer_as_a_leak(void
     CHECK(strcmp(t->name, "access.log") == 0);
     CHECK(strcmp(t->thread_name, "logger") == 0);
     CHECK_EQ(t->event.thread, h.tid);
-    CHECK(strncmp(t->whereabouts, "in read of descriptor ", 22) == 0);
+    CHECK(!IN_WHAT_IS_KNOWN || strncmp(t->whereabouts, "in read of descriptor ", 22) == 0);
     CHECK(strstr(t->text, "lock of writer 'access.log', held by 'logger'") != NULL);
     t = diary_find(&b.d, RT_EVENT_LEAK, 0);
     CHECK_EQ(t->event.subject, RT_SUBJECT_WRITER);
     CHECK(strcmp(t->name, "access.log") == 0);
     CHECK_EQ(t->event.bytes, 5);
-    CHECK(report_says(report, "in read of descriptor"));
+    CHECK(!IN_WHAT_IS_KNOWN || report_says(report, "in read of descriptor"));
     CHECK_EQ(rt_report_free(report), RT_OK);
     tube_put(&h.input);
     pthread_join(thread, NULL);
-}
-
-/* Runs `body` in a process of its own; its exit code, and what it said on stderr. */
-static int exit_code_of(void (*body)(void), char *said, size_t size)
-{
-    tube t = tube_open();
-    int status = 0;
-    size_t len = 0;
-    ssize_t got;
-    pid_t child = fork();
-    NEED(child >= 0);
-    if (child == 0) {
-        signal(SIGALRM, check_hang);
-        alarm((unsigned)CHECK_HANG_SECONDS / 2);
-        NEED(dup2(t.in, STDERR_FILENO) >= 0);
-        body();
-        _exit(97); /* the finalization came to its end */
-    }
-    close(t.in);
-    while ((got = read(t.out, said + len, size - 1 - len)) > 0) {
-        len += (size_t)got;
-    }
-    said[len] = '\0';
-    close(t.out);
-    NEED(waitpid(child, &status, 0) == child);
-    NEED(WIFEXITED(status));
-    return WEXITSTATUS(status);
 }
 
 static int never_return(void *arg)
@@ -443,7 +423,7 @@ static void by_exit_the_process_ends_and_says_what_it_waited_for(void)
     CHECK(strstr(said, "main") != NULL);
     CHECK(strstr(said, "threads") != NULL);
     CHECK(strstr(said, "thread 'reader'") != NULL);
-    CHECK(strstr(said, "in read of descriptor") != NULL);
+    CHECK(!IN_WHAT_IS_KNOWN || strstr(said, "in read of descriptor") != NULL);
 }
 
 static void finalize_stuck_in_a_callback_by_budget(void)

@@ -82,7 +82,7 @@ static void *end_attached_when_told(void *arg)
     return NULL;
 }
 
-static int tell(void *arg)
+static int tell_to_go(void *arg)
 {
     event_set(&((state *)arg)->go);
     return 0;
@@ -93,7 +93,7 @@ static void a_thread_that_ends_while_it_is_waited_for_wakes_the_wait(void)
     state s = STATE;
     pthread_t thread = thread_start(end_attached_when_told, &s);
     event_wait(&s.ready);
-    CHECK_EQ(rt_pending_add(NULL, NULL, tell, &s, NULL), RT_OK);
+    CHECK_EQ(rt_pending_add(NULL, NULL, tell_to_go, &s, NULL), RT_OK);
     CHECK_EQ(rt_finalize_ex(), 0);
     CHECK_EQ(s.deleted, 1);
     pthread_join(thread, NULL);
@@ -114,7 +114,7 @@ static void *detach_when_told(void *arg)
 
 static int tell_and_wait(void *arg)
 {
-    tell(arg);
+    tell_to_go(arg);
     event_wait(&((state *)arg)->done);
     return 0;
 }

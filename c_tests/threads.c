@@ -239,15 +239,16 @@ static void policy_exit_ends_a_thread_in_the_hosts_own_frame(void)
 {
     subject looper = SUBJECT(1, RT_POLICY_EXIT), reader = SUBJECT(1, RT_POLICY_EXIT);
     pthread_t threads[2];
-    void *result = &looper;
+    void *results[2] = {&looper, &reader};
     finalize_over(&looper, &reader, threads);
-    CHECK_EQ(pthread_join(threads[0], &result), 0);
-    CHECK(result == NULL);
-    CHECK_EQ(pthread_join(threads[1], &result), 0);
-    CHECK(result == NULL);
+    CHECK_EQ(pthread_join(threads[0], &results[0]), 0);
+    CHECK_EQ(pthread_join(threads[1], &results[1]), 0);
     CHECK_EQ(looper.returned + reader.returned, 0);
+#ifndef _WIN32 /* where the end of a thread unwinds nothing, and pthreads hear nothing of it */
+    CHECK(results[0] == NULL && results[1] == NULL);
     CHECK_EQ(looper.unwound, 1);
     CHECK_EQ(reader.unwound, 1);
+#endif
 }
 
 static void *run_away(void *arg)

@@ -24,8 +24,12 @@
 #define RT_VERSION_PATCH 0
 #define RT_VERSION_NUMBER ((RT_VERSION_MAJOR << 16) | (RT_VERSION_MINOR << 8) | RT_VERSION_PATCH)
 #define RT_VERSION_STRING "0.1.0"
-#if !defined(_WIN32) && !defined(RT_NO_PTHREAD)
+#ifndef RT_NO_PTHREAD
+#ifdef _WIN32
+#include <process.h>
+#else
 #include <pthread.h>
+#endif
 #endif
 
 
@@ -2127,6 +2131,11 @@ rt_status rt_buffered_lock_take_progress(struct rt_buffered_lock *lock, uint32_t
  * The descriptor stays the host's unless `RT_WRITER_OWNS_FD` is given; it must stay open as long as
  * the writer. The handle is the host's: end it with `rt_writer_close` or `rt_writer_abandon`.
  *
+ * On Windows it is a descriptor of the C runtime that the library is linked to, which need not be the
+ * host's: `rt_writer_open_handle` has no such question. A disk file's is written by that runtime, so at
+ * its end if it was opened for appending, and with newlines translated if it was opened as text; a
+ * pipe's or a console's gets the bytes as they are.
+ *
  * Thread: any. Stage: until the runtime freezes; on the finalizing thread until
  * its writers are sealed, after the exit functions.
  *
@@ -2140,6 +2149,24 @@ rt_status rt_writer_open_fd(struct rt_runtime *runtime,
                             int fd,
                             const struct rt_writer_options *options,
                             struct rt_writer **writer);
+
+#if defined(_WIN32)
+/**
+ * Makes a buffered writer over a Windows `HANDLE`: a disk file's, a pipe's or a console's, opened for
+ * writing and not for overlapped I/O. Otherwise as `rt_writer_open_fd`; with `RT_WRITER_OWNS_FD` it is
+ * closed with the writer. Bytes are written as they are.
+ *
+ * Thread: any. Stage: until the runtime freezes.
+ *
+ * Returns what `rt_writer_open_fd` does.
+ *
+ * CPython: `_winapi.WriteFile`.
+ */
+rt_status rt_writer_open_handle(struct rt_runtime *runtime,
+                                void *handle,
+                                const struct rt_writer_options *options,
+                                struct rt_writer **writer);
+#endif
 
 /**
  * Makes a buffered writer over callbacks, which are copied. Otherwise as `rt_writer_open_fd`.
@@ -2896,17 +2923,21 @@ static inline int32_t rt_state_inline(void)
 #endif
 }
 
-#if !defined(_WIN32) && !defined(RT_NO_PTHREAD)
+#ifndef RT_NO_PTHREAD
 /*
  * rt_thread_enter for RT_POLICY_EXIT: a thread that comes too late ends here, by pthread_exit in
- * this frame, so that what is unwound is the host's own. (Define RT_NO_PTHREAD to do without
- * <pthread.h>.)
+ * this frame, so that what is unwound is the host's own; on Windows by _endthreadex, which unwinds
+ * nothing. (Define RT_NO_PTHREAD to do without <pthread.h> and <process.h>.)
  */
 static inline rt_status rt_thread_enter_or_exit(rt_thread *thread)
 {
     rt_status status = rt_thread_enter(thread);
     if (status == RT_ERR_EXIT_THREAD) {
+#ifdef _WIN32
+        _endthreadex(0);
+#else
         pthread_exit(NULL);
+#endif
     }
     return status;
 }
@@ -2916,7 +2947,11 @@ static inline rt_status rt_thread_checkpoint_or_exit(rt_thread *thread)
 {
     rt_status status = rt_thread_checkpoint(thread);
     if (status == RT_ERR_EXIT_THREAD) {
+#ifdef _WIN32
+        _endthreadex(0);
+#else
         pthread_exit(NULL);
+#endif
     }
     return status;
 }

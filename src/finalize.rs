@@ -80,6 +80,8 @@ pub(crate) fn finalize_unless_begun(
     if host_call::forbids_finalizing(runtime) {
         return Err(Status::InCallback.error());
     }
+    #[cfg(windows)]
+    crate::process_end::lose_the_killed(&me);
     // The state first: the report is there a moment before the other thread is done.
     if runtime.state() == State::Finalized
         && let Some(report) = runtime.outcome()

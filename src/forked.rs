@@ -19,6 +19,8 @@ use crate::owner::{Fate, OwnerId};
 use crate::phase::Phase;
 use crate::report::Recorder;
 use crate::runtime::Runtime;
+#[cfg(windows)]
+use crate::sync::Deadline;
 use crate::sync::{Arc, Ordering};
 use crate::this_thread::OWNERS;
 
@@ -29,6 +31,7 @@ pub(crate) fn forked(mut lives: Vec<Arc<Runtime>>, survivor: Option<OwnerId>) {
     lives.sort_by_key(|life| std::cmp::Reverse(life.ancestors().len()));
     for life in &lives {
         lose_threads(life);
+        leave_operations(life);
         let finalizer = life.gate().finalizer();
         if finalizer.is_some() && finalizer == survivor {
             resume(life);
@@ -37,23 +40,25 @@ pub(crate) fn forked(mut lives: Vec<Arc<Runtime>>, survivor: Option<OwnerId>) {
         match life.state() {
             State::Running | State::Finalized => {}
             State::PreFinalizing => run_again(life),
-            State::Finalizing => cut_off(life),
+            State::Finalizing => cut_off(life, &FORKED),
         }
     }
 }
 
-fn lose_threads(life: &Runtime) {
+/// The attachments of threads that are gone.
+pub(crate) fn lose_threads(life: &Runtime) {
     // Takes those that watched the gate out of its queue, as `Owners::forked` does for locks.
     life.gate().announce();
-    let (threads, operations) = {
-        let books = life.books.lock();
-        (books.threads.clone(), books.operations.clone())
-    };
+    let threads = life.books.lock().threads.clone();
     for attachment in threads {
         if attachment.owner().fate() == Fate::Exited {
             attachment.thread_exited();
         }
     }
+}
+
+fn leave_operations(life: &Runtime) {
+    let operations = life.books.lock().operations.clone();
     for operation in operations {
         operation.forked(|thread| OWNERS.find(thread).is_none());
     }
@@ -75,9 +80,49 @@ fn run_again(life: &Arc<Runtime>) {
     life.advance(State::Running);
 }
 
-/// The finalizer was not copied, and had passed the point of no return: what it did not come to stays
-/// as it is, and the report says so.
-fn cut_off(life: &Arc<Runtime>) {
+/// On Windows: the calling thread ends, inside a callback, and is in the middle of finalizing. What it
+/// had locked is taken over from it like from any thread.
+#[cfg(windows)]
+pub(crate) fn finalizer_ends(lives: Vec<Arc<Runtime>>, me: OwnerId) {
+    for life in lives.iter().filter(|life| life.gate().finalizer() == Some(me)) {
+        match life.state() {
+            State::Running | State::Finalized => {}
+            State::PreFinalizing => run_again(life),
+            State::Finalizing => {
+                let writers = life.books.lock().writers.clone();
+                for writer in writers {
+                    // What it cannot write now is in its account, which the report has.
+                    let _ = writer.drain_for_finalization(Deadline::after_us(0));
+                }
+                cut_off(life, &ENDED);
+            }
+        }
+    }
+}
+
+/// What a report says of a finalization that lost its thread.
+struct Cut {
+    what: &'static str,
+    state_kept: &'static str,
+    because: &'static str,
+}
+
+const FORKED: Cut = Cut {
+    what: "the process was forked in the middle of it, and the thread that finalized was not copied",
+    state_kept: "the thread that finalized was not copied by the fork",
+    because: "the process was forked",
+};
+
+#[cfg(windows)]
+const ENDED: Cut = Cut {
+    what: "the thread that finalized ended in the middle of it, inside a callback",
+    state_kept: "the thread that finalized ended",
+    because: "the thread that finalized ended",
+};
+
+/// The finalizer is gone, and had passed the point of no return: what it did not come to stays as it is,
+/// and the report says so.
+fn cut_off(life: &Arc<Runtime>, cut: &Cut) {
     if life.outcome().is_some() {
         // It had done everything but say so.
         life.advance(State::Finalized);
@@ -94,16 +139,14 @@ fn cut_off(life: &Arc<Runtime>) {
     };
     let phase = interrupted(over);
     notes.enter(phase, None);
-    let what =
-        "the process was forked in the middle of it, and the thread that finalized was not copied";
-    notes.failed("", what.to_owned());
+    notes.failed("", cut.what.to_owned());
     notes.leave();
     for thread in threads.iter().filter(|thread| thread.has_state()) {
         notes.report.leaks.push(Leak {
             kind: LeakKind::ThreadState,
             name: thread.describe(),
             bytes: 0,
-            reason: "the thread that finalized was not copied by the fork".to_owned(),
+            reason: cut.state_kept.to_owned(),
         });
     }
     for writer in &writers {
@@ -112,8 +155,7 @@ fn cut_off(life: &Arc<Runtime>) {
     }
     let late_calls = life.late_calls().load(Ordering::Relaxed);
     notes.report.late_calls = late_calls;
-    let because =
-        format!("the process was forked in the phase {} of its finalization", phase.name());
+    let because = format!("{} in the phase {} of its finalization", cut.because, phase.name());
     notes.report.not_restartable.push(because);
     let report = Arc::new(notes.finish());
     life.hand_to_parent(&report);

@@ -96,7 +96,9 @@ HIDDEN void rtfinalize_resume_exit(void *rest)
 HIDDEN int rtfinalize_host_call(thunk call, void *context, void **rest)
 {
     (void)rest;
-    call(context); /* ExitThread unwinds nothing: the thread is gone, and its exit is noticed */
+    /* ExitThread unwinds nothing: the thread is gone, and its exit is noticed. The library's frames are
+       not gone through, so what it was in the middle of is taken over from it or cut off. */
+    call(context);
     return 1;
 }
 

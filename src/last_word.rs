@@ -5,6 +5,8 @@
 //! signal handler may make. What the writers hold is written as far as that is safe
 //! ([`crate::writer`]), and one line says what became of it.
 
+#[cfg(windows)]
+use crate::options::DEFAULT_EXIT_CODE;
 use crate::phase::Phase;
 use crate::sink::Descriptor;
 use crate::sink::Refused;
@@ -33,6 +35,20 @@ pub fn end_process(exit_code: i32, runtime: &str, phase: Phase, during: &[&str])
     compose(&mut line, exit_code, runtime, phase, during, &toll);
     tell(line.bytes());
     system::end(exit_code)
+}
+
+/// The same where the process ends already and has killed its other threads, `because` of which this
+/// one cannot go on.
+#[cfg(windows)]
+pub(crate) fn end_killed_process(because: &str) -> ! {
+    let toll = rescue_all(Deadline::after(RESCUE));
+    let mut line = Line::new();
+    line.room_for(DURING_ROOM, |line| {
+        let _ = write!(line, "rtfinalize: {because} as the process ended");
+    });
+    line.room_for(SIZE, |line| toll.tell(line, DEFAULT_EXIT_CODE));
+    tell(line.bytes());
+    system::end(DEFAULT_EXIT_CODE)
 }
 
 #[cfg(unix)]
@@ -86,9 +102,13 @@ fn compose(
             let _ = line.write_str(piece);
         }
     });
-    line.room_for(SIZE, |line| {
+    line.room_for(SIZE, |line| toll.tell(line, exit_code));
+}
+
+impl Toll {
+    fn tell(&self, line: &mut Line, exit_code: i32) {
         let plural = |count: u64| if count == 1 { "" } else { "s" };
-        let Toll { written, lost, losers, in_flight } = *toll;
+        let Toll { written, lost, losers, in_flight } = *self;
         let _ = write!(line, ": {written} byte{} written at the last moment", plural(written));
         let _ = match losers {
             0 => write!(line, ", none lost"),
@@ -103,7 +123,7 @@ fn compose(
             let _ = write!(line, " ({in_flight} of them in a write that has not returned)");
         }
         let _ = write!(line, "; exit code {exit_code}");
-    });
+    }
 }
 
 const SIZE: usize = 1024;

@@ -8,6 +8,13 @@
 //!
 //! On Unix `exit` leaves the other threads alive, until they end with the process.
 
+#[cfg(windows)]
+use crate::{
+    owner::Owner,
+    sync::{Deadline, Parked},
+    this_thread::OWNERS,
+};
+
 /// Whether all threads but the calling one have been killed.
 #[inline]
 pub fn under_way() -> bool {
@@ -18,6 +25,33 @@ pub fn under_way() -> bool {
 #[inline]
 pub fn has_killed(tid: u32) -> bool {
     under_way() && tid != crate::this_thread::current_tid()
+}
+
+/// Called by the thread that is about to finalize: what the killed ones held is nobody's.
+#[cfg(windows)]
+pub(crate) fn lose_the_killed(me: &Owner) {
+    if under_way() {
+        OWNERS.forked(Some(me), me.tid());
+        crate::rack::forked(Some(me.id()));
+        crate::registry::lose_threads();
+    }
+}
+
+/// A section of the library's own has lost its thread in the middle.
+#[cfg(windows)]
+#[cold]
+pub(crate) fn held_by_the_dead() -> ! {
+    crate::last_word::end_killed_process("a thread that held a lock of the library's was killed")
+}
+
+/// What a sleep comes to that nobody is left to end.
+#[cfg(windows)]
+#[cold]
+pub(crate) fn nobody_comes(deadline: Deadline) -> Parked {
+    if deadline == Deadline::NEVER {
+        crate::last_word::end_killed_process("a thread that had to be waited for was killed");
+    }
+    Parked::TimedOut
 }
 
 #[cfg(windows)]

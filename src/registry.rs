@@ -166,6 +166,22 @@ pub(crate) fn rules_changed() {
     OWNERS.wake_waiters();
 }
 
+/// Once the process ends: the threads that were killed are outside for good.
+#[cfg(windows)]
+pub(crate) fn lose_threads() {
+    let lives: Vec<_> = REGISTRY.lock().lives.values().cloned().collect();
+    for life in &lives {
+        crate::forked::lose_threads(life);
+    }
+}
+
+/// The calling thread ends: whatever it is finalizing.
+#[cfg(windows)]
+pub(crate) fn finalizer_ends(me: OwnerId) {
+    let lives = REGISTRY.lock().lives.values().cloned().collect();
+    crate::forked::finalizer_ends(lives, me);
+}
+
 /// In the child of a `fork`, whose one thread is `survivor` if the library knows it.
 pub(crate) fn forked(survivor: Option<OwnerId>) {
     let lives = REGISTRY.lock().lives.values().cloned().collect();

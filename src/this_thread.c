@@ -74,8 +74,15 @@ HIDDEN struct rtfinalize_cell *rtfinalize_this_cell(void)
 }
 
 #if defined(_WIN32)
-/* Defined in this_thread/end.rs. */
-void rtfinalize_thread_ends(void);
+/* this_thread/end.rs's, once there is a thread that it wants to hear of. */
+static void (*volatile thread_ends)(void);
+
+void rtfinalize_at_thread_end(void (*hook)(void));
+
+void rtfinalize_at_thread_end(void (*hook)(void))
+{
+    thread_ends = hook;
+}
 
 /* The loader's word to this image. Once the process ends it comes for the last thread only, which is
    still at work. */
@@ -83,8 +90,8 @@ static void NTAPI loader_hook(PVOID image, DWORD why, PVOID reserved)
 {
     (void)image;
     (void)reserved;
-    if (why == DLL_THREAD_DETACH) {
-        rtfinalize_thread_ends();
+    if (why == DLL_THREAD_DETACH && thread_ends != NULL) {
+        thread_ends();
     }
 }
 

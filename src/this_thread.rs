@@ -336,6 +336,8 @@ pub fn watch_forks() {
 
 /// The calling thread, whose block this is, ends.
 fn ended(block: Box<Block>) {
+    #[cfg(windows)]
+    crate::registry::finalizer_ends(block.owner.id());
     block.recent.set(std::ptr::null());
     for attachment in block.attachments.borrow_mut().drain(..) {
         attachment.thread_exited();

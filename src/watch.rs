@@ -23,6 +23,7 @@ pub(crate) use board::Activity;
 pub(crate) use notice::Notice;
 
 use crate::event::{Event, Kind, Listener, Subject, Who};
+use crate::freeze::State;
 use crate::host_call;
 use crate::last_word;
 use crate::memory::try_push;
@@ -252,6 +253,10 @@ impl Watch {
     }
 
     fn spawn(&mut self, name: &str, body: fn(&Shared)) {
+        if crate::process_end::under_way() {
+            // No thread begins any more.
+            return;
+        }
         let shared = self.shared.clone();
         let builder = std::thread::Builder::new().name(name.to_owned());
         // A listener is called on it: host code, which wants a stack.
@@ -304,7 +309,9 @@ impl Shared {
     }
 
     fn is_over(&self) -> bool {
+        // On Windows the finalizing thread may have ended inside a callback.
         self.over.load(Ordering::SeqCst)
+            || (cfg!(windows) && self.runtime.state() == State::Finalized)
     }
 
     fn sleep_until(&self, at_us: u64) {

@@ -1,10 +1,10 @@
-//! What a thread of this process is doing: on Linux, from `/proc`.
+//! What a thread of this process is doing: on Linux, from `/proc`. On Windows, what it is called.
 //!
 //! Nothing here is certain for longer than a moment; it is for people who want to know why something
 //! is waited for.
 
 /// What the thread of this system number is doing: `running`, `asleep in futex`, `in read of descriptor
-/// 0 (pipe:[4711])`. `None` if it is gone, or nobody knows.
+/// 0 (pipe:[4711])`, `called 'worker'`. `None` if it is gone, or nobody knows.
 pub fn of(tid: u32) -> Option<String> {
     system::of(tid)
 }
@@ -133,7 +133,58 @@ mod system {
     }
 }
 
-#[cfg(not(target_os = "linux"))]
+#[cfg(windows)]
+mod system {
+    use windows_sys::Win32::Foundation::{CloseHandle, HANDLE, LocalFree, WAIT_TIMEOUT};
+    use windows_sys::Win32::System::Threading::{
+        GetProcessIdOfThread, GetThreadDescription, OpenThread, THREAD_QUERY_LIMITED_INFORMATION,
+        THREAD_SYNCHRONIZE, WaitForSingleObject,
+    };
+
+    /// An open thread.
+    struct Thread(HANDLE);
+
+    impl Drop for Thread {
+        fn drop(&mut self) {
+            // SAFETY: opened below, closed once.
+            unsafe { CloseHandle(self.0) };
+        }
+    }
+
+    /// Windows does not say what a thread waits in, but what the thread is called.
+    pub fn of(tid: u32) -> Option<String> {
+        // SAFETY: an id without a thread gives null.
+        let thread = Thread(unsafe {
+            let opened = OpenThread(THREAD_QUERY_LIMITED_INFORMATION | THREAD_SYNCHRONIZE, 0, tid);
+            if opened.is_null() {
+                return None;
+            }
+            opened
+        });
+        // SAFETY: it only asks. The number may be another process's thread's by now.
+        let lives = unsafe {
+            WaitForSingleObject(thread.0, 0) == WAIT_TIMEOUT
+                && GetProcessIdOfThread(thread.0) == std::process::id()
+        };
+        lives.then(|| name(&thread)).flatten().map(|name| format!("called '{name}'"))
+    }
+
+    fn name(thread: &Thread) -> Option<String> {
+        let mut text = std::ptr::null_mut();
+        // SAFETY: on success the text is ours to free, and ends in a zero.
+        unsafe {
+            if GetThreadDescription(thread.0, &mut text) < 0 || text.is_null() {
+                return None;
+            }
+            let len = (0..).take_while(|&at| *text.add(at) != 0).count();
+            let name = String::from_utf16_lossy(std::slice::from_raw_parts(text, len));
+            LocalFree(text.cast());
+            (!name.is_empty()).then_some(name)
+        }
+    }
+}
+
+#[cfg(not(any(target_os = "linux", windows)))]
 mod system {
     pub fn of(_: u32) -> Option<String> {
         None
@@ -176,6 +227,31 @@ mod tests {
         assert!(append("it".to_owned(), tid).starts_with(&format!("it, {start}")));
         into.write_all(b"x").unwrap();
         reader.join().unwrap();
+        while of(tid).is_some() {
+            std::thread::yield_now();
+        }
+        assert_eq!(append("it".to_owned(), tid), "it");
+        assert_eq!(of(0), None);
+    }
+}
+
+#[cfg(all(test, windows))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_is_found_by_its_name_and_one_that_is_gone_nowhere() {
+        let (send, tid) = std::sync::mpsc::channel();
+        let (go, wait) = std::sync::mpsc::channel::<()>();
+        let named = std::thread::Builder::new().name("Prüfer".to_owned());
+        let thread = named.spawn(move || {
+            send.send(crate::this_thread::current_tid()).unwrap();
+            let _ = wait.recv();
+        });
+        let tid = tid.recv().unwrap();
+        assert_eq!(append("it".to_owned(), tid), "it, called 'Prüfer'");
+        drop(go);
+        thread.unwrap().join().unwrap();
         while of(tid).is_some() {
             std::thread::yield_now();
         }

@@ -145,6 +145,11 @@ fn open(
 /// The descriptor stays the host's unless `RT_WRITER_OWNS_FD` is given; it must stay open as long as
 /// the writer. The handle is the host's: end it with `rt_writer_close` or `rt_writer_abandon`.
 ///
+/// On Windows it is a descriptor of the C runtime that the library is linked to, which need not be the
+/// host's: `rt_writer_open_handle` has no such question. A disk file's is written by that runtime, so at
+/// its end if it was opened for appending, and with newlines translated if it was opened as text; a
+/// pipe's or a console's gets the bytes as they are.
+///
 /// Thread: any. Stage: until the runtime freezes; on the finalizing thread until
 /// its writers are sealed, after the exit functions.
 ///
@@ -161,6 +166,29 @@ pub unsafe extern "C-unwind" fn rt_writer_open_fd(
     writer: *mut *mut rt_writer,
 ) -> rt_status {
     boundary(|| open(runtime, Sink::Descriptor(Descriptor::new(fd)?), options, writer))
+}
+
+/// Makes a buffered writer over a Windows `HANDLE`: a disk file's, a pipe's or a console's, opened for
+/// writing and not for overlapped I/O. Otherwise as `rt_writer_open_fd`; with `RT_WRITER_OWNS_FD` it is
+/// closed with the writer. Bytes are written as they are.
+///
+/// Thread: any. Stage: until the runtime freezes.
+///
+/// Returns what `rt_writer_open_fd` does.
+///
+/// CPython: `_winapi.WriteFile`.
+#[cfg(windows)]
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn rt_writer_open_handle(
+    runtime: *mut rt_runtime,
+    handle: *mut c_void,
+    options: *const rt_writer_options,
+    writer: *mut *mut rt_writer,
+) -> rt_status {
+    boundary(|| {
+        let destination = Descriptor::of_handle(crate::sink::Handle(handle))?;
+        open(runtime, Sink::Descriptor(destination), options, writer)
+    })
 }
 
 /// Makes a buffered writer over callbacks, which are copied. Otherwise as `rt_writer_open_fd`.

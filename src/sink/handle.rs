@@ -231,7 +231,7 @@ fn write_pipe(pipe: Handle, data: &[u8]) -> std::result::Result<usize, Refused> 
     let mut offered = data.len();
     let answer = loop {
         match write_file(pipe, &data[..offered]) {
-            Ok(0) if offered > 1 => offered /= 2,
+            Ok(0) if offered > 1 => offered = offered.div_ceil(4),
             Ok(0) => break Err(Refused::WouldBlock),
             answer => break answer,
         }

@@ -98,10 +98,16 @@ mod kernel {
 
 #[cfg(windows)]
 mod kernel {
+    use windows_sys::Win32::System::LibraryLoader::{GetModuleHandleW, GetProcAddress};
     use windows_sys::Win32::System::Threading::FlushProcessWriteBuffers;
 
+    /// Wine may have the function and do nothing in it.
     pub fn register() -> bool {
-        true
+        // SAFETY: both names are C strings; ntdll is in every process.
+        unsafe {
+            let ntdll = GetModuleHandleW(windows_sys::w!("ntdll.dll"));
+            GetProcAddress(ntdll, c"wine_get_version".as_ptr().cast()).is_none()
+        }
     }
 
     pub fn fence() -> bool {

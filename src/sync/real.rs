@@ -1,6 +1,8 @@
 //! The door as the library ships it: std atomics, parking_lot's mutex, parking_lot_core's queues.
 
 use super::Parked;
+#[cfg(windows)]
+use crate::process_end;
 use std::time::{Duration, Instant};
 
 pub use parking_lot_core::SpinWait;
@@ -120,6 +122,10 @@ impl Deadline {
 /// `needed` runs under the queue's own lock, so a waker that changes what `needed` reads and then
 /// wakes `key` cannot be missed. It must not block, nor take any mutex.
 pub fn park(key: usize, needed: impl FnOnce() -> bool, deadline: Deadline) -> Parked {
+    #[cfg(windows)]
+    if process_end::under_way() {
+        return if needed() { process_end::nobody_comes(deadline) } else { Parked::NotNeeded };
+    }
     let pass = fork::enter();
     let pass = std::cell::Cell::new(Some(pass));
     // SAFETY: keys are addresses of this library's own lock words and gates, so nobody else parks
@@ -145,6 +151,10 @@ pub fn park(key: usize, needed: impl FnOnce() -> bool, deadline: Deadline) -> Pa
 /// Wakes one thread parked on `key`. `before` runs under the queue's lock, before that thread can
 /// run, and hears whether others stay behind.
 pub fn wake_one(key: usize, before: impl FnOnce(bool)) {
+    #[cfg(windows)]
+    if process_end::under_way() {
+        return before(false);
+    }
     let _pass = fork::enter();
     // SAFETY: see `park`; `before` only stores to an atomic.
     unsafe {
@@ -157,6 +167,10 @@ pub fn wake_one(key: usize, before: impl FnOnce(bool)) {
 
 /// Wakes every thread parked on `key`.
 pub fn wake_all(key: usize) {
+    #[cfg(windows)]
+    if process_end::under_way() {
+        return;
+    }
     let _pass = fork::enter();
     // SAFETY: see `park`.
     unsafe {
@@ -184,6 +198,10 @@ impl<T> Mutex<T> {
     /// Waits for the mutex. Sections are short and call nobody, so the wait is too.
     pub fn lock(&self) -> MutexGuard<'_, T> {
         let pass = fork::enter();
+        #[cfg(windows)]
+        if self.0.is_locked() && process_end::under_way() {
+            process_end::held_by_the_dead();
+        }
         MutexGuard { inner: self.0.lock(), _pass: pass }
     }
 }

@@ -62,20 +62,26 @@ mod windows {
         GET_MODULE_HANDLE_EX_FLAG_FROM_ADDRESS, GET_MODULE_HANDLE_EX_FLAG_PIN, GetModuleHandleExW,
     };
 
+    unsafe extern "C" {
+        fn rtfinalize_at_thread_end(hook: extern "C" fn());
+    }
+
     /// Sees to it that the library stays to be told when this thread ends.
     pub fn watch(_: *mut Block) {
         static PINNED: Once = Once::new();
         PINNED.call_once(|| {
             let flags = GET_MODULE_HANDLE_EX_FLAG_PIN | GET_MODULE_HANDLE_EX_FLAG_FROM_ADDRESS;
-            let here = rtfinalize_thread_ends as *const () as *const u16;
+            let here = thread_ends as *const () as *const u16;
             // SAFETY: the address is in this image; the handle is written and not used.
-            unsafe { GetModuleHandleExW(flags, here, &mut std::ptr::null_mut()) };
+            unsafe {
+                GetModuleHandleExW(flags, here, &mut std::ptr::null_mut());
+                rtfinalize_at_thread_end(thread_ends);
+            }
         });
     }
 
     /// Called by the loader's hook in `this_thread.c`, on the thread that ends.
-    #[unsafe(no_mangle)]
-    extern "C" fn rtfinalize_thread_ends() {
+    extern "C" fn thread_ends() {
         let block = cell().block.get();
         if !block.is_null() {
             // SAFETY: leaked by `introduce` on this thread, and taken back exactly here.
