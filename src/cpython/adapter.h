@@ -115,14 +115,18 @@ static inline int _PyRt_IsLastFlush(void)
     return _PyRt_IsFrozen() || _Py_atomic_load_int_relaxed(&_PyRt_LastChance);
 }
 
+/* Whether that is so for the files of the caller's interpreter: it may be a subinterpreter, whose threads
+ * have ended while others run. Bytes that are not written now never are. */
+PyAPI_FUNC(int) _PyRt_IsEnding(void);
+
 /* Rescues what all files hold, from a thread that need not be one of Python's. Returns how many bytes stay. */
 PyAPI_FUNC(size_t) _PyRt_RescueFiles(void);
 
 /* How many bytes the descriptor takes without waiting, of `len`; 0 when it may have to wait. */
 PyAPI_FUNC(Py_ssize_t) _PyRt_RoomAt(int fd, Py_ssize_t len);
 
-/* Flushes every file of the interpreter, text before bytes. Before the freeze only those whose bytes need
- * Python, and none whose lock is held. What could not be flushed is seen by the bytes that stay. */
+/* Flushes every file of the caller's interpreter, text before bytes. Before its point of no return only
+ * those whose bytes need Python; and while other threads run, none whose lock is held. What could not be flushed is seen by the bytes that stay. */
 PyAPI_FUNC(void) _PyRt_FlushFiles(PyInterpreterState *interp);
 
 /* Enters what files still hold back in the account: it will not be written any more. */

@@ -112,6 +112,11 @@ void _PyRt_AfterFork(void)
     _PyMutex_at_fork_reinit(&files.mutex);
 }
 
+int _PyRt_IsEnding(void)
+{
+    return _PyRt_IsLastFlush() || _PyInterpreterState_GetFinalizing(_PyInterpreterState_GET()) != NULL;
+}
+
 /* The files of one kind, each with a reference. Returns how many; *all is to be freed. */
 static Py_ssize_t collect(PyInterpreterState *interp, int is_text, _PyRt_File ***all)
 {
@@ -148,7 +153,7 @@ static void flush_kind(PyInterpreterState *interp, int is_text)
 void _PyRt_FlushFiles(PyInterpreterState *interp)
 {
     /* Before the freeze a lock that is held is its owner's business: the flush after it tries again, and
-     * can take it over. */
+     * can take it over. A subinterpreter whose threads have ended has no owner that runs. */
     int64_t before = _PyRt_SetPatience(_PyRt_IsFrozen() ? -1 : 0);
     PyObject *raised = PyErr_GetRaisedException();
     flush_kind(interp, 1);

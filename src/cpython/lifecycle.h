@@ -390,9 +390,11 @@ enum {
     RT_SUB_FREEZE,
     RT_SUB_FINALIZE,
     RT_SUB_DEALLOC,
-    /* These two are ours. */
+    /* These are ours. */
     RT_SUB_LET_OTHERS,
     RT_SUB_TAKE_BACK,
+    RT_SUB_FLUSH,
+    RT_SUB_ACCOUNT,
 };
 
 static void end_interpreter_step(PyThreadState *tstate, int step);
@@ -413,6 +415,12 @@ rt_sub_step(void *arg)
         if (_PyThreadState_GET() != NULL) {
             _PyThreadState_Detach(step->tstate);
         }
+    }
+    else if (step->step == RT_SUB_FLUSH) {
+        _PyRt_FlushFiles(step->tstate->interp);
+    }
+    else if (step->step == RT_SUB_ACCOUNT) {
+        _PyRt_AccountForFiles(step->tstate->interp);
     }
     else if (step->step != RT_SUB_BEGIN || !step->tstate->interp->finalizing) {
         end_interpreter_step(step->tstate, step->step);
@@ -435,10 +443,14 @@ Py_EndInterpreter(PyThreadState *tstate)
         {RT_PHASE_THREADS, -1, "threading._shutdown", RT_SUB_THREADS},
         {RT_PHASE_PENDING, -1, "pending calls", RT_SUB_PENDING},
         {RT_PHASE_ATEXIT, 0, "atexit", RT_SUB_ATEXIT},
+        {RT_PHASE_FLUSH_EARLY, -1, "flush files that need Python", RT_SUB_FLUSH},
         {RT_PHASE_FLUSH_EARLY, INT32_MAX, "let guards close", RT_SUB_LET_OTHERS},
         {RT_PHASE_FREEZE, INT32_MIN, "take the lock back", RT_SUB_TAKE_BACK},
         {RT_PHASE_FREEZE, -1, "stop threads", RT_SUB_FREEZE},
+        {RT_PHASE_FLUSH_FROZEN, -1, "flush files", RT_SUB_FLUSH},
         {RT_PHASE_FINALIZE, 0, "clear modules", RT_SUB_FINALIZE},
+        {RT_PHASE_FLUSH_LATE, -1, "flush files", RT_SUB_FLUSH},
+        {RT_PHASE_FLUSH_LATE, 0, "account for files", RT_SUB_ACCOUNT},
         {RT_PHASE_DEALLOC, 0, "clear the interpreter", RT_SUB_DEALLOC},
     };
     struct rt_sub_step steps[Py_ARRAY_LENGTH(handlers)];

@@ -15,7 +15,7 @@ EDITS: Edits = {
         ReplaceLines(r"    if \(self->lock\)$", "    rt_begin(self);", last=r"self->owner = 0;",
                      within="_buffered_init"),
         Before(r"    if \(self->buffer\) \{", """
-    if (_PyRt_IsFrozen()) {
+    if (_PyRt_IsEnding()) {
         rt_account((PyObject *)self);
     }
 """, within="_io__Buffered_close_impl"),
