@@ -66,8 +66,9 @@ PyAPI_FUNC(void) _PyRt_Admit(PyInterpreterState *interp);
 PyAPI_FUNC(int) _PyRt_AdmitsThreadState(void);
 
 /* Lets the threads park that are about to come in, a moment at most. Deletes the states of those that
- * were parked; keeps the others, whose threads may still look at them, and enters them in the ledger. */
-PyAPI_FUNC(void) _PyRt_DeleteThreadStates(PyThreadState *list);
+ * were parked; keeps the others, whose threads may still look at them, and enters them in the ledger. Returns
+ * how many it keeps. */
+PyAPI_FUNC(int) _PyRt_DeleteThreadStates(PyThreadState *list);
 
 /* Whom a report names: the thread's Python name, function and line. The text is the caller's, to be freed
  * with PyMem_RawFree; NULL without memory. */

@@ -99,6 +99,18 @@ enum {
         cut_sub(r"    // Make any remaining pending calls", "RT_STEP_PENDING"),
         cut_sub(r"    _PyAtExit_Call\(tstate->interp\);", "RT_STEP_ATEXIT"),
         cut_sub(r"    if \(tstate != interp->threads.head", "RT_STEP_FREEZE"),
+        # One left open when Python ends. The threads of others stop with the main interpreter's, and any of
+        # them may still look at its state.
+        Before(r"    if \(tstate != interp->threads.head", """
+    if (_PyRt_IsFrozen()) {
+        _PyEval_StopTheWorld(interp);
+        PyThreadState *list = _PyThreadState_RemoveExcept(tstate);
+        _PyEval_StartTheWorld(interp);
+        interp->atexit.rt_outlived = _PyRt_DeleteThreadStates(list) > 0;
+    }
+""", within="end_interpreter_step"),
+        Replace(r"if \(tstate != NULL\)", "if (tstate != NULL && tstate->thread_id == PyThread_get_thread_ident())",
+                within="finalize_subinterpreters"),
         cut_sub(r"    _PyImport_FiniExternal\(tstate->interp\);", "RT_STEP_FINALIZE"),
         cut_sub(r"    finalize_interp_clear\(tstate\);", "RT_STEP_DEALLOC"),
         After(r"    finalize_interp_delete\(tstate->interp\);", "    }\n    return 0;", within="end_interpreter_step"),
