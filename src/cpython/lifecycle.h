@@ -74,7 +74,9 @@ static int
 rt_flush(struct rt_end *end, int step)
 {
     /* First CPython's own, which says what goes wrong with sys.stdout. Of the others the bytes tell. */
-    rt_flush_failed |= rt_step(end, step) < 0;
+    if (rt_step(end, step) < 0) {
+        rt_flush_failed = 1;
+    }
     _PyRt_FlushFiles(end->tstate->interp);
     return RT_OK;
 }
