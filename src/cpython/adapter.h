@@ -148,6 +148,11 @@ PyAPI_FUNC(void) _PyRt_AfterFork(void);
  * an exception. */
 PyAPI_FUNC(Py_ssize_t) _PyRt_WriteLate(_PyRt_File *file, PyObject *raw, const char *data, Py_ssize_t len);
 
+/* For a write of a subinterpreter that ends while others run. It may wait for room as any write does, unless
+ * there is a deadline: then this waits instead, as long as that allows. Returns how many of `len` bytes can
+ * be written now, or -1 with an exception. */
+PyAPI_FUNC(Py_ssize_t) _PyRt_AwaitRoom(PyObject *raw, Py_ssize_t len);
+
 /* Closes what _PyRt_WriteLate opened. After finalization. */
 PyAPI_FUNC(void) _PyRt_CloseLateWriters(void);
 

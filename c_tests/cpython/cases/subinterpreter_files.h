@@ -15,7 +15,7 @@ static inline PyThreadState *files_interpreter(int has_own_gil)
         .allow_exec = 1,
         .allow_threads = 1,
         .allow_daemon_threads = !has_own_gil,
-        .check_multi_interp_extensions = has_own_gil,
+        .check_multi_interp_extensions = 1,
         .gil = has_own_gil ? PyInterpreterConfig_OWN_GIL : PyInterpreterConfig_SHARED_GIL,
     };
     if (PyStatus_Exception(Py_NewInterpreterFromConfig(&sub, &config))) {

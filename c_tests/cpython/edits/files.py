@@ -30,6 +30,12 @@ EDITS: Edits = {
         }
         return n;
     }
+    if (!_PyRt_IsLastFlush() && self->fast_closed_checks && _PyRt_IsEnding()) {
+        len = _PyRt_AwaitRoom(self->raw, len);
+        if (len < 0) {
+            return -1;
+        }
+    }
 """, within="_bufferedwriter_raw_write"),
         Before(r"    res = PyLong_FromSsize_t\(written\);", "    rt_arrived(buffer->buf);",
                within="_io_BufferedWriter_write_impl"),
