@@ -126,8 +126,9 @@ PyAPI_FUNC(size_t) _PyRt_RescueFiles(void);
 /* How many bytes the descriptor takes without waiting, of `len`; 0 when it may have to wait. */
 PyAPI_FUNC(Py_ssize_t) _PyRt_RoomAt(int fd, Py_ssize_t len);
 
-/* Flushes every file of the caller's interpreter, text before bytes. Before its point of no return only
- * those whose bytes need Python; and while other threads run, none whose lock is held. What could not be flushed is seen by the bytes that stay. */
+/* Flushes every file of the caller's interpreter, text before bytes. Before its point of no return only those
+ * whose bytes need Python; and while other threads run, none whose lock is held. What could not be flushed is
+ * seen by the bytes that stay. */
 PyAPI_FUNC(void) _PyRt_FlushFiles(PyInterpreterState *interp);
 
 /* Enters what files still hold back in the account: it will not be written any more. */
