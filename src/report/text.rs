@@ -7,6 +7,7 @@ mod wording;
 
 pub(super) use wording::is_unprintable;
 
+use super::restart::Hindrances;
 use super::{Continuation, PhaseRecord, Report};
 use page::Ink::{Bad, Bar, Bold, Good, Plain, Warn};
 use page::{Page, left, right, widths};
@@ -57,15 +58,7 @@ pub fn to_text(report: &Report, style: TextStyle) -> String {
         children(&mut page, report, 1);
     }
     page.newline();
-    let because = &report.not_restartable;
-    if because.is_empty() {
-        page.line(0, "restartable: yes", Plain);
-    } else {
-        let mut reasons: Vec<_> =
-            because.iter().take(LIST).map(|r| page.style.sentence(r)).collect();
-        reasons.extend(page.style.more(because.len(), LIST));
-        page.line(0, &format!("restartable: no, because {}", reasons.join("; ")), Warn);
-    }
+    restartable(&mut page, report);
     let recovered: Vec<_> = report.destinations.iter().filter(|d| d.recovered > 0).collect();
     let ended = report.continued.iter().filter(|c| c.state == Continuation::Ended);
     page.list(0, &ended.collect::<Vec<_>>(), LIST, |page, c| {
@@ -82,6 +75,30 @@ pub fn to_text(report: &Report, style: TextStyle) -> String {
         vec![left("left to the parent:"), right(count(d.left_to_parent, "bytes")), left(name)]
     });
     page.out
+}
+
+/// Whether the runtime can be initialised again. What is in the way and listed above is not named again.
+fn restartable(page: &mut Page, report: &Report) {
+    if report.not_restartable.is_empty() {
+        page.line(0, "restartable: yes", Plain);
+        return;
+    }
+    let Hindrances { leaks, runaways, guards, handlers, others } = Hindrances::of(report);
+    let listed = [
+        (leaks, "leaks", ""),
+        (runaways, "threads", " still inside"),
+        (guards, "guards", " still open"),
+        (handlers, "handlers", " still running"),
+    ];
+    let listed = listed.iter().filter(|(n, ..)| *n > 0);
+    let listed: Vec<_> = listed.map(|(n, what, how)| count(*n, what) + how).collect();
+    let mut reasons = Vec::new();
+    if !listed.is_empty() {
+        reasons.push(format!("of {} (listed above)", listed.join(", ")));
+    }
+    reasons.extend(others.iter().take(LIST).map(|reason| page.style.sentence(reason)));
+    reasons.extend(page.style.more(others.len(), LIST));
+    page.line(0, &format!("restartable: no, because {}", reasons.join("; ")), Warn);
 }
 
 /// A line for each child, and what needs attention in it. Those that are incomplete are all shown.

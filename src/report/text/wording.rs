@@ -4,6 +4,7 @@ use super::TextStyle;
 
 /// How many characters of a reason are shown.
 const SENTENCE: usize = 160;
+
 impl TextStyle {
     fn ellipsis(&self) -> &'static str {
         if self.colour { "…" } else { "..." }
