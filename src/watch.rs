@@ -121,7 +121,7 @@ impl Watch {
         if self.shared.overrun == Overrun::Exit {
             self.start();
             if self.shared.listener.is_some() && self.shared.total_us != NEVER {
-                self.spawn(c"rtfinalize-end", Shared::end_in_any_case);
+                self.spawn(c"rtfinalize-end", Runs::OwnCode, Shared::end_in_any_case);
             }
         }
     }
@@ -245,17 +245,17 @@ impl Watch {
     fn start(&mut self) {
         self.come_back();
         if self.threads.is_empty() && self.wanted {
-            self.spawn(c"rtfinalize-watch", Shared::watch);
+            let listens = self.shared.listener.is_some();
+            let runs = if listens { Runs::HostCode } else { Runs::OwnCode };
+            self.spawn(c"rtfinalize-watch", runs, Shared::watch);
             // Without a thread to be had there is no watch; the finalization goes on.
             self.wanted = !self.threads.is_empty();
         }
     }
 
-    fn spawn(&mut self, name: &'static CStr, body: fn(&Shared, &Bell)) {
-        let shared = &self.shared;
-        let runs = if shared.listener.is_some() { Runs::HostCode } else { Runs::OwnCode };
+    fn spawn(&mut self, name: &'static CStr, runs: Runs, body: fn(&Shared, &Bell)) {
         if spare(0).is_ok() {
-            self.threads.extend(Sentinel::start(name, runs, shared, body));
+            self.threads.extend(Sentinel::start(name, runs, &self.shared, body));
         }
         // A thread that begins may use the heap. Should this one be stuck in there before the other is
         // through, the process would have nobody to end it.
