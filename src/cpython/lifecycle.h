@@ -286,15 +286,26 @@ rt_on_event(const rt_event *event, void *Py_UNUSED(arg))
 
 /* -X NAME=VALUE sets what the environment's variable of that name does. */
 static void
-rt_apply_xoption(const PyConfig *config, const wchar_t *xname, const char *name)
+rt_apply_xoption(rt_runtime *runtime, const PyConfig *config, const wchar_t *xname, const char *name)
 {
     const wchar_t *option = _Py_get_xoption(&config->xoptions, xname);
     const wchar_t *given = option == NULL ? NULL : wcschr(option, L'=');
     char *value = given == NULL ? NULL : _Py_EncodeLocaleRaw(given + 1, NULL);
-    if (value != NULL && rt_runtime_set_text(NULL, name, value) < 0) {
+    if (value != NULL && rt_runtime_set_text(runtime, name, value) < 0) {
         fprintf(stderr, "rtfinalize: -X %s\n", rt_last_error());
     }
     PyMem_RawFree(value);
+}
+
+static void
+rt_apply_xoptions(PyInterpreterState *interp)
+{
+    const PyConfig *config = _PyInterpreterState_GetConfig(interp);
+    rt_apply_xoption(interp->atexit.rt, config, L"RTFINALIZE_DEADLINE", "RTFINALIZE_DEADLINE");
+    rt_apply_xoption(interp->atexit.rt, config, L"RTFINALIZE_GRACE", "RTFINALIZE_GRACE");
+    if (_Py_IsMainInterpreter(interp)) {
+        rt_apply_xoption(NULL, config, L"RTFINALIZE_REPORT", "RTFINALIZE_REPORT");
+    }
 }
 
 static int
@@ -308,10 +319,7 @@ _Py_Finalize(_PyRuntimeState *runtime)
     rt_report_summary summary = {.struct_size = sizeof summary};
     PyThreadState *tstate = _PyThreadState_GET();
     if (tstate != NULL) {
-        const PyConfig *config = _PyInterpreterState_GetConfig(tstate->interp);
-        rt_apply_xoption(config, L"RTFINALIZE_DEADLINE", "RTFINALIZE_DEADLINE");
-        rt_apply_xoption(config, L"RTFINALIZE_GRACE", "RTFINALIZE_GRACE");
-        rt_apply_xoption(config, L"RTFINALIZE_REPORT", "RTFINALIZE_REPORT");
+        rt_apply_xoptions(tstate->interp);
     }
     if (rt_runtime_deadline(NULL) > 0) {
         options.on_event = rt_on_event;
@@ -365,6 +373,7 @@ Py_EndInterpreter(PyThreadState *tstate)
     struct rt_end end = {tstate, end_interpreter_step};
     struct rt_task tasks[RT_TASKS];
     rt_add_handlers(runtime, &end, tasks);
+    rt_apply_xoptions(interp);
     if (_PyRt_IsFrozen()) {
         /* The main interpreter has waited for these guards as for its own, and their threads do not run any
          * more. */
