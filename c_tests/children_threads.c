@@ -235,7 +235,9 @@ static void a_childs_waits_end_within_its_parents_deadline(void)
     CHECK_EQ(summary_of(of_child).runaways, 1);
     CHECK_EQ(summary_of(report).runaways, 0);
     CHECK_EQ(summary_of(report).restartable, 0);
-    CHECK(report_says(report, "of child 'child': thread 'stubborn'"));
+    CHECK(report_says(report, "needs attention in child"));
+    CHECK(report_says(report, "nothing they may touch was freed)\n        thread 'stubborn'"));
+    CHECK(report_says(report, "restartable: no, because of 1 thread still inside (listed above)"));
     CHECK_EQ(rt_report_free(of_child), RT_OK);
     CHECK_EQ(rt_report_free(report), RT_OK);
     event_set(&w.stop);

@@ -120,7 +120,7 @@ static void one_that_still_runs_is_not_waited_for_and_told(void)
     CHECK(report_says(report, "not waited for\n    finalize  upload  "));
     CHECK(report_says(report, "still running"));
     CHECK_EQ(left_in(report).state, RT_LEFT_RUNNING);
-    CHECK(report_says(report, "restartable: no, because handler 'upload'"));
+    CHECK(report_says(report, "restartable: no, because of 1 handler still running (listed"));
     CHECK_EQ(rt_report_free(report), RT_OK);
     event_set(&w.go_on);
     event_wait(&w.over);

@@ -10,7 +10,7 @@ use crate::finalize::Finalization;
 use crate::host_call::Outcome;
 use crate::memory::try_push;
 use crate::phase::{Handler, Phase};
-use crate::report::{Continuation, Continued};
+use crate::report::{Continuation, Continued, restart};
 use crate::sync::{Arc, Mutex, elapsed, now};
 use std::time::Instant;
 
@@ -77,7 +77,7 @@ impl Finalization<'_> {
             };
             let report = &mut self.notes.report;
             if state == Continuation::Running {
-                let why = format!("handler '{name}', which was not waited for, still runs");
+                let why = restart::by_handler(&name);
                 report.not_restartable.push(why);
             }
             report.continued.push(Continued { phase, name: name.into(), state, us, how });

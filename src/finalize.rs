@@ -15,7 +15,7 @@ use crate::options::Options;
 use crate::overlapped::Settled;
 use crate::owner::{Fate, Owner};
 use crate::phase::{Phase, Side, Work};
-use crate::report::{PhaseRecord, Recorder, Report};
+use crate::report::{PhaseRecord, Recorder, Report, restart};
 use crate::runtime::Runtime;
 use crate::status::{Result, Status};
 use crate::sync::{Arc, Deadline, now};
@@ -404,15 +404,12 @@ impl Finalization<'_> {
             report.status = Status::Incomplete;
         }
         let because = &mut report.not_restartable;
-        because.extend(report.runaways.iter().map(|who| format!("{who} still runs inside")));
-        because.extend(self.leaked_guards.iter().map(|guard| format!("{guard}, was never closed")));
+        because.extend(report.runaways.iter().map(|who| restart::by_runaway(who)));
+        because.extend(self.leaked_guards.iter().map(|guard| restart::by_guard(guard)));
         report.runaways.append(&mut self.leaked_guards);
-        because.extend(report.leaks.iter().map(|leak| {
-            format!("{} '{}' was leaked: {}", leak.kind.name(), leak.name, leak.reason)
-        }));
+        because.extend(report.leaks.iter().map(restart::by_leak));
         because.extend(report.children.iter().flat_map(|child| {
-            let of_child = |why| format!("of child '{}': {why}", child.runtime);
-            child.not_restartable.iter().map(of_child)
+            child.not_restartable.iter().map(|why| restart::by_child(child, why))
         }));
         drop(self.watch);
         let report = Arc::new(self.notes.finish());

@@ -28,3 +28,21 @@ pub fn try_push<T>(list: &mut Vec<T>, make: impl FnOnce() -> T) -> bool {
     }
     room
 }
+
+/// As [`try_push`], for a value that is there and needs no memory of its own: the large request by
+/// which `try_push` sees whether there is room makes the allocator tidy up.
+pub fn try_put<T>(list: &mut Vec<T>, value: T) -> bool {
+    let room = list.try_reserve(1).is_ok();
+    if room {
+        list.push(value);
+    }
+    room
+}
+
+/// A copy of `name`, if there is memory for it.
+pub fn try_name(name: &str) -> Option<String> {
+    let mut copy = String::new();
+    copy.try_reserve_exact(name.len()).ok()?;
+    copy.push_str(name);
+    Some(copy)
+}

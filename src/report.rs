@@ -4,6 +4,7 @@
 mod json;
 mod publish;
 mod record;
+pub(crate) mod restart;
 mod text;
 mod trace;
 

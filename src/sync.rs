@@ -9,6 +9,8 @@ pub mod fence;
 mod real;
 #[cfg(not(loom))]
 pub use real::*;
+#[cfg(not(loom))]
+pub mod sentinel;
 
 #[cfg(loom)]
 mod model;

@@ -389,6 +389,8 @@ pub fn park_for_good() -> ! {
     never_again::sleep()
 }
 
+#[cfg(all(target_os = "linux", target_pointer_width = "64"))]
+pub(crate) use never_again::all_but_faults;
 pub(crate) use never_again::seal_own_thread;
 
 mod never_again {
@@ -398,27 +400,41 @@ mod never_again {
     /// From here on no signal handler and no cancellation runs on the calling thread.
     #[cfg(unix)]
     pub fn seal_thread() {
-        block_all_but(&[]);
+        block(&all_but(&[]));
     }
 
     /// The same for a thread of the library's that calls host code: what a fault of its own raises is
     /// handled as on any thread. Blocked, it would end the process past the host's handlers.
     #[cfg(unix)]
     pub fn seal_own_thread() {
-        block_all_but(&[libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGTRAP]);
+        block(&all_but_faults());
+    }
+
+    /// The signals that a thread of the library's does not take.
+    #[cfg(unix)]
+    pub fn all_but_faults() -> libc::sigset_t {
+        all_but(&[libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGTRAP])
     }
 
     #[cfg(unix)]
-    fn block_all_but(faults: &[libc::c_int]) {
-        std::mem::forget(crate::cancel::Shield::up());
+    fn all_but(faults: &[libc::c_int]) -> libc::sigset_t {
+        let mut all = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
         // SAFETY: `all` is filled before it is read.
         unsafe {
-            let mut all = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
             libc::sigfillset(all.as_mut_ptr());
             for fault in faults {
                 libc::sigdelset(all.as_mut_ptr(), *fault);
             }
-            libc::pthread_sigmask(libc::SIG_BLOCK, all.as_ptr(), std::ptr::null_mut());
+            all.assume_init()
+        }
+    }
+
+    #[cfg(unix)]
+    fn block(signals: &libc::sigset_t) {
+        std::mem::forget(crate::cancel::Shield::up());
+        // SAFETY: reads the set.
+        unsafe {
+            libc::pthread_sigmask(libc::SIG_BLOCK, signals, std::ptr::null_mut());
         }
     }
 

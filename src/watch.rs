@@ -26,19 +26,19 @@ use crate::event::{Event, Kind, Listener, Subject, Who};
 use crate::freeze::State;
 use crate::host_call;
 use crate::last_word;
-use crate::memory::try_push;
+use crate::memory::{spare, try_push};
 use crate::options::{Options, Overrun};
 use crate::owner::Owner;
 use crate::phase::Phase;
 use crate::probe;
 use crate::runtime::Runtime;
+use crate::sync::sentinel::{Bell, Runs, Sentinel};
 use crate::sync::{
-    Arc, AtomicBool, AtomicU32, AtomicU64, Deadline, Ordering, doze, elapsed, fork, now, rouse,
-    sleep,
+    Arc, AtomicBool, AtomicU32, AtomicU64, Deadline, Ordering, elapsed, fork, now, sleep,
 };
 use board::{Board, Entry, Name};
 use notice::Line;
-use std::thread::JoinHandle;
+use std::ffi::CStr;
 use std::time::{Duration, Instant};
 
 /// A time that does not come.
@@ -53,7 +53,7 @@ const ANSWER_US: u64 = 1_000_000;
 /// The finalizing thread's side.
 pub(crate) struct Watch {
     shared: Arc<Shared>,
-    threads: Vec<JoinHandle<()>>,
+    threads: Vec<Sentinel<Shared>>,
     /// Threads do not survive a fork.
     process: u32,
     wanted: bool,
@@ -122,7 +122,7 @@ impl Watch {
         if self.shared.overrun == Overrun::Exit {
             self.start();
             if self.shared.listener.is_some() && self.shared.total_us != NEVER {
-                self.spawn("rtfinalize-end", Shared::end_in_any_case);
+                self.spawn(c"rtfinalize-end", Runs::OwnCode, Shared::end_in_any_case);
             }
         }
     }
@@ -170,7 +170,7 @@ impl Watch {
         if look_at < shared.asleep_until.load(Ordering::SeqCst)
             && let Some(watch) = self.threads.first()
         {
-            rouse(watch.thread());
+            watch.rouse();
         }
         let result = call();
         self.come_back();
@@ -246,28 +246,20 @@ impl Watch {
     fn start(&mut self) {
         self.come_back();
         if self.threads.is_empty() && self.wanted {
-            self.spawn("rtfinalize-watch", Shared::watch);
+            let listens = self.shared.listener.is_some();
+            let runs = if listens { Runs::HostCode } else { Runs::OwnCode };
+            self.spawn(c"rtfinalize-watch", runs, Shared::watch);
             // Without a thread to be had there is no watch; the finalization goes on.
             self.wanted = !self.threads.is_empty();
         }
     }
 
-    fn spawn(&mut self, name: &str, body: fn(&Shared)) {
-        if crate::process_end::under_way() {
-            // No thread begins any more.
-            return;
+    fn spawn(&mut self, name: &'static CStr, runs: Runs, body: fn(&Shared, &Bell)) {
+        // Once Windows has killed the threads of a process none begins any more.
+        if !crate::process_end::under_way() && spare(0).is_ok() {
+            self.threads.extend(Sentinel::start(name, runs, &self.shared, body));
         }
-        let shared = self.shared.clone();
-        let builder = std::thread::Builder::new().name(name.to_owned());
-        // A listener is called on it: host code, which wants a stack.
-        let size = if shared.listener.is_some() { 1024 * 1024 } else { 64 * 1024 };
-        let thread = builder.stack_size(size).spawn(move || {
-            crate::thread::seal_own_thread();
-            shared.ready.fetch_add(1, Ordering::Relaxed);
-            body(&shared);
-        });
-        self.threads.extend(thread);
-        // A thread that begins uses the heap. Should this one be stuck in there before the other is
+        // A thread that begins may use the heap. Should this one be stuck in there before the other is
         // through, the process would have nobody to end it.
         while self.shared.overrun == Overrun::Exit
             && (self.shared.ready.load(Ordering::Relaxed) as usize) < self.threads.len()
@@ -283,10 +275,7 @@ impl Drop for Watch {
         self.shared.over.store(true, Ordering::SeqCst);
         self.come_back();
         self.wait_for_turn(false);
-        for thread in self.threads.drain(..) {
-            rouse(thread.thread());
-            let _ = thread.join();
-        }
+        self.threads.drain(..).for_each(Sentinel::dismiss);
     }
 }
 
@@ -314,12 +303,18 @@ impl Shared {
             || (cfg!(windows) && self.runtime.state() == State::Finalized)
     }
 
-    fn sleep_until(&self, at_us: u64) {
+    fn sleep_until(&self, at_us: u64, bell: &Bell) {
         let at = self.began.checked_add(Duration::from_micros(at_us));
-        doze(at.filter(|_| at_us != NEVER).map_or(Deadline::NEVER, Deadline::at));
+        bell.sleep(at.filter(|_| at_us != NEVER).map_or(Deadline::NEVER, Deadline::at));
     }
 
-    fn watch(&self) {
+    /// The thread needs no memory any more.
+    fn be_ready(&self) {
+        self.ready.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn watch(&self, bell: &Bell) {
+        self.be_ready();
         let (mut seen, mut told) = (NEVER, 0);
         let (mut say_us, mut pause_us, mut tell_us) = (NEVER, 0, NEVER);
         while !self.is_over() {
@@ -362,7 +357,7 @@ impl Shared {
             let came = self.look_at.load(Ordering::SeqCst) < until_us;
             let must_look = came && self.board.version() != version;
             if !must_look && !self.is_over() {
-                self.sleep_until(until_us);
+                self.sleep_until(until_us, bell);
             }
         }
     }
@@ -465,10 +460,11 @@ impl Shared {
     }
 
     /// The second thread: a listener that never answers does not keep the process.
-    fn end_in_any_case(&self) {
+    fn end_in_any_case(&self, bell: &Bell) {
+        self.be_ready();
         let end_us = self.total_us.saturating_add(ANSWER_US);
         while !self.is_over() && self.us() < end_us {
-            self.sleep_until(end_us);
+            self.sleep_until(end_us, bell);
         }
         if !self.is_over() && !self.pardoned.load(Ordering::SeqCst) {
             self.end_process(&self.board.read().1);

@@ -5,8 +5,9 @@ The program says it itself, in comment lines at its top, `key: value`:
     title       what the program does, for the table
     of          where it was reported, or the row of the map it belongs to
     stock       `always` or `sometimes`: whether stock CPython fails; one that always fails and does not
-                any more proves nothing, and is a failure of the case. `none`: it needs what stock does
-                not have, and runs under the fork only
+                any more proves nothing, and is a failure of the case; `always until 3.13.8`: that release
+                of CPython is the first one that need not fail. `none`: it needs what stock does not
+                have, and runs under the fork only
     seconds     after which it is a hang (default 5)
     exit        the codes that are right (default 0)
     stdin       `empty`, or `idle`: open, and nothing ever comes
@@ -34,6 +35,7 @@ class Case:
     title: str = ""
     of: str = ""
     stock: str = "sometimes"
+    stock_until: tuple[int, ...] | None = None
     seconds: float = 5
     exits: set[int] = field(default_factory=lambda: {0})
     stdin: str = "empty"
@@ -57,6 +59,9 @@ class Case:
     def runs_under(self, build: str) -> bool:
         return build == "fork" or self.stock != "none"
 
+    def must_fail_in_stock(self, release: tuple[int, ...]) -> bool:
+        return self.stock == "always" and (self.stock_until is None or release < self.stock_until)
+
 
 def one_of(value: str, *allowed: str) -> str:
     if value not in allowed:
@@ -69,7 +74,9 @@ def enter(case: Case, key: str, value: str) -> None:
         case "title" | "of" | "says":
             setattr(case, key, value)
         case "stock":
-            case.stock = one_of(value, "always", "sometimes", "none")
+            how, _, release = value.partition(" until ")
+            case.stock = one_of(how, *(("always",) if release else ("always", "sometimes", "none")))
+            case.stock_until = tuple(map(int, release.split("."))) if release else None
         case "seconds" | "measured":
             setattr(case, key, float(value))
         case "counts":

@@ -82,9 +82,22 @@ class Cases(unittest.TestCase):
                 self.assertEqual(read(file).runs_under("stock"), under_stock)
                 self.assertTrue(read(file).runs_under("fork"))
 
+    def test_what_a_release_of_cpython_cured_must_fail_before_it_only(self) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / "case.py"
+            for stock, before, after in (("always until 3.13.8", True, False), ("always", True, True),
+                                         ("sometimes", False, False), ("none", False, False)):
+                with self.subTest(stock):
+                    file.write_text(f"# title: x\n# stock: {stock}\n")
+                    self.assertEqual(read(file).must_fail_in_stock((3, 13, 7)), before)
+                    self.assertEqual(read(file).must_fail_in_stock((3, 13, 8)), after)
+                    self.assertEqual(read(file).must_fail_in_stock((3, 13, 15)), after)
+
     def test_a_key_that_is_none_is_refused(self) -> None:
         with tempfile.TemporaryDirectory() as folder:
-            for number, line in enumerate(("title: x\n# colour: red", "title: x\n# stdin: busy", "of: x")):
+            for number, line in enumerate(("title: x\n# colour: red", "title: x\n# stdin: busy", "of: x",
+                                           "title: x\n# stock: always until then",
+                                           "title: x\n# stock: sometimes until 3.13.8")):
                 file = Path(folder) / f"{number}.py"
                 file.write_text(f"# {line}\n")
                 self.assertRaises(ValueError, read, file)

@@ -66,8 +66,9 @@ PyAPI_FUNC(void) _PyRt_Admit(PyInterpreterState *interp);
 PyAPI_FUNC(int) _PyRt_AdmitsThreadState(void);
 
 /* Lets the threads park that are about to come in, a moment at most. Deletes the states of those that
- * were parked; keeps the others, whose threads may still look at them, and enters them in the ledger. */
-PyAPI_FUNC(void) _PyRt_DeleteThreadStates(PyThreadState *list);
+ * were parked; keeps the others, whose threads may still look at them, and enters them in the ledger. Returns
+ * how many it keeps. */
+PyAPI_FUNC(int) _PyRt_DeleteThreadStates(PyThreadState *list);
 
 /* Whom a report names: the thread's Python name, function and line. The text is the caller's, to be freed
  * with PyMem_RawFree; NULL without memory. */
@@ -115,14 +116,19 @@ static inline int _PyRt_IsLastFlush(void)
     return _PyRt_IsFrozen() || _Py_atomic_load_int_relaxed(&_PyRt_LastChance);
 }
 
+/* Whether that is so for the files of the caller's interpreter: it may be a subinterpreter, whose threads
+ * have ended while others run. Bytes that are not written now never are. */
+PyAPI_FUNC(int) _PyRt_IsEnding(void);
+
 /* Rescues what all files hold, from a thread that need not be one of Python's. Returns how many bytes stay. */
 PyAPI_FUNC(size_t) _PyRt_RescueFiles(void);
 
 /* How many bytes the descriptor takes without waiting, of `len`; 0 when it may have to wait. */
 PyAPI_FUNC(Py_ssize_t) _PyRt_RoomAt(int fd, Py_ssize_t len);
 
-/* Flushes every file of the interpreter, text before bytes. Before the freeze only those whose bytes need
- * Python, and none whose lock is held. What could not be flushed is seen by the bytes that stay. */
+/* Flushes every file of the caller's interpreter, text before bytes. Before its point of no return only those
+ * whose bytes need Python; and while other threads run, none whose lock is held. What could not be flushed is
+ * seen by the bytes that stay. */
 PyAPI_FUNC(void) _PyRt_FlushFiles(PyInterpreterState *interp);
 
 /* Enters what files still hold back in the account: it will not be written any more. */
@@ -142,6 +148,11 @@ PyAPI_FUNC(void) _PyRt_AfterFork(void);
  * not fit is left to the library, which has a grace for it. Returns how many bytes were taken, or -1 with
  * an exception. */
 PyAPI_FUNC(Py_ssize_t) _PyRt_WriteLate(_PyRt_File *file, PyObject *raw, const char *data, Py_ssize_t len);
+
+/* For a write of a subinterpreter that ends while others run. It may wait for room as any write does, unless
+ * there is a deadline: then this waits instead, as long as that allows. Returns how many of `len` bytes can
+ * be written now, or -1 with an exception. */
+PyAPI_FUNC(Py_ssize_t) _PyRt_AwaitRoom(PyObject *raw, Py_ssize_t len);
 
 /* Closes what _PyRt_WriteLate opened. After finalization. */
 PyAPI_FUNC(void) _PyRt_CloseLateWriters(void);

@@ -112,6 +112,7 @@ rt_init(PyInterpreterState *interp)
     struct atexit_state *state = &interp->atexit;
     state->rt = NULL;
     state->rt_order = 0;
+    state->rt_outlived = 0;
     PyOS_snprintf(name, sizeof(name), "interpreter %lld", (long long)PyInterpreterState_GetID(interp));
     if (!_Py_IsMainInterpreter(interp) && rt_runtime_new(name, &state->rt) < 0) {
         return _PyStatus_NO_MEMORY();

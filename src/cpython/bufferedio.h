@@ -185,7 +185,7 @@ rt_flush_file(PyObject *object)
     if (!self->ok || self->detached || self->buffer == NULL || !VALID_WRITE_BUFFER(self)) {
         return 0;
     }
-    if (!_PyRt_IsLastFlush() && self->fast_closed_checks) {
+    if (!_PyRt_IsEnding() && self->fast_closed_checks) {
         return 0; /* it needs no Python: the flush after the freeze writes it, bounded */
     }
     if (!ENTER_BUFFERED(self)) {
@@ -279,7 +279,7 @@ rt_end(buffered *self)
         _PyRt_FileGone(&self->rt.file);
     }
     rt_status is_mine = rt_buffered_lock_acquire_timed(&self->lock, 0);
-    if (_PyRt_IsFrozen()) {
+    if (_PyRt_IsEnding()) {
         if (is_mine >= 0) {
             LEAVE_BUFFERED(self)
         }

@@ -112,6 +112,11 @@ void _PyRt_AfterFork(void)
     _PyMutex_at_fork_reinit(&files.mutex);
 }
 
+int _PyRt_IsEnding(void)
+{
+    return _PyRt_IsLastFlush() || _PyInterpreterState_GetFinalizing(_PyInterpreterState_GET()) != NULL;
+}
+
 /* The files of one kind, each with a reference. Returns how many; *all is to be freed. */
 static Py_ssize_t collect(PyInterpreterState *interp, int is_text, _PyRt_File ***all)
 {
@@ -148,7 +153,7 @@ static void flush_kind(PyInterpreterState *interp, int is_text)
 void _PyRt_FlushFiles(PyInterpreterState *interp)
 {
     /* Before the freeze a lock that is held is its owner's business: the flush after it tries again, and
-     * can take it over. */
+     * can take it over. A subinterpreter whose threads have ended has no owner that runs. */
     int64_t before = _PyRt_SetPatience(_PyRt_IsFrozen() ? -1 : 0);
     PyObject *raised = PyErr_GetRaisedException();
     flush_kind(interp, 1);
@@ -227,6 +232,27 @@ Py_ssize_t _PyRt_RoomAt(int fd, Py_ssize_t len)
     return len < PIPE_BUF ? len : PIPE_BUF;
 }
 
+Py_ssize_t _PyRt_AwaitRoom(PyObject *raw, Py_ssize_t len)
+{
+    int64_t left_us = rt_time_left(_PyInterpreterState_GET()->atexit.rt);
+    if (left_us < 0) {
+        return len;
+    }
+    struct pollfd room = {.fd = PyObject_AsFileDescriptor(raw), .events = POLLOUT};
+    if (room.fd < 0) {
+        return -1;
+    }
+    Py_BEGIN_ALLOW_THREADS
+    poll(&room, 1, left_us / 1000 < INT_MAX ? (int)(left_us / 1000) : INT_MAX);
+    Py_END_ALLOW_THREADS
+    len = _PyRt_RoomAt(room.fd, len);
+    if (len == 0) {
+        PyErr_SetString(PyExc_BlockingIOError, "no room at the destination before the deadline");
+        return -1;
+    }
+    return len;
+}
+
 static rt_writer *open_late(_PyRt_File *file, int fd)
 {
     rt_writer_options options = {.struct_size = sizeof options, .flags = RT_WRITER_OWNS_FD};
@@ -288,6 +314,11 @@ Py_ssize_t _PyRt_WriteLate(_PyRt_File *Py_UNUSED(file), PyObject *raw, const cha
 {
     int fd = PyObject_AsFileDescriptor(raw);
     return fd < 0 ? -1 : _Py_write(fd, data, (size_t)len);
+}
+
+Py_ssize_t _PyRt_AwaitRoom(PyObject *Py_UNUSED(raw), Py_ssize_t len)
+{
+    return len;
 }
 
 void _PyRt_CloseLateWriters(void)

@@ -7,154 +7,182 @@
  */
 #include "pycore_initconfig.h"
 
-/* The thread that finalizes, from the first phase on, and its state. */
+/* The end of an interpreter. The library's phases call its steps, which are CPython's; what they do not know
+ * does nothing. */
+struct rt_end {
+    PyThreadState *tstate; /* of the thread that ends it; NULL: there is nothing to end */
+    int (*step)(PyThreadState *tstate, int step);
+};
+
+/* Of the main interpreter, and with it of Python. */
+static struct rt_end rt_main = {NULL, finalize_step};
+
+/* The thread that finalizes, from the first phase on. */
 static unsigned long rt_finalizer;
-static PyThreadState *rt_tstate;
 
 /* Whether a flush of CPython's own failed. */
 static int rt_flush_failed;
 
+/* ---- the handlers ---- */
+
 static int
-rt_step(int step)
+rt_step(struct rt_end *end, int step)
 {
-    return finalize_step(&_PyRuntime, rt_tstate, step);
+    return end->step(end->tstate, step);
 }
 
-/* ---- the handlers ---- */
+/* Once, though the passes may go round again. */
+static int
+rt_begin(struct rt_end *end, int step)
+{
+    return end->tstate->interp->finalizing ? RT_OK : rt_step(end, step);
+}
+
+/* The library is going to wait for others, who need the interpreter's lock to come to their end. It has been
+ * let go already when the passes go round again: the step to the freeze waits for guards, too. */
+static int
+rt_let_others(struct rt_end *end, int Py_UNUSED(step))
+{
+    if (_PyThreadState_GET() != NULL) {
+        _PyThreadState_Detach(end->tstate);
+    }
+    return RT_OK;
+}
+
+static int
+rt_take_back(struct rt_end *end, int Py_UNUSED(step))
+{
+    _PyThreadState_Attach(end->tstate);
+    return RT_OK;
+}
+
+static int
+rt_threads(struct rt_end *end, int step)
+{
+    rt_step(end, step);
+    return rt_let_others(end, step);
+}
+
+static int
+rt_flush_early(struct rt_end *end, int Py_UNUSED(step))
+{
+    _PyRt_FlushFiles(end->tstate->interp);
+    return RT_OK;
+}
+
+static int
+rt_flush(struct rt_end *end, int step)
+{
+    /* First CPython's own, which says what goes wrong with sys.stdout. Of the others the bytes tell. */
+    if (rt_step(end, step) < 0) {
+        rt_flush_failed = 1;
+    }
+    _PyRt_FlushFiles(end->tstate->interp);
+    return RT_OK;
+}
+
+static int
+rt_account(struct rt_end *end, int Py_UNUSED(step))
+{
+    _PyRt_AccountForFiles(end->tstate->interp);
+    return RT_OK;
+}
+
+/* Negative orders come before the phase's own work. */
+static const struct rt_handler {
+    uint32_t phase;
+    int32_t order;
+    const char *name;
+    int (*handler)(struct rt_end *end, int step);
+    int step;
+} rt_handlers[] = {
+    {RT_PHASE_GUARDS, -2, "begin", rt_begin, RT_STEP_BEGIN},
+    {RT_PHASE_GUARDS, -1, "let guards close", rt_let_others, 0},
+    {RT_PHASE_GUARDS, 0, "take the lock back", rt_take_back, 0},
+    {RT_PHASE_THREADS, -1, "threading._shutdown", rt_threads, RT_STEP_THREADS},
+    {RT_PHASE_THREADS, 0, "take the lock back", rt_take_back, 0},
+    {RT_PHASE_PENDING, -1, "pending calls", rt_step, RT_STEP_PENDING},
+    {RT_PHASE_ATEXIT, 0, "atexit", rt_step, RT_STEP_ATEXIT},
+    {RT_PHASE_FLUSH_EARLY, -1, "flush files that need Python", rt_flush_early, 0},
+    {RT_PHASE_FLUSH_EARLY, INT32_MAX, "let guards close", rt_let_others, 0},
+    {RT_PHASE_FREEZE, INT32_MIN, "take the lock back", rt_take_back, 0},
+    {RT_PHASE_FREEZE, -1, "stop threads", rt_step, RT_STEP_FREEZE},
+    {RT_PHASE_FLUSH_FROZEN, -1, "flush files", rt_flush, RT_STEP_FLUSH},
+    {RT_PHASE_FINALIZE, 0, "clear modules", rt_step, RT_STEP_FINALIZE},
+    {RT_PHASE_FLUSH_LATE, -1, "flush files", rt_flush, RT_STEP_FLUSH_AGAIN},
+    {RT_PHASE_FLUSH_LATE, 0, "account for files", rt_account, 0},
+    {RT_PHASE_DEALLOC, 0, "clear the interpreter", rt_step, RT_STEP_DEALLOC},
+};
+
+/* A handler, and the end that it is for. */
+struct rt_task {
+    const struct rt_handler *of;
+    struct rt_end *end;
+};
+
+#define RT_TASKS Py_ARRAY_LENGTH(rt_handlers)
+
+static int
+rt_do(void *arg)
+{
+    const struct rt_task *task = arg;
+    return task->end->tstate == NULL ? RT_OK : task->of->handler(task->end, task->of->step);
+}
+
+/* `tasks` has to stay until the runtime is finalized. */
+static int
+rt_add_handlers(rt_runtime *runtime, struct rt_end *end, struct rt_task tasks[RT_TASKS])
+{
+    for (size_t i = 0; i < RT_TASKS; i++) {
+        const struct rt_handler *of = &rt_handlers[i];
+        tasks[i] = (struct rt_task){of, end};
+        if (rt_phase_add_handler(runtime, of->phase, of->order, of->name, rt_do, &tasks[i], NULL) < 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+/* ---- the main interpreter ---- */
 
 static int
 rt_begins(void *Py_UNUSED(arg))
 {
-    if (!_PyRuntime.initialized || rt_tstate != NULL) {
+    if (!_PyRuntime.initialized || rt_main.tstate != NULL) {
         return RT_OK;
     }
     /* A host that asks the library itself may have left Python. */
     if (_PyThreadState_GET() == NULL) {
         PyGILState_Ensure();
     }
-    rt_tstate = resolve_final_tstate(&_PyRuntime);
+    rt_main.tstate = resolve_final_tstate(&_PyRuntime);
     rt_finalizer = PyThread_get_thread_ident();
     _PyRt_Finalizes = _PyRt_Life + 1;
     rt_flush_failed = 0;
-    rt_step(RT_STEP_BEGIN);
-    return RT_OK;
-}
-
-/* The library is going to wait for others, who need the interpreter's lock to come to their end. It has been
- * let go already when the passes go round again: the step to the freeze waits for guards, too. */
-static int
-rt_let_others(void *Py_UNUSED(arg))
-{
-    if (rt_tstate != NULL && _PyThreadState_GET() != NULL) {
-        _PyThreadState_Detach(rt_tstate);
-    }
-    return RT_OK;
-}
-
-static int
-rt_take_back(void *Py_UNUSED(arg))
-{
-    if (rt_tstate != NULL) {
-        _PyThreadState_Attach(rt_tstate);
-    }
-    return RT_OK;
-}
-
-static int
-rt_plain_step(void *step)
-{
-    return rt_tstate == NULL ? RT_OK : rt_step((int)(intptr_t)step);
-}
-
-static int
-rt_threads(void *Py_UNUSED(arg))
-{
-    if (rt_tstate != NULL) {
-        rt_step(RT_STEP_THREADS);
-        _PyThreadState_Detach(rt_tstate);
-    }
-    return RT_OK;
-}
-
-static int
-rt_flush_early(void *Py_UNUSED(arg))
-{
-    if (rt_tstate != NULL) {
-        _PyRt_FlushFiles(rt_tstate->interp);
-    }
-    return RT_OK;
-}
-
-static int
-rt_flush(void *step)
-{
-    if (rt_tstate == NULL) {
-        return RT_OK;
-    }
-    /* First CPython's own, which says what goes wrong with sys.stdout. Of the others the bytes tell. */
-    rt_flush_failed |= rt_step((int)(intptr_t)step) < 0;
-    _PyRt_FlushFiles(rt_tstate->interp);
-    return RT_OK;
-}
-
-static int
-rt_account(void *Py_UNUSED(arg))
-{
-    if (rt_tstate != NULL) {
-        _PyRt_AccountForFiles(rt_tstate->interp);
-    }
     return RT_OK;
 }
 
 static int
 rt_ends(void *Py_UNUSED(arg))
 {
-    if (rt_tstate != NULL) {
+    if (rt_main.tstate != NULL) {
         /* Before anything resets what CPython knows a late thread by. */
         _PyRt_Life++;
-        rt_step(RT_STEP_END);
-        rt_tstate = NULL;
+        rt_step(&rt_main, RT_STEP_END);
+        rt_main.tstate = NULL;
         _PyRt_CloseMainView();
     }
     return RT_OK;
 }
 
-/* Negative orders come before the phase's own work. */
-static const struct {
-    uint32_t phase;
-    int32_t order;
-    const char *name;
-    rt_callback handler;
-    int step;
-} rt_handlers[] = {
-    {RT_PHASE_GUARDS, INT32_MIN, "begin", rt_begins, 0},
-    {RT_PHASE_GUARDS, -1, "let guards close", rt_let_others, 0},
-    {RT_PHASE_GUARDS, 0, "take the lock back", rt_take_back, 0},
-    {RT_PHASE_THREADS, -1, "threading._shutdown", rt_threads, 0},
-    {RT_PHASE_THREADS, 0, "take the lock back", rt_take_back, 0},
-    {RT_PHASE_PENDING, -1, "pending calls", rt_plain_step, RT_STEP_PENDING},
-    {RT_PHASE_ATEXIT, 0, "atexit", rt_plain_step, RT_STEP_ATEXIT},
-    {RT_PHASE_FLUSH_EARLY, -1, "flush files that need Python", rt_flush_early, 0},
-    {RT_PHASE_FLUSH_EARLY, INT32_MAX, "let guards close", rt_let_others, 0},
-    {RT_PHASE_FREEZE, INT32_MIN, "take the lock back", rt_take_back, 0},
-    {RT_PHASE_FREEZE, -1, "stop threads", rt_plain_step, RT_STEP_FREEZE},
-    {RT_PHASE_FLUSH_FROZEN, -1, "flush files", rt_flush, RT_STEP_FLUSH},
-    {RT_PHASE_FINALIZE, 0, "clear modules", rt_plain_step, RT_STEP_FINALIZE},
-    {RT_PHASE_FLUSH_LATE, -1, "flush files", rt_flush, RT_STEP_FLUSH_AGAIN},
-    {RT_PHASE_FLUSH_LATE, 0, "account for files", rt_account, 0},
-    {RT_PHASE_DEALLOC, 0, "clear the interpreter", rt_plain_step, RT_STEP_DEALLOC},
-    {RT_PHASE_EXIT_FUNCTIONS, INT32_MAX, "end", rt_ends, 0},
-};
-
 static PyStatus
 rt_register(void)
 {
-    for (size_t i = 0; i < Py_ARRAY_LENGTH(rt_handlers); i++) {
-        if (rt_phase_add_handler(NULL, rt_handlers[i].phase, rt_handlers[i].order,
-                                 rt_handlers[i].name, rt_handlers[i].handler,
-                                 (void *)(intptr_t)rt_handlers[i].step, NULL) < 0) {
-            return _PyStatus_ERR("rtfinalize: a handler could not be registered");
-        }
+    static struct rt_task tasks[RT_TASKS];
+    if (rt_phase_add_handler(NULL, RT_PHASE_GUARDS, INT32_MIN, "find the thread", rt_begins, NULL, NULL) < 0
+        || rt_add_handlers(NULL, &rt_main, tasks) < 0
+        || rt_phase_add_handler(NULL, RT_PHASE_EXIT_FUNCTIONS, INT32_MAX, "end", rt_ends, NULL, NULL) < 0) {
+        return _PyStatus_ERR("rtfinalize: a handler could not be registered");
     }
     return _PyStatus_OK();
 }
@@ -258,15 +286,26 @@ rt_on_event(const rt_event *event, void *Py_UNUSED(arg))
 
 /* -X NAME=VALUE sets what the environment's variable of that name does. */
 static void
-rt_apply_xoption(const PyConfig *config, const wchar_t *xname, const char *name)
+rt_apply_xoption(rt_runtime *runtime, const PyConfig *config, const wchar_t *xname, const char *name)
 {
     const wchar_t *option = _Py_get_xoption(&config->xoptions, xname);
     const wchar_t *given = option == NULL ? NULL : wcschr(option, L'=');
     char *value = given == NULL ? NULL : _Py_EncodeLocaleRaw(given + 1, NULL);
-    if (value != NULL && rt_runtime_set_text(NULL, name, value) < 0) {
+    if (value != NULL && rt_runtime_set_text(runtime, name, value) < 0) {
         fprintf(stderr, "rtfinalize: -X %s\n", rt_last_error());
     }
     PyMem_RawFree(value);
+}
+
+static void
+rt_apply_xoptions(PyInterpreterState *interp)
+{
+    const PyConfig *config = _PyInterpreterState_GetConfig(interp);
+    rt_apply_xoption(interp->atexit.rt, config, L"RTFINALIZE_DEADLINE", "RTFINALIZE_DEADLINE");
+    rt_apply_xoption(interp->atexit.rt, config, L"RTFINALIZE_GRACE", "RTFINALIZE_GRACE");
+    if (_Py_IsMainInterpreter(interp)) {
+        rt_apply_xoption(NULL, config, L"RTFINALIZE_REPORT", "RTFINALIZE_REPORT");
+    }
 }
 
 static int
@@ -280,10 +319,7 @@ _Py_Finalize(_PyRuntimeState *runtime)
     rt_report_summary summary = {.struct_size = sizeof summary};
     PyThreadState *tstate = _PyThreadState_GET();
     if (tstate != NULL) {
-        const PyConfig *config = _PyInterpreterState_GetConfig(tstate->interp);
-        rt_apply_xoption(config, L"RTFINALIZE_DEADLINE", "RTFINALIZE_DEADLINE");
-        rt_apply_xoption(config, L"RTFINALIZE_GRACE", "RTFINALIZE_GRACE");
-        rt_apply_xoption(config, L"RTFINALIZE_REPORT", "RTFINALIZE_REPORT");
+        rt_apply_xoptions(tstate->interp);
     }
     if (rt_runtime_deadline(NULL) > 0) {
         options.on_event = rt_on_event;
@@ -325,75 +361,19 @@ rt_at_exit(void (*func)(void))
 
 /* ---- a subinterpreter ---- */
 
-/* Likewise cut into steps, which the phases of the interpreter's own runtime call. */
-enum {
-    RT_SUB_BEGIN,
-    RT_SUB_THREADS,
-    RT_SUB_PENDING,
-    RT_SUB_ATEXIT,
-    RT_SUB_FREEZE,
-    RT_SUB_FINALIZE,
-    RT_SUB_DEALLOC,
-    /* These two are ours. */
-    RT_SUB_LET_OTHERS,
-    RT_SUB_TAKE_BACK,
-};
+static int end_interpreter_step(PyThreadState *tstate, int step);
 
-static void end_interpreter_step(PyThreadState *tstate, int step);
-
-struct rt_sub_step {
-    PyThreadState *tstate;
-    int step;
-};
-
-static int
-rt_sub_step(void *arg)
-{
-    const struct rt_sub_step *step = arg;
-    if (step->step == RT_SUB_TAKE_BACK) {
-        _PyThreadState_Attach(step->tstate);
-    }
-    else if (step->step == RT_SUB_LET_OTHERS) {
-        if (_PyThreadState_GET() != NULL) {
-            _PyThreadState_Detach(step->tstate);
-        }
-    }
-    else if (step->step != RT_SUB_BEGIN || !step->tstate->interp->finalizing) {
-        end_interpreter_step(step->tstate, step->step);
-    }
-    return RT_OK;
-}
-
+/* The phases are those of the interpreter's own runtime; what its files lose is in the process's account. */
 void
 Py_EndInterpreter(PyThreadState *tstate)
 {
-    static const struct {
-        uint32_t phase;
-        int32_t order;
-        const char *name;
-        int step;
-    } handlers[] = {
-        {RT_PHASE_GUARDS, INT32_MIN, "begin", RT_SUB_BEGIN},
-        {RT_PHASE_GUARDS, -1, "let guards close", RT_SUB_LET_OTHERS},
-        {RT_PHASE_GUARDS, 0, "take the lock back", RT_SUB_TAKE_BACK},
-        {RT_PHASE_THREADS, -1, "threading._shutdown", RT_SUB_THREADS},
-        {RT_PHASE_PENDING, -1, "pending calls", RT_SUB_PENDING},
-        {RT_PHASE_ATEXIT, 0, "atexit", RT_SUB_ATEXIT},
-        {RT_PHASE_FLUSH_EARLY, INT32_MAX, "let guards close", RT_SUB_LET_OTHERS},
-        {RT_PHASE_FREEZE, INT32_MIN, "take the lock back", RT_SUB_TAKE_BACK},
-        {RT_PHASE_FREEZE, -1, "stop threads", RT_SUB_FREEZE},
-        {RT_PHASE_FINALIZE, 0, "clear modules", RT_SUB_FINALIZE},
-        {RT_PHASE_DEALLOC, 0, "clear the interpreter", RT_SUB_DEALLOC},
-    };
-    struct rt_sub_step steps[Py_ARRAY_LENGTH(handlers)];
     PyInterpreterState *interp = tstate->interp;
     rt_runtime *runtime = interp->atexit.rt;
     rt_view *view = interp->atexit.rt_view;
-    for (size_t i = 0; i < Py_ARRAY_LENGTH(handlers); i++) {
-        steps[i] = (struct rt_sub_step){tstate, handlers[i].step};
-        rt_phase_add_handler(runtime, handlers[i].phase, handlers[i].order, handlers[i].name,
-                             rt_sub_step, &steps[i], NULL);
-    }
+    struct rt_end end = {tstate, end_interpreter_step};
+    struct rt_task tasks[RT_TASKS];
+    rt_add_handlers(runtime, &end, tasks);
+    rt_apply_xoptions(interp);
     if (_PyRt_IsFrozen()) {
         /* The main interpreter has waited for these guards as for its own, and their threads do not run any
          * more. */

@@ -59,7 +59,7 @@ rt_record_end(textio *self, struct rt_record *record, int succeeded)
     if (*link != NULL) {
         *link = record->older;
     }
-    if (!succeeded && _PyRt_IsFrozen() && self->buffer != NULL) {
+    if (!succeeded && _PyRt_IsEnding() && self->buffer != NULL) {
         /* CPython drops a record that the buffer refused. */
         Py_ssize_t taken, in_flight;
         PyObject *raised = PyErr_GetRaisedException();
@@ -117,7 +117,7 @@ rt_flush_text(PyObject *object)
     if (self->ok <= 0 || self->detached || self->buffer == NULL) {
         return 0;
     }
-    if (!_PyRt_IsLastFlush() && self->raw != NULL) {
+    if (!_PyRt_IsEnding() && self->raw != NULL) {
         return 0; /* it needs no Python: the flush after the freeze writes it, bounded */
     }
     rt_drop_left_behind(self);
@@ -188,7 +188,7 @@ rt_end(textio *self)
     if (self->rt.file.object != NULL) {
         _PyRt_FileGone(&self->rt.file);
     }
-    if (_PyRt_IsFrozen()) {
+    if (_PyRt_IsEnding()) {
         rt_account_text((PyObject *)self);
     }
 }

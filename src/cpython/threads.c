@@ -206,8 +206,9 @@ static void let_threads_park(PyThreadState *list)
     }
 }
 
-void _PyRt_DeleteThreadStates(PyThreadState *list)
+int _PyRt_DeleteThreadStates(PyThreadState *list)
 {
+    int kept = 0;
     let_threads_park(list);
     PyThreadState *next, *parked = NULL;
     for (PyThreadState *p = list; p != NULL; p = next) {
@@ -220,7 +221,9 @@ void _PyRt_DeleteThreadStates(PyThreadState *list)
         }
         else {
             keep(p);
+            kept++;
         }
     }
     _PyThreadState_DeleteList(parked);
+    return kept;
 }

@@ -1,7 +1,7 @@
 //! Writes a report down while the finalization runs.
 
 use super::{Blocked, Failure, HandlerRun, PhaseRecord, Report, Skipped, Span};
-use crate::memory::try_push;
+use crate::memory::{try_name, try_push, try_put};
 use crate::phase::Phase;
 use crate::probe;
 use crate::status::Status;
@@ -78,7 +78,7 @@ impl Recorder {
         let runtime = self.runtime;
         let record = self.record();
         record.overran |= record.budget_us.is_some_and(|budget| span.us > budget);
-        try_push(&mut record.spans, || span);
+        try_put(&mut record.spans, span);
         probe::phase_end(runtime, record.phase, record.work, span.us);
     }
 
@@ -103,7 +103,9 @@ impl Recorder {
     pub fn handler(&mut self, name: &str, since: Instant) {
         let span = self.span(since);
         // A note there is no memory for is left out; the finalization goes on.
-        try_push(&mut self.record().handlers, || HandlerRun { name: name.to_owned(), span });
+        if let Some(name) = try_name(name) {
+            try_put(&mut self.record().handlers, HandlerRun { name, span });
+        }
     }
 
     /// Something was waited for since `since`.

@@ -44,21 +44,6 @@ pub fn sleep(span: Duration) {
     std::thread::sleep(span);
 }
 
-/// Sleeps until `deadline`, or until somebody calls [`rouse`] for this thread, before or meanwhile.
-///
-/// Unlike [`park`] it takes nothing that another thread could hold, wherever that was stopped.
-pub fn doze(deadline: Deadline) {
-    match deadline.left() {
-        Some(left) => std::thread::park_timeout(left),
-        None => std::thread::park(),
-    }
-}
-
-/// Ends a [`doze`] of `sleeper`.
-pub fn rouse(sleeper: &std::thread::Thread) {
-    sleeper.unpark();
-}
-
 /// A point in time, or never.
 ///
 /// Built from the C side's microseconds: a negative number is for ever, and so is one too far

@@ -1,9 +1,9 @@
 //! What a person reads.
 
-use crate::reports::{family, hostile_names, leak, named, quiet, record, rich, span};
+use crate::reports::{continued, family, hostile_names, leak, named, quiet, record, rich, span};
 use rtfinalize::ledger::LeakKind;
 use rtfinalize::phase::Phase;
-use rtfinalize::report::{Destination, Report, TextStyle, to_text};
+use rtfinalize::report::{Continuation, Destination, Report, TextStyle, to_text};
 use rtfinalize::status::Status;
 use std::sync::Arc;
 
@@ -152,6 +152,50 @@ fn text_cuts_long_lists_but_names_every_destination_that_lost_bytes() {
         };
         assert!(text.lines().any(row), "file{n} in {text}");
     }
+}
+
+#[test]
+fn text_names_what_keeps_the_runtime_from_a_restart_once() {
+    let mut report = quiet();
+    let state = |n| leak(LeakKind::ThreadState, &format!("thread 'w{n}'"), 0, "it is parked");
+    report.leaks = (0..3).map(state).collect();
+    report.runaways = vec!["thread 'busy'".into(), "guard 'g' of thread 'w0'".into()];
+    report.continued = vec![continued("send metrics", Continuation::Running, 7, "")];
+    let because = |kind: &str, name: &str| format!("{kind} '{name}' was leaked: it is parked");
+    let leaks = report.leaks.iter().map(|leak| because(leak.kind.name(), &leak.name));
+    report.not_restartable = leaks.collect();
+    report.not_restartable.extend([
+        "thread 'busy' still runs inside".into(),
+        "guard 'g' of thread 'w0', was never closed".into(),
+        "handler 'send metrics', which was not waited for, still runs".into(),
+        "the process was forked in the phase freeze of its finalization".into(),
+    ]);
+    let line = "\nrestartable: no, because of 3 leaks, 1 thread still inside, 1 guard still open, 1 \
+                handler still running (listed above); the process was forked in the phase freeze of \
+                its finalization";
+    let text = text(&report);
+    let unwrapped = text.replace("\n  ", " ");
+    assert!(unwrapped.contains(line), "{text}");
+    for name in ["'w1'", "'busy'", "guard 'g'", "send metrics"] {
+        assert_eq!(text.matches(name).count(), 1, "{name} in {text}");
+    }
+    let parent = Report {
+        not_restartable: report
+            .not_restartable
+            .iter()
+            .map(|why| format!("of child 'main': {why}"))
+            .collect(),
+        children: vec![Arc::new(report)],
+        runtime: "parent".into(),
+        ..quiet()
+    };
+    let text = self::text(&parent);
+    assert_eq!(text.matches("'w1'").count(), 1, "{text}");
+    let unwrapped = text.replace("\n  ", " ");
+    assert!(
+        unwrapped.contains("(listed above); of child 'main': the process was forked"),
+        "{text}"
+    );
 }
 
 #[test]

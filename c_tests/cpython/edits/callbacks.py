@@ -11,6 +11,7 @@ EDITS: Edits = {
         After(r"^struct atexit_state \{", """
     struct rt_runtime *rt; // the interpreter's runtime in the library, NULL for the default one
     int32_t rt_order;      // of the last PyUnstable_AtExit function
+    int rt_outlived;       // threads of a subinterpreter may still look at it when it has ended
 """),
     ],
     "Modules/atexitmodule.c": [

@@ -15,7 +15,7 @@ EDITS: Edits = {
         ReplaceLines(r"    if \(self->lock\)$", "    rt_begin(self);", last=r"self->owner = 0;",
                      within="_buffered_init"),
         Before(r"    if \(self->buffer\) \{", """
-    if (_PyRt_IsFrozen()) {
+    if (_PyRt_IsEnding()) {
         rt_account((PyObject *)self);
     }
 """, within="_io__Buffered_close_impl"),
@@ -29,6 +29,12 @@ EDITS: Edits = {
             self->abs_pos += n;
         }
         return n;
+    }
+    if (!_PyRt_IsLastFlush() && self->fast_closed_checks && _PyRt_IsEnding()) {
+        len = _PyRt_AwaitRoom(self->raw, len);
+        if (len < 0) {
+            return -1;
+        }
     }
 """, within="_bufferedwriter_raw_write"),
         Before(r"    res = PyLong_FromSsize_t\(written\);", "    rt_arrived(buffer->buf);",

@@ -59,11 +59,12 @@ enum {
     RT_STEP_END,
 };
 
-/* One step of the finalization; see lifecycle.h. */
+/* One step of the main interpreter's end; see lifecycle.h. */
 """),
         Replace(r"finalize_step\(_PyRuntimeState \*runtime\)",
-                "finalize_step(_PyRuntimeState *runtime, PyThreadState *tstate, int step)"),
+                "finalize_step(PyThreadState *tstate, int step)"),
         ReplaceLines(r"    /\* Bail out early", """
+    _PyRuntimeState *runtime = &_PyRuntime;
     switch (step) {
     case RT_STEP_BEGIN:
 """, last=r"resolve_final_tstate\(runtime\);", within=STEPS),
@@ -86,21 +87,33 @@ enum {
         Before(r"^int\nPy_FinalizeEx", '#include "lifecycle.h"\n\n'),
         ReplaceFunction("Py_AtExit", "    return rt_at_exit(func);"),
         Replace(r"^void\nPy_EndInterpreter\(PyThreadState \*tstate\)",
-                "static void\nend_interpreter_step(PyThreadState *tstate, int step)"),
+                "static int\nend_interpreter_step(PyThreadState *tstate, int step)"),
         *(Replace(rf'Py_FatalError\("{message}"\)', f'_Py_FatalErrorFunc("Py_EndInterpreter", "{message}")',
                   within="end_interpreter_step")
           for message in ("thread is not current", "thread still has a frame", "not the last thread")),
         Before(r"    if \(tstate != _PyThreadState_GET\(\)\) \{", """
     switch (step) {
-    case RT_SUB_BEGIN:
+    case RT_STEP_BEGIN:
 """, within="end_interpreter_step"),
-        cut_sub(r"    // Wrap up existing", "RT_SUB_THREADS"),
-        cut_sub(r"    // Make any remaining pending calls", "RT_SUB_PENDING"),
-        cut_sub(r"    _PyAtExit_Call\(tstate->interp\);", "RT_SUB_ATEXIT"),
-        cut_sub(r"    if \(tstate != interp->threads.head", "RT_SUB_FREEZE"),
-        cut_sub(r"    _PyImport_FiniExternal\(tstate->interp\);", "RT_SUB_FINALIZE"),
-        cut_sub(r"    finalize_interp_clear\(tstate\);", "RT_SUB_DEALLOC"),
-        After(r"    finalize_interp_delete\(tstate->interp\);", "    }", within="end_interpreter_step"),
+        cut_sub(r"    // Wrap up existing", "RT_STEP_THREADS"),
+        cut_sub(r"    // Make any remaining pending calls", "RT_STEP_PENDING"),
+        cut_sub(r"    _PyAtExit_Call\(tstate->interp\);", "RT_STEP_ATEXIT"),
+        cut_sub(r"    if \(tstate != interp->threads.head", "RT_STEP_FREEZE"),
+        # One left open when Python ends. The threads of others stop with the main interpreter's, and any of
+        # them may still look at its state.
+        Before(r"    if \(tstate != interp->threads.head", """
+    if (_PyRt_IsFrozen()) {
+        _PyEval_StopTheWorld(interp);
+        PyThreadState *list = _PyThreadState_RemoveExcept(tstate);
+        _PyEval_StartTheWorld(interp);
+        interp->atexit.rt_outlived = _PyRt_DeleteThreadStates(list) > 0;
+    }
+""", within="end_interpreter_step"),
+        Replace(r"if \(tstate != NULL\)", "if (tstate != NULL && tstate->thread_id == PyThread_get_thread_ident())",
+                within="finalize_subinterpreters"),
+        cut_sub(r"    _PyImport_FiniExternal\(tstate->interp\);", "RT_STEP_FINALIZE"),
+        cut_sub(r"    finalize_interp_clear\(tstate\);", "RT_STEP_DEALLOC"),
+        After(r"    finalize_interp_delete\(tstate->interp\);", "    }\n    return 0;", within="end_interpreter_step"),
     ],
     "Python/pythonrun.c": [
         After(r'^#include "Python.h"', '#include "adapter.h"'),

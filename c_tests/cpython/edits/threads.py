@@ -81,6 +81,10 @@ EDITS: Edits = {
         return 1;
     }
 """),
+        # A thread that waits for the interpreter's lock looks at the interpreter once more before it is parked.
+        Replace(r"if \(interp != &_PyRuntime\._main_interpreter\)",
+                "if (interp != &_PyRuntime._main_interpreter && !interp->atexit.rt_outlived)",
+                within="free_interpreter"),
         # Before what is only true of a Python that runs.
         Before(r"    /\* Ensure that _PyEval_InitThreads\(\)", """
     if (_PyRt_IsFrozen() || !gilstate_tss_initialized(runtime)) {

@@ -1,0 +1,111 @@
+//! A thread that stands beside the one that made it: it sleeps, looks, and leaves when it is told to.
+//!
+//! Most are sent away a moment after they came, with nothing done. So on Linux one is made as cheaply
+//! as a thread can be, and it shares nothing with the process it stands in: until it runs code of the
+//! host's it takes no signal and uses neither the heap nor a thread-local, and what it sleeps on, its
+//! [`Bell`], nobody else can hold. Elsewhere it is a thread of std's.
+
+// There a time for the kernel is what libc says it is, and `futex` takes that.
+#[cfg(all(target_os = "linux", target_pointer_width = "64"))]
+mod native;
+#[cfg(all(target_os = "linux", target_pointer_width = "64"))]
+pub use native::{Bell, Sentinel};
+
+#[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]
+mod portable;
+#[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]
+pub use portable::{Bell, Sentinel};
+
+/// What a sentinel may come to run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Runs {
+    /// Code of the library's, which allocates nothing.
+    OwnCode,
+    /// Code of the host's too.
+    HostCode,
+}
+
+impl Runs {
+    /// How large its stack is, of which only what is used is ever memory. On Linux the thread-locals of
+    /// the program and its libraries lie on it too.
+    const fn stack(self) -> usize {
+        match self {
+            Runs::OwnCode => 128 * 1024,
+            Runs::HostCode => 1024 * 1024,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sync::{Arc, AtomicU32, Deadline, Ordering};
+
+    #[derive(Default)]
+    struct Seen {
+        rings: AtomicU32,
+        over: AtomicU32,
+    }
+
+    fn count(seen: &Seen, bell: &Bell) {
+        while seen.over.load(Ordering::SeqCst) == 0 {
+            bell.sleep(Deadline::NEVER);
+            seen.rings.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    fn dismiss(sentinel: Sentinel<Seen>, seen: &Seen) {
+        seen.over.store(1, Ordering::SeqCst);
+        sentinel.dismiss();
+    }
+
+    #[test]
+    fn a_sentinel_that_sleeps_for_ever_hears_every_ring_that_follows_its_answer() {
+        let seen = Arc::new(Seen::default());
+        let sentinel = Sentinel::start(c"counts", Runs::OwnCode, &seen, count).unwrap();
+        for heard in 0..1000 {
+            sentinel.rouse();
+            while seen.rings.load(Ordering::SeqCst) <= heard {
+                std::thread::yield_now();
+            }
+        }
+        dismiss(sentinel, &seen);
+    }
+
+    #[test]
+    fn a_sentinel_sent_away_at_once_leaves_and_gives_back_what_it_was_made_with() {
+        let seen = Arc::new(Seen::default());
+        for _ in 0..200 {
+            seen.over.store(0, Ordering::SeqCst);
+            let sentinel = Sentinel::start(c"leaves", Runs::HostCode, &seen, count).unwrap();
+            dismiss(sentinel, &seen);
+        }
+        assert_eq!(Arc::strong_count(&seen), 1);
+    }
+
+    #[test]
+    fn a_sleep_ends_at_its_deadline() {
+        fn sleep_a_little(seen: &Seen, bell: &Bell) {
+            let deadline = Deadline::after_us(2000);
+            while !deadline.passed() {
+                bell.sleep(deadline);
+            }
+            bell.sleep(Deadline::after_us(0));
+            seen.over.store(1, Ordering::SeqCst);
+        }
+        let seen = Arc::new(Seen::default());
+        let sentinel = Sentinel::start(c"sleeps", Runs::OwnCode, &seen, sleep_a_little).unwrap();
+        while seen.over.load(Ordering::SeqCst) == 0 {
+            std::thread::yield_now();
+        }
+        sentinel.dismiss();
+    }
+
+    #[test]
+    fn a_panic_ends_the_sentinel_and_nothing_else() {
+        let seen = Arc::new(Seen::default());
+        let start = Sentinel::start(c"panics", Runs::OwnCode, &seen, |_, _| panic!("as asked"));
+        start.unwrap().dismiss();
+        assert_eq!(Arc::strong_count(&seen), 1);
+    }
+}

@@ -1,0 +1,166 @@
+//! The sentinel on Linux: a thread made without std, and a futex.
+//!
+//! A thread of std's maps a signal stack, asks where its own stack lies, and frees memory, for which
+//! the allocator maps an arena. Here its whole start is its name.
+
+use super::Runs;
+use crate::sync::{Arc, AtomicU32, Deadline, Ordering};
+use libc::{c_int, c_long, c_void};
+use std::ffi::CStr;
+use std::mem::MaybeUninit;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr::{NonNull, null, null_mut};
+use std::time::Duration;
+
+const QUIET: u32 = 0;
+const RUNG: u32 = 1;
+const ASLEEP: u32 = 2;
+
+/// What a sentinel sleeps on.
+pub struct Bell(AtomicU32);
+
+impl Bell {
+    /// Sleeps until `deadline`, or until it is rung: before, since the last sleep, or meanwhile. May
+    /// return for no reason.
+    pub fn sleep(&self, deadline: Deadline) {
+        // Acquire, twice: what was stored before the ring is seen after the sleep.
+        if self.0.swap(ASLEEP, Ordering::Acquire) != RUNG {
+            wait(&self.0, ASLEEP, deadline.left());
+        }
+        self.0.swap(QUIET, Ordering::Acquire);
+    }
+
+    fn ring(&self) {
+        // Release: pairs with `sleep`.
+        if self.0.swap(RUNG, Ordering::Release) == ASLEEP {
+            wake(&self.0);
+        }
+    }
+}
+
+fn wait(word: &AtomicU32, expected: u32, left: Option<Duration>) {
+    let left = left.map(|left| libc::timespec {
+        tv_sec: left.as_secs().try_into().unwrap_or(libc::time_t::MAX),
+        tv_nsec: left.subsec_nanos().into(),
+    });
+    let left = left.as_ref().map_or(null(), std::ptr::from_ref);
+    let operation = libc::FUTEX_WAIT | libc::FUTEX_PRIVATE_FLAG;
+    // SAFETY: word and time are borrowed for the length of the call.
+    unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), operation, expected, left) };
+}
+
+fn wake(word: &AtomicU32) {
+    let operation = libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG;
+    // SAFETY: wakes who sleeps on the address, and reads nothing there.
+    unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), operation, 1) };
+}
+
+/// What a sentinel is given. It only borrows this, and frees nothing.
+struct Post<T> {
+    bell: Bell,
+    name: &'static CStr,
+    runs: Runs,
+    body: fn(&T, &Bell),
+    with: Arc<T>,
+}
+
+/// The maker's hold on a sentinel. Dropped, it leaks the thread: that is what the child of a fork has to
+/// do, for which the thread was not copied.
+pub struct Sentinel<T> {
+    thread: libc::pthread_t,
+    /// Lives until the thread has ended.
+    post: NonNull<Post<T>>,
+}
+
+impl<T: Send + Sync + 'static> Sentinel<T> {
+    /// A thread of this name that runs `body`; `None` if there is none to be had.
+    pub fn start(
+        name: &'static CStr,
+        runs: Runs,
+        with: &Arc<T>,
+        body: fn(&T, &Bell),
+    ) -> Option<Sentinel<T>> {
+        let bell = Bell(AtomicU32::new(QUIET));
+        let post = Box::new(Post { bell, name, runs, body, with: with.clone() });
+        let post = NonNull::from(Box::leak(post));
+        let arg = post.as_ptr().cast();
+        let thread = sealed(|| {
+            // The thread-locals of the program may need more than the whole stack.
+            create(Some(runs.stack()), stand::<T>, arg).or_else(|| create(None, stand::<T>, arg))
+        });
+        let Some(thread) = thread else {
+            // SAFETY: no thread came to know it.
+            drop(unsafe { Box::from_raw(post.as_ptr()) });
+            return None;
+        };
+        Some(Sentinel { thread, post })
+    }
+
+    /// Ends its sleep.
+    pub fn rouse(&self) {
+        // SAFETY: as `post` says.
+        unsafe { self.post.as_ref() }.bell.ring();
+    }
+
+    /// Ends its sleep, and waits until it has left.
+    pub fn dismiss(self) {
+        self.rouse();
+        // SAFETY: the thread was made joinable and is joined once, here. The post is freed when it is no
+        // longer in use.
+        unsafe {
+            if libc::pthread_join(self.thread, null_mut()) == 0 {
+                drop(Box::from_raw(self.post.as_ptr()));
+            }
+        }
+    }
+}
+
+/// Makes a thread that takes no signal, not even at its first instruction: it inherits the mask.
+fn sealed<R>(make: impl FnOnce() -> R) -> R {
+    let all = crate::thread::all_but_faults();
+    let mut before = MaybeUninit::<libc::sigset_t>::uninit();
+    // SAFETY: the set is filled, and the one before is written before it is read.
+    unsafe {
+        libc::pthread_sigmask(libc::SIG_BLOCK, &all, before.as_mut_ptr());
+        let made = make();
+        libc::pthread_sigmask(libc::SIG_SETMASK, before.as_ptr(), null_mut());
+        made
+    }
+}
+
+fn create(
+    stack: Option<usize>,
+    start: extern "C" fn(*mut c_void) -> *mut c_void,
+    arg: *mut c_void,
+) -> Option<libc::pthread_t> {
+    let mut attributes = MaybeUninit::<libc::pthread_attr_t>::uninit();
+    let mut thread = MaybeUninit::uninit();
+    // SAFETY: the attributes are initialised before they are used, and the thread is written if it was
+    // made; `start` takes `arg`.
+    unsafe {
+        if libc::pthread_attr_init(attributes.as_mut_ptr()) != 0 {
+            return None;
+        }
+        if let Some(size) = stack {
+            libc::pthread_attr_setstacksize(attributes.as_mut_ptr(), size);
+        }
+        let made: c_int =
+            libc::pthread_create(thread.as_mut_ptr(), attributes.as_ptr(), start, arg);
+        libc::pthread_attr_destroy(attributes.as_mut_ptr());
+        (made == 0).then(|| thread.assume_init())
+    }
+}
+
+extern "C" fn stand<T>(post: *mut c_void) -> *mut c_void {
+    // SAFETY: `start` passes it, and it lives until this thread has ended.
+    let post = unsafe { &*post.cast::<Post<T>>() };
+    let unused: c_long = 0;
+    // SAFETY: reads the name, of which the kernel takes the first 15 bytes.
+    unsafe { libc::prctl(libc::PR_SET_NAME, post.name.as_ptr(), unused, unused, unused) };
+    if post.runs == Runs::HostCode {
+        crate::thread::seal_own_thread();
+    }
+    // What was thrown is not dropped: that could panic again.
+    std::mem::forget(catch_unwind(AssertUnwindSafe(|| (post.body)(&post.with, &post.bell))));
+    null_mut()
+}

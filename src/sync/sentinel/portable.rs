@@ -1,0 +1,57 @@
+//! The sentinel where there is no futex: a thread of std's that parks.
+
+use super::Runs;
+use crate::sync::{Arc, Deadline};
+use std::ffi::CStr;
+use std::marker::PhantomData;
+use std::thread::JoinHandle;
+
+/// What a sentinel sleeps on: here its own thread.
+pub struct Bell(());
+
+impl Bell {
+    /// Sleeps until `deadline`, or until it is rung: before, since the last sleep, or meanwhile. May
+    /// return for no reason.
+    pub fn sleep(&self, deadline: Deadline) {
+        match deadline.left() {
+            Some(left) => std::thread::park_timeout(left),
+            None => std::thread::park(),
+        }
+    }
+}
+
+/// The maker's hold on a sentinel.
+pub struct Sentinel<T> {
+    thread: JoinHandle<()>,
+    with: PhantomData<Arc<T>>,
+}
+
+impl<T: Send + Sync + 'static> Sentinel<T> {
+    /// A thread of this name that runs `body`; `None` if there is none to be had.
+    pub fn start(
+        name: &'static CStr,
+        runs: Runs,
+        with: &Arc<T>,
+        body: fn(&T, &Bell),
+    ) -> Option<Sentinel<T>> {
+        let with = with.clone();
+        let builder = std::thread::Builder::new().name(name.to_string_lossy().into_owned());
+        let thread = builder.stack_size(runs.stack()).spawn(move || {
+            crate::thread::seal_own_thread();
+            body(&with, &Bell(()));
+        });
+        Some(Sentinel { thread: thread.ok()?, with: PhantomData })
+    }
+
+    /// Ends its sleep.
+    pub fn rouse(&self) {
+        self.thread.thread().unpark();
+    }
+
+    /// Ends its sleep, and waits until it has left.
+    pub fn dismiss(self) {
+        self.rouse();
+        // A panic has ended the sentinel only.
+        let _ = self.thread.join();
+    }
+}
