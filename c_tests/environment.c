@@ -4,6 +4,8 @@
  */
 #include "host.h"
 
+#include <fcntl.h>
+
 /* Far more than any deadline or grace here, far less than for ever. */
 enum { BOUND_US = 30 * 1000000 };
 
@@ -113,12 +115,13 @@ static void a_report_wished_for_by_text_is_written_to_its_file(void)
 {
     char path[] = "/tmp/rtfinalize-text-XXXXXX", wish[100], report[64] = "";
     int fd = mkstemp(path);
-    NEED(fd >= 0);
+    NEED(fd >= 0 && close(fd) == 0);
     snprintf(wish, sizeof wish, "json:%s", path);
     CHECK_EQ(rt_runtime_set_text(NULL, "RTFINALIZE_REPORT", wish), RT_OK);
     CHECK_EQ(rt_finalize_ex(), 0);
+    fd = open(path, O_RDONLY);
     CHECK(read(fd, report, sizeof report - 1) > 0 && report[0] == '{');
-    NEED(unlink(path) == 0);
+    NEED(close(fd) == 0 && unlink(path) == 0);
 }
 
 int main(void)
