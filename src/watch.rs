@@ -253,8 +253,7 @@ impl Watch {
     }
 
     fn spawn(&mut self, name: &str, body: fn(&Shared)) {
-        if crate::process_end::under_way() {
-            // No thread begins any more.
+        if !crate::process_end::threads_can_begin_and_end() {
             return;
         }
         let shared = self.shared.clone();
