@@ -27,6 +27,12 @@ pub fn has_killed(tid: u32) -> bool {
     under_way() && tid != crate::this_thread::current_tid()
 }
 
+/// Whether threads can begin and end. On Windows they wait for the loader's lock, which every `DllMain`
+/// holds; and once all others are killed none begins.
+pub(crate) fn threads_can_begin_and_end() -> bool {
+    system::threads_can_begin_and_end()
+}
+
 /// Called by the thread that is about to finalize: what the killed ones held is nobody's.
 #[cfg(windows)]
 pub(crate) fn lose_the_killed(me: &Owner) {
@@ -65,11 +71,23 @@ mod system {
         // SAFETY: no arguments, no effects.
         unsafe { RtlDllShutdownInProgress() != 0 }
     }
+
+    pub fn threads_can_begin_and_end() -> bool {
+        unsafe extern "C" {
+            fn rtfinalize_is_in_loader() -> i32;
+        }
+        // SAFETY: as above.
+        !under_way() && unsafe { rtfinalize_is_in_loader() == 0 }
+    }
 }
 
 #[cfg(not(windows))]
 mod system {
     pub fn under_way() -> bool {
         false
+    }
+
+    pub fn threads_can_begin_and_end() -> bool {
+        true
     }
 }

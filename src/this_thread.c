@@ -27,16 +27,25 @@ struct rtfinalize_cell {
 #endif
 };
 
-#if defined(_WIN32) && !defined(_MSC_VER)
-#include <intrin.h>
-/* The array by _tls_index, as the loader keeps it in the thread's environment block. */
-#if defined(__x86_64__)
-#define THREAD_LOCAL_BLOCKS ((char *const *)__readgsqword(0x58))
-#elif defined(__i386__)
-#define THREAD_LOCAL_BLOCKS ((char *const *)__readfsdword(0x2c))
+#if defined(_WIN32)
+/* A pointer in the thread's environment block. (GCC takes the block, which begins at the segment's 0, for
+   an object of no size where <winnt.h> reads it.) */
+static inline void *in_thread_block(size_t pointers)
+{
+    size_t offset = pointers * sizeof(void *);
+    void *value;
+#if defined(__GNUC__) && defined(__x86_64__)
+    __asm__("movq %%gs:(%1), %0" : "=r"(value) : "r"(offset));
+#elif defined(__GNUC__) && defined(__i386__)
+    __asm__("movl %%fs:(%1), %0" : "=r"(value) : "r"(offset));
 #else
-#define THREAD_LOCAL_BLOCKS (*(char *const **)((char *)NtCurrentTeb() + 0x58))
+    value = *(void **)((char *)NtCurrentTeb() + offset);
 #endif
+    return value;
+}
+
+/* Its array of the images' thread-local blocks, and the process's own block. */
+enum { THREAD_LOCAL_BLOCKS = 11, PROCESS_BLOCK = 12 };
 #endif
 
 #if defined(__ELF__)
@@ -65,7 +74,7 @@ HIDDEN struct rtfinalize_cell *rtfinalize_this_cell(void);
 HIDDEN struct rtfinalize_cell *rtfinalize_this_cell(void)
 {
 #if defined(_WIN32) && !defined(_MSC_VER)
-    char *const *blocks = THREAD_LOCAL_BLOCKS;
+    char *const *blocks = (char *const *)in_thread_block(THREAD_LOCAL_BLOCKS);
     size_t into = (size_t)((ULONG_PTR)&template - _tls_used.StartAddressOfRawData);
     return (struct rtfinalize_cell *)(blocks[_tls_index] + into);
 #else
@@ -93,6 +102,18 @@ static void NTAPI loader_hook(PVOID image, DWORD why, PVOID reserved)
     if (why == DLL_THREAD_DETACH && thread_ends != NULL) {
         thread_ends();
     }
+}
+
+int rtfinalize_is_in_loader(void);
+
+/* Whether this thread has the loader's lock, as in every DllMain: then no thread can begin or end. The
+   lock is where Windows has had it since its beginnings, and debuggers look for it. */
+int rtfinalize_is_in_loader(void)
+{
+    const char *process = (const char *)in_thread_block(PROCESS_BLOCK);
+    const size_t lock_at = sizeof(void *) == 8 ? 0x110 : 0xa0;
+    const RTL_CRITICAL_SECTION *lock = *(RTL_CRITICAL_SECTION *const *)(process + lock_at);
+    return lock != NULL && lock->OwningThread == (HANDLE)(ULONG_PTR)GetCurrentThreadId();
 }
 
 /* Y: after the hooks of the C runtime and of Rust's, which may still call this library. */

@@ -255,8 +255,7 @@ impl Watch {
     }
 
     fn spawn(&mut self, name: &'static CStr, runs: Runs, body: fn(&Shared, &Bell)) {
-        // Once Windows has killed the threads of a process none begins any more.
-        if !crate::process_end::under_way() && spare(0).is_ok() {
+        if crate::process_end::threads_can_begin_and_end() && spare(0).is_ok() {
             self.threads.extend(Sentinel::start(name, runs, &self.shared, body));
         }
         // A thread that begins may use the heap. Should this one be stuck in there before the other is

@@ -24,7 +24,10 @@ static inline HANDLE check_start(const char *name)
     start.cb = sizeof start;
     NEED(GetModuleFileNameA(NULL, program, sizeof program) < sizeof program);
     snprintf(line, sizeof line, "\"%s\" " CHECK_ONLY " %s", program, name);
-    NEED(CreateProcessA(program, line, NULL, NULL, TRUE, 0, NULL, NULL, &start, &child));
+    if (!CreateProcessA(program, line, NULL, NULL, TRUE, 0, NULL, NULL, &start, &child)) {
+        fprintf(stderr, "%s cannot be started: error %lu\n", line, GetLastError());
+        _exit(99);
+    }
     CloseHandle(child.hThread);
     return child.hProcess;
 }

@@ -122,6 +122,37 @@ static void a_writer_is_taken_over_from_a_dead_thread_as_the_process_ends(void)
     end_over_a_thread_that_holds_all(take_over_by_writing);
 }
 
+static int run_by_the_finalization;
+
+static int note_that_it_ran(void *arg)
+{
+    (void)arg;
+    run_by_the_finalization = 1;
+    return 0;
+}
+
+static void finalize_in_the_loader(void)
+{
+    rt_finalize_options options = options_none();
+    options.overrun = RT_OVERRUN_EXIT;
+    options.deadline_us = 20000000;
+    CHECK_EQ(rt_finalize(NULL, &options, NULL), RT_OK);
+}
+
+static void a_library_finalizes_as_it_is_unloaded_when_no_thread_can_begin_or_end(void)
+{
+    HMODULE library = LoadLibraryA("last_library.dll");
+    void (*call_at_end)(void (*)(void));
+    NEED(library != NULL);
+    call_at_end = (void (*)(void (*)(void)))(void (*)(void))GetProcAddress(library, "call_at_end");
+    NEED(call_at_end != NULL);
+    call_at_end(finalize_in_the_loader);
+    CHECK_EQ(rt_atexit(NULL, "note", note_that_it_ran, NULL, NULL), RT_OK);
+    NEED(FreeLibrary(library));
+    CHECK_EQ(rt_runtime_state(NULL), RT_STATE_FINALIZED);
+    CHECK_EQ(run_by_the_finalization, 1);
+}
+
 static int end_this_thread(void *arg)
 {
     (void)arg;
@@ -170,6 +201,7 @@ int main(void)
 {
     RUN(a_library_finalizes_as_the_process_ends_and_waits_for_no_dead_thread);
     RUN(a_writer_is_taken_over_from_a_dead_thread_as_the_process_ends);
+    RUN(a_library_finalizes_as_it_is_unloaded_when_no_thread_can_begin_or_end);
     RUN(a_thread_that_ends_in_an_atexit_callback_leaves_the_finalization_to_another);
     RUN(a_thread_that_ends_in_a_later_callback_cuts_its_finalization_off_with_all_bytes_written);
     return check_done();
