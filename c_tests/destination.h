@@ -119,6 +119,39 @@ static inline void pipe_open(int ends[2])
 #endif
 }
 
+enum { FILE_NAME_SIZE = 300 };
+
+/* A new file, open for reading and writing. */
+static inline int file_create(char name[FILE_NAME_SIZE])
+{
+    int fd;
+#ifdef _WIN32
+    char place[FILE_NAME_SIZE];
+    NEED(GetTempPathA(sizeof place, place) > 0 && GetTempFileNameA(place, "rtf", 0, name) != 0);
+    fd = open(name, _O_RDWR | _O_BINARY | _O_NOINHERIT);
+#else
+    strcpy(name, "/tmp/rtfinalize-test-XXXXXX");
+    fd = mkstemp(name);
+#endif
+    NEED(fd >= 0);
+    return fd;
+}
+
+/* The same, and it is gone once nobody has it open any more. */
+static inline int file_without_name(void)
+{
+    char name[FILE_NAME_SIZE];
+    int fd = file_create(name);
+#ifdef _WIN32
+    close(fd);
+    fd = open(name, _O_RDWR | _O_BINARY | _O_NOINHERIT | _O_TEMPORARY);
+    NEED(fd >= 0);
+#else
+    NEED(unlink(name) == 0);
+#endif
+    return fd;
+}
+
 static inline rt_writer_options writer_options(const char *name, size_t capacity, uint32_t flags)
 {
     rt_writer_options options;
