@@ -143,7 +143,7 @@ static void live_once(rt_runtime *runtime, int sink)
 static void check_cycles(void (*cycle)(int sink))
 {
     const int cycles = under_valgrind() ? CYCLES_UNDER_VALGRIND : CYCLES;
-    const int sink = open("/dev/null", O_WRONLY);
+    const int sink = open(NULL_DEVICE, O_WRONLY);
     long after_warm_up = own_pages(); /* or the first look would count its own */
     int i;
     NEED(sink >= 0);

@@ -119,6 +119,16 @@ static inline void pipe_open(int ends[2])
 #endif
 }
 
+static inline void pipe_set_nonblocking(int fd, int nonblocking)
+{
+#ifdef _WIN32
+    DWORD mode = nonblocking ? PIPE_NOWAIT : PIPE_WAIT;
+    NEED(SetNamedPipeHandleState((HANDLE)_get_osfhandle(fd), &mode, NULL, NULL));
+#else
+    NEED(fcntl(fd, F_SETFL, nonblocking ? O_NONBLOCK : 0) == 0);
+#endif
+}
+
 enum { FILE_NAME_SIZE = 300 };
 
 /* A new file, open for reading and writing. */

@@ -27,7 +27,7 @@ static int count(void *arg)
 
 static void a_buffer_that_cannot_be_had_is_refused(void)
 {
-    int null = open("/dev/null", O_WRONLY), i;
+    int null = open(NULL_DEVICE, O_WRONLY), i;
     rt_writer *writer = NULL;
     rt_writer_options options = writer_options("log", ROOM * 2, 0);
     limit_memory();
@@ -152,7 +152,7 @@ static void objects(void)
 static void writers_until_memory_is_out(void)
 {
     size_t opened = 0, refused = 0;
-    int null = open("/dev/null", O_WRONLY);
+    int null = open(NULL_DEVICE, O_WRONLY);
     rt_writer_options options = writer_options(long_name, 100, 0);
     limit_memory();
     while (refused < 100) {
