@@ -272,6 +272,16 @@ static inline void wait_until_asleep(pid_t tid)
     }
 }
 
+/* Waits until a thread of this process is gone. */
+static inline void wait_until_gone(pid_t tid)
+{
+    char path[64];
+    snprintf(path, sizeof path, "/proc/self/task/%d", (int)tid);
+    while (access(path, F_OK) == 0) {
+        sched_yield();
+    }
+}
+
 #endif
 
 #endif

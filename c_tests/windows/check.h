@@ -212,4 +212,14 @@ static inline void wait_until_asleep(pid_t tid)
     }
 }
 
+/* Waits until a thread of this process is gone. */
+static inline void wait_until_gone(pid_t tid)
+{
+    HANDLE thread = OpenThread(SYNCHRONIZE, FALSE, (DWORD)tid);
+    if (thread != NULL) {
+        NEED(WaitForSingleObject(thread, CHECK_HANG_SECONDS * 500) == WAIT_OBJECT_0);
+        CloseHandle(thread);
+    }
+}
+
 #endif
