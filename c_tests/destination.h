@@ -138,7 +138,9 @@ static inline int file_create(char name[FILE_NAME_SIZE])
 #ifdef _WIN32
     char place[FILE_NAME_SIZE];
     NEED(GetTempPathA(sizeof place, place) > 0 && GetTempFileNameA(place, "rtf", 0, name) != 0);
-    fd = open(name, _O_RDWR | _O_BINARY | _O_NOINHERIT);
+    /* What a process makes on its way to its body is for nobody, and gone with it. */
+    fd = open(name, _O_RDWR | _O_BINARY | _O_NOINHERIT
+                        | (getenv(check_body_variable) == NULL ? 0 : _O_TEMPORARY));
 #else
     strcpy(name, "/tmp/rtfinalize-test-XXXXXX");
     fd = mkstemp(name);
@@ -154,7 +156,7 @@ static inline int file_without_name(void)
     int fd = file_create(name);
 #ifdef _WIN32
     close(fd);
-    fd = open(name, _O_RDWR | _O_BINARY | _O_NOINHERIT | _O_TEMPORARY);
+    fd = open(name, _O_RDWR | _O_BINARY | _O_NOINHERIT | _O_TEMPORARY | _O_CREAT, 0600);
     NEED(fd >= 0);
 #else
     NEED(unlink(name) == 0);
