@@ -186,7 +186,7 @@ static void refuse_as_anything(void *handle)
 
 static void a_made_up_handle_is_told_from_a_live_one(void)
 {
-    int on_stack = 0, null = open("/dev/null", O_WRONLY);
+    int on_stack = 0, null = open(NULL_DEVICE, O_WRONLY);
     rt_report *report = NULL;
     rt_runtime *runtime = runtime_new("live");
     rt_thread *thread = attach(runtime, "live", 1, 0);
@@ -220,7 +220,7 @@ static void a_made_up_handle_is_told_from_a_live_one(void)
 
 static void a_handle_is_freed_once_and_dead_afterwards_also_when_its_place_is_used_again(void)
 {
-    int null = open("/dev/null", O_WRONLY), round;
+    int null = open(NULL_DEVICE, O_WRONLY), round;
     rt_runtime *runtime, *old_runtime = NULL;
     rt_thread *thread, *old_thread = NULL;
     rt_writer *writer, *old_writer = NULL;
@@ -281,7 +281,7 @@ static void *use_what_is_anothers(void *arg)
 
 static void what_belongs_to_another_thread_is_refused(void)
 {
-    int null = open("/dev/null", O_WRONLY);
+    int null = open(NULL_DEVICE, O_WRONLY);
     rt_buffered_lock lock = RT_BUFFERED_LOCK_INIT;
     foreign f = {attach(NULL, "owner", 1, 0), &lock, writer_open(NULL, null, "log", 0, 0)};
     CHECK_EQ(rt_thread_enter(f.thread), RT_OK);

@@ -86,6 +86,12 @@ static inline void check_fail(const char *file, int line, const char *text)
         }                                                                      \
     } while (0)
 
+/* What a process of its own is given by the test that starts it. */
+typedef struct given {
+    const char *text; /* NULL: none */
+    int fds[2];       /* descriptors, which may have other numbers there; -1: none */
+} given;
+
 #ifdef _WIN32
 #include "windows/check.h"
 #else
@@ -141,20 +147,23 @@ static inline pid_t my_tid(void)
 }
 
 /* Runs `body` in a process of its own; its exit code, and what it said on stderr. */
-static inline int exit_code_of(void (*body)(void), char *said, size_t size)
+static inline int exit_code_given(void (*body)(const given *), const given *g, char *said, size_t size)
 {
     int ends[2], status = 0;
     size_t len = 0;
     ssize_t got;
     pid_t child;
     NEED(pipe(ends) == 0);
+    fflush(NULL);
     child = fork();
     NEED(child >= 0);
     if (child == 0) {
         signal(SIGALRM, check_hang);
         alarm((unsigned)CHECK_HANG_SECONDS / 2);
         NEED(dup2(ends[1], STDERR_FILENO) >= 0);
-        body();
+        close(ends[0]);
+        close(ends[1]);
+        body(g);
         _exit(97); /* it came to its end */
     }
     close(ends[1]);
@@ -169,6 +178,22 @@ static inline int exit_code_of(void (*body)(void), char *said, size_t size)
 }
 
 #endif
+
+static void (*check_plain_body)(void);
+
+static inline void check_call_plain_body(const given *g)
+{
+    (void)g;
+    check_plain_body();
+}
+
+/* The same for a body that is given nothing. */
+static inline int exit_code_of(void (*body)(void), char *said, size_t size)
+{
+    const given none = {NULL, {-1, -1}};
+    check_plain_body = body;
+    return exit_code_given(check_call_plain_body, &none, said, size);
+}
 
 #define RUN(test) check_run(#test, test)
 
@@ -243,6 +268,16 @@ static inline void wait_until_asleep(pid_t tid)
         if (state != NULL && state[2] == 'S') {
             return;
         }
+        sched_yield();
+    }
+}
+
+/* Waits until a thread of this process is gone. */
+static inline void wait_until_gone(pid_t tid)
+{
+    char path[64];
+    snprintf(path, sizeof path, "/proc/self/task/%d", (int)tid);
+    while (access(path, F_OK) == 0) {
         sched_yield();
     }
 }

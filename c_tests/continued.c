@@ -3,7 +3,7 @@
  * that neither the end of the runtime nor that of the process has to mind them.
  */
 #include "host.h"
-#include <sys/resource.h>
+#include "scarce.h"
 
 typedef struct work {
     event begun, go_on, over;
@@ -62,12 +62,8 @@ static int see_it_begin(void *arg)
 /* Waits until the thread of such a handler is gone. */
 static int see_it_end(void *arg)
 {
-    char path[64];
     see_it_begin(arg);
-    snprintf(path, sizeof path, "/proc/self/task/%d", (int)w.tid);
-    while (access(path, F_OK) == 0) {
-        sched_yield();
-    }
+    wait_until_gone(w.tid);
     return 0;
 }
 
@@ -181,16 +177,40 @@ static void it_is_started_once_however_often_the_passes_go_round(void)
     CHECK_EQ(rt_report_free(report), RT_OK);
 }
 
-static int look_around(void *arg)
+#ifdef _WIN32
+
+/* MinGW declares it for no version of Windows that we ask for. */
+typedef HRESULT(WINAPI *get_description)(HANDLE thread, wchar_t **name);
+
+static void look_around_here(void)
+{
+    wchar_t *name = NULL;
+    get_description get = (get_description)(void (*)(void))GetProcAddress(
+        GetModuleHandleA("kernel32.dll"), "GetThreadDescription");
+    NEED(get != NULL && get(GetCurrentThread(), &name) >= 0);
+    CHECK(wcscmp(name, L"rtfinalize-work") == 0);
+    LocalFree(name);
+}
+
+#else
+
+static void look_around_here(void)
 {
     sigset_t blocked;
     char name[16] = "";
-    succeed(arg);
     CHECK_EQ(pthread_sigmask(SIG_SETMASK, NULL, &blocked), 0);
     CHECK(sigismember(&blocked, SIGINT) && sigismember(&blocked, SIGTERM));
     CHECK(!sigismember(&blocked, SIGSEGV) && !sigismember(&blocked, SIGTRAP));
     CHECK_EQ(pthread_getname_np(pthread_self(), name, sizeof name), 0);
     CHECK(strcmp(name, "rtfinalize-work") == 0);
+}
+
+#endif
+
+static int look_around(void *arg)
+{
+    succeed(arg);
+    look_around_here();
     return 0;
 }
 
@@ -293,18 +313,16 @@ static void a_new_life_may_begin_and_end_while_it_runs(void)
     event_wait(&w.over);
 }
 
+static void finalize_and_exit(void)
+{
+    add(NULL, "upload", RT_PHASE_FINALIZE, 0, RT_WORK_CONTINUE, until_told);
+    exit(rt_finalize_ex() == 0 ? 42 : 1);
+}
+
 static void the_process_may_exit_while_it_runs(void)
 {
-    int status = 0;
-    pid_t child = fork();
-    NEED(child >= 0);
-    if (child == 0) {
-        add(NULL, "upload", RT_PHASE_FINALIZE, 0, RT_WORK_CONTINUE, until_told);
-        exit(rt_finalize_ex() == 0 ? 42 : 1);
-    }
-    NEED(waitpid(child, &status, 0) == child);
-    CHECK(WIFEXITED(status));
-    CHECK_EQ(WEXITSTATUS(status), 42);
+    char said[2048];
+    CHECK_EQ(exit_code_of(finalize_and_exit, said, sizeof said), 42);
 }
 
 static void it_may_be_unregistered_while_it_runs_and_before(void)
@@ -345,27 +363,17 @@ static void a_runtime_without_daemons_takes_none(void)
     CHECK_EQ(rt_runtime_free(child), RT_OK);
 }
 
-static struct rlimit before;
-
-/* Lets nothing more be mapped, as a thread's stack must be; the heap has room for small things. */
 static int leave_no_room(void *arg)
 {
-    struct rlimit limit;
-    void *room = malloc(65536);
     (void)arg;
-    NEED(room != NULL);
-    free(room);
-    NEED(getrlimit(RLIMIT_AS, &before) == 0);
-    limit = before;
-    limit.rlim_cur = 4096;
-    NEED(setrlimit(RLIMIT_AS, &limit) == 0);
+    threads_refuse();
     return 0;
 }
 
 static int leave_room_again(void *arg)
 {
     (void)arg;
-    NEED(setrlimit(RLIMIT_AS, &before) == 0);
+    threads_allow();
     return 0;
 }
 

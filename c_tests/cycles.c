@@ -1,22 +1,31 @@
 /*
  * Initialise, use, finalize, and again: a runtime that is started ten thousand times in one process costs
- * no more memory than one that was started a hundred times.
+ * no more memory, and no more handles, than one that was started a hundred times.
  */
 #include "host.h"
 
 #include <fcntl.h>
-
-#ifdef _WIN32 /* Wine takes ten times as long for a thread */
+#ifdef _WIN32
+#include <psapi.h>
+/* Wine takes ten times as long for a thread. */
 enum { WARM_UP = 100, CYCLES = 2000, CYCLES_UNDER_VALGRIND = 150 };
+/* Pages that come and go below the system's own functions, over all cycles. What its heaps have given
+   out is exact. */
+enum { SYSTEMS_OWN = 16 };
 #else
 enum { WARM_UP = 100, CYCLES = 10000, CYCLES_UNDER_VALGRIND = 150 };
+enum { SYSTEMS_OWN = 0 };
 #endif
 
-/* The process's own memory in pages: without those of files, which are code that ran for the first time.
-   The look itself must not need memory. */
+/* Memory that the process has. The look itself must not need any. */
+typedef struct use {
+    long pages;     /* of memory of its own; those of files are code that ran for the first time */
+    long given_out; /* by its heaps, in pages, where that can be asked */
+} use;
+
 #ifdef _WIN32
-/* On Windows: what its heaps have given out, in units of a page's size. */
-static long own_pages(void)
+
+static long given_out_by_heaps(void)
 {
     static HANDLE heaps[64];
     const DWORD count = GetProcessHeaps(64, heaps);
@@ -34,19 +43,72 @@ static long own_pages(void)
     }
     return (long)(busy / 4096);
 }
+
+/* By the list of all handles there are: Wine gives GetProcessHandleCount no number. That needs memory. */
+static long open_handles(void)
+{
+    enum { MOST = 100000 };
+    typedef LONG(WINAPI *query)(int what, void *answer, ULONG size, ULONG *needed);
+    const query ask = (query)(void (*)(void))GetProcAddress(GetModuleHandleA("ntdll.dll"),
+                                                            "NtQuerySystemInformation");
+    const int all_handles = 64; /* SystemExtendedHandleInformation */
+    static struct {
+        ULONG_PTR count, reserved;
+        struct {
+            void *object;
+            ULONG_PTR process, handle;
+            ULONG access;
+            USHORT trace, type;
+            ULONG attributes, reserved;
+        } all[MOST];
+    } list;
+    ULONG_PTR i;
+    long own = 0;
+    NEED(ask != NULL && ask(all_handles, &list, sizeof list, NULL) >= 0);
+    for (i = 0; i < list.count; i++) {
+        own += list.all[i].process == GetCurrentProcessId();
+    }
+    NEED(own > 0);
+    return own;
+}
+
+static use use_now(void)
+{
+    PROCESS_MEMORY_COUNTERS counters;
+    use u;
+    NEED(K32GetProcessMemoryInfo(GetCurrentProcess(), &counters, sizeof counters));
+    u.pages = (long)(counters.PagefileUsage / 4096);
+    u.given_out = given_out_by_heaps();
+    return u;
+}
+
 #else
-static long own_pages(void)
+
+static use use_now(void)
 {
     static char text[8192];
     const int file = open("/proc/self/status", O_RDONLY);
+    use u = {0, 0};
     ssize_t got;
     long kib = -1;
     NEED(file >= 0 && (got = read(file, text, sizeof text - 1)) > 0);
     close(file);
     text[got] = '\0';
     NEED(sscanf(strstr(text, "RssAnon:"), "RssAnon: %ld", &kib) == 1);
-    return kib * 1024 / sysconf(_SC_PAGESIZE);
+    u.pages = kib * 1024 / sysconf(_SC_PAGESIZE);
+    return u;
 }
+
+static long open_handles(void)
+{
+    long own = 0;
+    int fd;
+    for (fd = 0; fd < 1024; fd++) {
+        own += fcntl(fd, F_GETFD) >= 0;
+    }
+    return own;
+}
+
 #endif
 
 static int count(void *arg)
@@ -143,18 +205,28 @@ static void live_once(rt_runtime *runtime, int sink)
 static void check_cycles(void (*cycle)(int sink))
 {
     const int cycles = under_valgrind() ? CYCLES_UNDER_VALGRIND : CYCLES;
-    const int sink = open("/dev/null", O_WRONLY);
-    long after_warm_up = own_pages(); /* or the first look would count its own */
+    const int sink = open(NULL_DEVICE, O_WRONLY);
+    use after_warm_up = use_now(), at_end; /* the first look would count its own */
+    long handles = open_handles();
     int i;
     NEED(sink >= 0);
     for (i = 0; i < cycles; i++) {
         if (i == WARM_UP) {
-            after_warm_up = own_pages();
+            handles = open_handles();
+            after_warm_up = use_now();
         }
         cycle(sink);
     }
+    at_end = use_now();
+    CHECK(open_handles() <= handles);
     if (!under_valgrind()) {
-        CHECK(own_pages() <= after_warm_up);
+        CHECK(at_end.pages <= after_warm_up.pages + SYSTEMS_OWN);
+        CHECK(at_end.given_out <= after_warm_up.given_out);
+    }
+    if (check_failed_here) {
+        fprintf(stderr, "pages %ld, then %ld; given out %ld, then %ld; handles %ld, then %ld\n",
+                after_warm_up.pages, at_end.pages, after_warm_up.given_out, at_end.given_out, handles,
+                open_handles());
     }
     close(sink);
 }

@@ -119,6 +119,51 @@ static inline void pipe_open(int ends[2])
 #endif
 }
 
+static inline void pipe_set_nonblocking(int fd, int nonblocking)
+{
+#ifdef _WIN32
+    DWORD mode = nonblocking ? PIPE_NOWAIT : PIPE_WAIT;
+    NEED(SetNamedPipeHandleState((HANDLE)_get_osfhandle(fd), &mode, NULL, NULL));
+#else
+    NEED(fcntl(fd, F_SETFL, nonblocking ? O_NONBLOCK : 0) == 0);
+#endif
+}
+
+enum { FILE_NAME_SIZE = 300 };
+
+/* A new file, open for reading and writing. */
+static inline int file_create(char name[FILE_NAME_SIZE])
+{
+    int fd;
+#ifdef _WIN32
+    char place[FILE_NAME_SIZE];
+    NEED(GetTempPathA(sizeof place, place) > 0 && GetTempFileNameA(place, "rtf", 0, name) != 0);
+    /* What a process makes on its way to its body is for nobody, and gone with it. */
+    fd = open(name, _O_RDWR | _O_BINARY | _O_NOINHERIT
+                        | (getenv(check_body_variable) == NULL ? 0 : _O_TEMPORARY));
+#else
+    strcpy(name, "/tmp/rtfinalize-test-XXXXXX");
+    fd = mkstemp(name);
+#endif
+    NEED(fd >= 0);
+    return fd;
+}
+
+/* The same, and it is gone once nobody has it open any more. */
+static inline int file_without_name(void)
+{
+    char name[FILE_NAME_SIZE];
+    int fd = file_create(name);
+#ifdef _WIN32
+    close(fd);
+    fd = open(name, _O_RDWR | _O_BINARY | _O_NOINHERIT | _O_TEMPORARY | _O_CREAT, 0600);
+    NEED(fd >= 0);
+#else
+    NEED(unlink(name) == 0);
+#endif
+    return fd;
+}
+
 static inline rt_writer_options writer_options(const char *name, size_t capacity, uint32_t flags)
 {
     rt_writer_options options;

@@ -3,83 +3,19 @@
  * with the exit code its host chose, with one line on stderr, and with every byte written once or
  * counted on that line.
  *
- * Each host is a process of its own. This program's malloc has one lock for everybody, so that one who
- * is stuck in it keeps all others from allocating: a library that allocates on its way out hangs, and
- * its host is killed by an alarm.
+ * Each host is a process of its own, in which somebody may be stuck in the heap: a library that
+ * allocates on its way out hangs, and its host is killed by an alarm.
  */
 #include "destination.h"
-#include <stdatomic.h>
+#include "stuck_heap.h"
+#ifndef _WIN32
 #include <sys/mman.h>
+#endif
 
 enum { EXIT_CODE = 75 };
 
 /* Time enough to get stuck before it passes. */
 #define DEADLINE_US (under_valgrind() ? 5000000 : 300000)
-
-/* --- a malloc one can be stuck in --- */
-
-extern void *__libc_malloc(size_t size);
-extern void *__libc_calloc(size_t count, size_t size);
-extern void *__libc_realloc(void *memory, size_t size);
-extern void __libc_free(void *memory);
-
-static atomic_flag heap = ATOMIC_FLAG_INIT;
-static __thread int stick;
-
-static void sleep_for_ever(void)
-{
-    for (;;) {
-        pause();
-    }
-}
-
-static void heap_enter(void)
-{
-    while (atomic_flag_test_and_set_explicit(&heap, memory_order_acquire)) {
-        sched_yield();
-    }
-    if (stick) {
-        sleep_for_ever();
-    }
-}
-
-static void heap_leave(void)
-{
-    atomic_flag_clear_explicit(&heap, memory_order_release);
-}
-
-void *malloc(size_t size)
-{
-    void *memory;
-    heap_enter();
-    memory = __libc_malloc(size);
-    heap_leave();
-    return memory;
-}
-
-void *calloc(size_t count, size_t size)
-{
-    void *memory;
-    heap_enter();
-    memory = __libc_calloc(count, size);
-    heap_leave();
-    return memory;
-}
-
-void *realloc(void *memory, size_t size)
-{
-    heap_enter();
-    memory = __libc_realloc(memory, size);
-    heap_leave();
-    return memory;
-}
-
-void free(void *memory)
-{
-    heap_enter();
-    __libc_free(memory);
-    heap_leave();
-}
 
 /* --- a host that comes to its end --- */
 
@@ -116,41 +52,13 @@ static void parse(line *l)
     }
 }
 
-/*
- * Runs `host` in a process of its own, which has to end by its deadline. Returns what it wrote on
- * stderr; `fds`, up to a negative one, are closed here once it runs, so that readers see its end.
- */
-static line outcome_of(void (*host)(void *), void *arg, const int *fds)
+/* Runs `host` in a process of its own, which has to end by its deadline; what it said then. */
+static line outcome_of(void (*host)(const given *), int fd, int other)
 {
-    tube err = tube_open();
+    const given g = {NULL, {fd, other}};
     line said;
-    bytes got = {NULL, 0, 0};
-    int status = 0;
-    pid_t pid = fork();
-    NEED(pid >= 0);
-    if (pid == 0) {
-        NEED(dup2(err.in, STDERR_FILENO) >= 0);
-        close(err.in);
-        close(err.out);
-        signal(SIGALRM, SIG_DFL);
-        alarm(CHECK_HANG_SECONDS / 3);
-        host(arg);
-        _exit(96);
-    }
-    close(err.in);
-    while (fds != NULL && *fds >= 0) {
-        close(*fds++);
-    }
-    while (waitpid(pid, &status, 0) < 0) {
-        NEED(errno == EINTR);
-    }
-    read_most(err.out, &got, sizeof said.text - 1);
-    close(err.out);
     memset(&said, 0, sizeof said);
-    memcpy(said.text, got.data, got.len);
-    bytes_free(&got);
-    CHECK(WIFEXITED(status));
-    CHECK_EQ(WEXITSTATUS(status), EXIT_CODE);
+    CHECK_EQ(exit_code_given(host, &g, said.text, sizeof said.text), EXIT_CODE);
     parse(&said);
     return said;
 }
@@ -176,15 +84,6 @@ static void say(rt_writer *writer, const char *text)
     NEED(rt_writer_write(writer, text, strlen(text)) == RT_OK);
 }
 
-static int file_open(void)
-{
-    char path[] = "/tmp/rtfinalize-end-XXXXXX";
-    int fd = mkstemp(path);
-    NEED(fd >= 0);
-    NEED(unlink(path) == 0);
-    return fd;
-}
-
 #define CHECK_FILE(fd, expected) check_file(__FILE__, __LINE__, (fd), (expected))
 static void check_file(const char *file, int at, int fd, const char *expected)
 {
@@ -200,17 +99,17 @@ static void check_file(const char *file, int at, int fd, const char *expected)
 
 /* --- where the main thread is stuck --- */
 
-static void stuck_in_a_callback(void *arg)
+static void stuck_in_a_callback(const given *g)
 {
-    say(writer_open(NULL, *(int *)arg, "log", 0, 0), "accepted\n");
+    say(writer_open(NULL, g->fds[0], "log", 0, 0), "accepted\n");
     CHECK_EQ(rt_atexit(NULL, "save\nhistory", get_stuck, NULL, NULL), RT_OK);
     finalize_by_the_deadline();
 }
 
 static void a_host_stuck_in_an_at_exit_callback_ends_in_time(void)
 {
-    int fd = file_open();
-    line said = outcome_of(stuck_in_a_callback, &fd, NULL);
+    int fd = file_without_name();
+    line said = outcome_of(stuck_in_a_callback, fd, -1);
     CHECK_FILE(fd, "accepted\n");
     CHECK_EQ(said.written, 9);
     CHECK_EQ(said.lost, 0);
@@ -224,9 +123,9 @@ static int write_and_get_stuck(void *arg)
     return get_stuck(NULL);
 }
 
-static void stuck_in_a_handler(void *arg)
+static void stuck_in_a_handler(const given *g)
 {
-    rt_writer *writer = writer_open(NULL, *(int *)arg, "log", 0, 0);
+    rt_writer *writer = writer_open(NULL, g->fds[0], "log", 0, 0);
     say(writer, "early\n");
     CHECK_EQ(rt_phase_add_handler(NULL, RT_PHASE_FINALIZE, 0, "clear", write_and_get_stuck, writer,
                                   NULL),
@@ -236,8 +135,8 @@ static void stuck_in_a_handler(void *arg)
 
 static void a_host_stuck_in_a_late_handler_ends_in_time(void)
 {
-    int fd = file_open();
-    line said = outcome_of(stuck_in_a_handler, &fd, NULL);
+    int fd = file_without_name();
+    line said = outcome_of(stuck_in_a_handler, fd, -1);
     CHECK_FILE(fd, "early\nlate\n");
     CHECK_EQ(said.written, 5);
     CHECK_EQ(said.lost, 0);
@@ -248,10 +147,10 @@ static int allocate_and_get_stuck(void *arg)
 {
     void *volatile memory;
     if (under_valgrind()) {
-        return get_stuck(arg); /* its malloc stands in for ours */
+        return get_stuck(arg);
     }
-    stick = 1;
-    memory = malloc(1);
+    heap_stick();
+    memory = malloc(1 << 16); /* as much as no heap gives out without its lock */
     free(memory);
     return 0;
 }
@@ -260,36 +159,36 @@ static int allocate_and_get_stuck(void *arg)
 static int let_the_library_get_stuck(void *arg)
 {
     (void)arg;
-    stick = 1;
+    heap_stick();
     return 0;
 }
 
-static void stuck_in_malloc(void *arg)
+static void stuck_in_malloc(const given *g)
 {
-    say(writer_open(NULL, *(int *)arg, "log", 0, 0), "accepted\n");
+    say(writer_open(NULL, g->fds[0], "log", 0, 0), "accepted\n");
     CHECK_EQ(rt_atexit(NULL, "allocate", allocate_and_get_stuck, NULL, NULL), RT_OK);
     finalize_by_the_deadline();
 }
 
 static void a_host_stuck_inside_malloc_ends_in_time(void)
 {
-    int fd = file_open();
-    line said = outcome_of(stuck_in_malloc, &fd, NULL);
+    int fd = file_without_name();
+    line said = outcome_of(stuck_in_malloc, fd, -1);
     CHECK_FILE(fd, "accepted\n");
     CHECK_EQ(said.written, 9);
 }
 
-static void stuck_in_the_librarys_malloc(void *arg)
+static void stuck_in_the_librarys_malloc(const given *g)
 {
-    say(writer_open(NULL, *(int *)arg, "log", 0, 0), "accepted\n");
+    say(writer_open(NULL, g->fds[0], "log", 0, 0), "accepted\n");
     CHECK_EQ(rt_atexit(NULL, "allocate", let_the_library_get_stuck, NULL, NULL), RT_OK);
     finalize_by_the_deadline();
 }
 
 static void a_library_stuck_inside_malloc_ends_in_time(void)
 {
-    int fd = file_open();
-    line said = outcome_of(stuck_in_the_librarys_malloc, &fd, NULL);
+    int fd = file_without_name();
+    line said = outcome_of(stuck_in_the_librarys_malloc, fd, -1);
     CHECK_FILE(fd, "accepted\n");
     CHECK_EQ(said.written + said.lost, 9);
     CHECK_EQ(said.lost, 0);
@@ -306,17 +205,17 @@ static int write_a_group_and_get_stuck(void *arg)
     return allocate_and_get_stuck(NULL);
 }
 
-static void stuck_with_a_lock(void *arg)
+static void stuck_with_a_lock(const given *g)
 {
-    rt_writer *writer = writer_open(NULL, *(int *)arg, "log", 0, 0);
+    rt_writer *writer = writer_open(NULL, g->fds[0], "log", 0, 0);
     CHECK_EQ(rt_atexit(NULL, "group", write_a_group_and_get_stuck, writer, NULL), RT_OK);
     finalize_by_the_deadline();
 }
 
 static void bytes_under_a_lock_that_a_stuck_thread_keeps_arrive(void)
 {
-    int fd = file_open();
-    line said = outcome_of(stuck_with_a_lock, &fd, NULL);
+    int fd = file_without_name();
+    line said = outcome_of(stuck_with_a_lock, fd, -1);
     CHECK_FILE(fd, "first of the group\nsecond\n");
     CHECK_EQ(said.written, 26);
     CHECK_EQ(said.lost, 0);
@@ -335,7 +234,7 @@ static int flush_and_get_stuck(void *arg)
     return rt_writer_flush((rt_writer *)arg, -1);
 }
 
-static void stuck_in_a_write_callback(void *arg)
+static void stuck_in_a_write_callback(const given *g)
 {
     rt_writer *stuck = NULL;
     rt_writer_callbacks calls;
@@ -345,15 +244,15 @@ static void stuck_in_a_write_callback(void *arg)
     calls.write = never_return;
     NEED(rt_writer_open_callbacks(NULL, &calls, &options, &stuck) == RT_OK);
     say(stuck, "in flight\n");
-    say(writer_open(NULL, *(int *)arg, "log", 0, 0), "accepted\n");
+    say(writer_open(NULL, g->fds[0], "log", 0, 0), "accepted\n");
     CHECK_EQ(rt_atexit(NULL, "flush", flush_and_get_stuck, stuck, NULL), RT_OK);
     finalize_by_the_deadline();
 }
 
 static void bytes_in_a_stuck_write_callback_are_counted_as_in_flight(void)
 {
-    int fd = file_open();
-    line said = outcome_of(stuck_in_a_write_callback, &fd, NULL);
+    int fd = file_without_name();
+    line said = outcome_of(stuck_in_a_write_callback, fd, -1);
     CHECK_FILE(fd, "accepted\n");
     CHECK_EQ(said.written, 9);
     CHECK_EQ(said.lost, 10);
@@ -361,12 +260,27 @@ static void bytes_in_a_stuck_write_callback_are_counted_as_in_flight(void)
     CHECK_EQ(said.in_flight, 10);
 }
 
-/* What a busy thread was told is accepted, for both processes to see. */
+/* What a busy thread was told is accepted. */
 typedef struct busy {
-    int fd;
     rt_writer *writer;
-    atomic_ulong accepted;
+    atomic_ulong *accepted;
 } busy;
+
+/* A number in a file, for all processes to see that have it open. */
+static atomic_ulong *number_in(int fd)
+{
+#ifdef _WIN32
+    HANDLE mapping = CreateFileMappingA((HANDLE)_get_osfhandle(fd), NULL, PAGE_READWRITE, 0, 4096, NULL);
+    void *at = mapping == NULL ? NULL : MapViewOfFile(mapping, FILE_MAP_ALL_ACCESS, 0, 0, 0);
+    NEED(at != NULL);
+#else
+    void *at;
+    NEED(ftruncate(fd, 4096) == 0);
+    at = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    NEED(at != MAP_FAILED);
+#endif
+    return (atomic_ulong *)at;
+}
 
 static void *write_on_and_on(void *arg)
 {
@@ -377,34 +291,35 @@ static void *write_on_and_on(void *arg)
         if (rt_writer_write(b->writer, text, 10) != RT_OK) {
             return NULL;
         }
-        atomic_store(&b->accepted, i + 1);
+        atomic_store(b->accepted, i + 1);
     }
 }
 
-static void busy_to_the_end(void *arg)
+static void busy_to_the_end(const given *g)
 {
-    busy *b = (busy *)arg;
-    b->writer = writer_open(NULL, b->fd, "busy", 4000, 0);
+    static busy b;
+    b.writer = writer_open(NULL, g->fds[0], "busy", 4000, 0);
+    b.accepted = number_in(g->fds[1]);
     CHECK_EQ(rt_atexit(NULL, "stuck", get_stuck, NULL, NULL), RT_OK);
-    thread_start(write_on_and_on, b);
+    thread_start(write_on_and_on, &b);
     finalize_by_the_deadline();
 }
 
 /* A thread that writes up to the last moment: each record arrives once, or is counted. */
 static void what_a_busy_thread_wrote_arrives_once_or_is_counted(void)
 {
-    busy *b = mmap(NULL, sizeof *b, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    NEED(b != MAP_FAILED);
+    int shared = file_without_name();
+    atomic_ulong *number = number_in(shared);
     for (int round = 0; round < (under_valgrind() ? 2 : 10); round++) {
         bytes got = {NULL, 0, 0};
         unsigned long lines = 0, accepted;
         line said;
-        b->fd = file_open();
-        atomic_store(&b->accepted, 0);
-        said = outcome_of(busy_to_the_end, b, NULL);
-        accepted = atomic_load(&b->accepted);
-        NEED(lseek(b->fd, 0, SEEK_SET) == 0);
-        read_most(b->fd, &got, SIZE_MAX);
+        int fd = file_without_name();
+        atomic_store(number, 0);
+        said = outcome_of(busy_to_the_end, fd, shared);
+        accepted = atomic_load(number);
+        NEED(lseek(fd, 0, SEEK_SET) == 0);
+        read_most(fd, &got, SIZE_MAX);
         for (size_t at = 0; at + 10 <= got.len; at += 10, lines++) {
             if (strtoul((char *)got.data + at, NULL, 10) != lines) {
                 check_fail(__FILE__, __LINE__, "a record was lost, torn or written twice");
@@ -413,48 +328,41 @@ static void what_a_busy_thread_wrote_arrives_once_or_is_counted(void)
         }
         /* The last one may be accepted and its writer not told so any more. */
         CHECK(accepted * 10 <= got.len + said.lost && got.len + said.lost <= accepted * 10 + 10);
-        close(b->fd);
+        close(fd);
         bytes_free(&got);
     }
+    close(shared);
 }
 
 /* --- where the bytes go --- */
 
-typedef struct ends {
-    int full, good;
-} ends;
-
-static void one_full_one_not(void *arg)
+static void one_full_one_not(const given *g)
 {
-    ends *e = (ends *)arg;
-    say(writer_open(NULL, e->full, "full", 0, 0), "no room for this\n");
-    say(writer_open(NULL, e->good, "good", 0, 0), "room for this\n");
+    say(writer_open(NULL, g->fds[0], "full", 0, 0), "no room for this\n");
+    say(writer_open(NULL, g->fds[1], "good", 0, 0), "room for this\n");
     CHECK_EQ(rt_atexit(NULL, "stuck", get_stuck, NULL, NULL), RT_OK);
     finalize_by_the_deadline();
 }
 
 static void a_full_pipe_costs_only_its_own_bytes(void)
 {
-    int pipe_ends[2];
+    int pipe_ends[2], good = file_without_name();
     char filling[PIPE_SIZE];
-    ends e;
     line said;
     pipe_open(pipe_ends);
     memset(filling, 'x', sizeof filling);
     NEED(write(pipe_ends[1], filling, sizeof filling) == PIPE_SIZE);
-    e.full = pipe_ends[1];
-    e.good = file_open();
-    said = outcome_of(one_full_one_not, &e, NULL);
-    CHECK_FILE(e.good, "room for this\n");
+    said = outcome_of(one_full_one_not, pipe_ends[1], good);
+    CHECK_FILE(good, "room for this\n");
     CHECK_EQ(said.written, 14);
     CHECK_EQ(said.lost, 17);
     CHECK_EQ(said.losers, 1);
     CHECK_EQ(said.in_flight, 0);
 }
 
-static void a_lot_for_a_pipe(void *arg)
+static void a_lot_for_a_pipe(const given *g)
 {
-    rt_writer *writer = writer_open(NULL, *(int *)arg, "pipe", 0, 0);
+    rt_writer *writer = writer_open(NULL, g->fds[0], "pipe", 0, 0);
     NEED(rt_writer_write(writer, stream(0, 100000), 100000) == RT_OK);
     CHECK_EQ(rt_atexit(NULL, "stuck", get_stuck, NULL, NULL), RT_OK);
     finalize_by_the_deadline();
@@ -462,15 +370,14 @@ static void a_lot_for_a_pipe(void *arg)
 
 static void a_pipe_that_is_read_gets_what_the_line_says(void)
 {
-    int pipe_ends[2], to_close[2];
+    int pipe_ends[2];
     reader r;
     line said;
     bytes *got;
     pipe_open(pipe_ends);
-    to_close[0] = pipe_ends[1];
-    to_close[1] = -1;
     reader_start(&r, pipe_ends[0], SIZE_MAX, 0);
-    said = outcome_of(a_lot_for_a_pipe, &pipe_ends[1], to_close);
+    said = outcome_of(a_lot_for_a_pipe, pipe_ends[1], -1);
+    close(pipe_ends[1]);
     got = reader_join(&r);
     CHECK_EQ(got->len, said.written);
     CHECK_STREAM(got, (size_t)said.written);
@@ -485,7 +392,7 @@ static void a_pipe_nobody_reads_any_more_ends_nobody_by_a_signal(void)
     line said;
     pipe_open(pipe_ends);
     close(pipe_ends[0]);
-    said = outcome_of(a_lot_for_a_pipe, &pipe_ends[1], NULL);
+    said = outcome_of(a_lot_for_a_pipe, pipe_ends[1], -1);
     CHECK_EQ(said.written, 0);
     CHECK_EQ(said.lost, 100000);
 }
@@ -500,10 +407,10 @@ static void *finalize_the_other(void *arg)
     return NULL;
 }
 
-static void two_deadlines_at_once(void *arg)
+static void two_deadlines_at_once(const given *g)
 {
     rt_runtime *other = runtime_new("main' or the other");
-    say(writer_open(other, *(int *)arg, "log", 0, 0), "once\n");
+    say(writer_open(other, g->fds[0], "log", 0, 0), "once\n");
     CHECK_EQ(rt_atexit(NULL, "stuck", get_stuck, NULL, NULL), RT_OK);
     CHECK_EQ(rt_atexit(other, "stuck", get_stuck, NULL, NULL), RT_OK);
     thread_start(finalize_the_other, other);
@@ -512,11 +419,13 @@ static void two_deadlines_at_once(void *arg)
 
 static void of_two_that_end_the_process_one_does(void)
 {
-    int fd = file_open();
-    line said = outcome_of(two_deadlines_at_once, &fd, NULL);
+    int fd = file_without_name();
+    line said = outcome_of(two_deadlines_at_once, fd, -1);
     CHECK_FILE(fd, "once\n");
     CHECK_EQ(said.written, 5);
 }
+
+#ifndef _WIN32
 
 static int fork_and_go_on_in_the_child(void *arg)
 {
@@ -530,9 +439,9 @@ static int fork_and_go_on_in_the_child(void *arg)
     return 0;
 }
 
-static void stuck_in_a_child(void *arg)
+static void stuck_in_a_child(const given *g)
 {
-    rt_writer *writer = writer_open(NULL, *(int *)arg, "log", 0, 0);
+    rt_writer *writer = writer_open(NULL, g->fds[0], "log", 0, 0);
     CHECK_EQ(rt_atexit(NULL, "group", write_a_group_and_get_stuck, writer, NULL), RT_OK);
     CHECK_EQ(rt_atexit(NULL, "fork", fork_and_go_on_in_the_child, NULL, NULL), RT_OK);
     say(writer, "the parent's\n");
@@ -542,12 +451,14 @@ static void stuck_in_a_child(void *arg)
 /* The watch is a thread, which no fork copies. */
 static void a_child_forked_in_a_callback_ends_in_time_too(void)
 {
-    int fd = file_open();
-    line said = outcome_of(stuck_in_a_child, &fd, NULL);
+    int fd = file_without_name();
+    line said = outcome_of(stuck_in_a_child, fd, -1);
     CHECK_FILE(fd, "first of the group\nsecond\n");
     CHECK_EQ(said.written, 26);
     CHECK_EQ(said.lost, 0);
 }
+
+#endif
 
 int main(void)
 {
@@ -566,6 +477,6 @@ int main(void)
     RUN(a_pipe_that_is_read_gets_what_the_line_says);
     RUN(a_pipe_nobody_reads_any_more_ends_nobody_by_a_signal);
     RUN(of_two_that_end_the_process_one_does);
-    RUN(a_child_forked_in_a_callback_ends_in_time_too);
+    RUN_POSIX(a_child_forked_in_a_callback_ends_in_time_too, "fork");
     return check_done();
 }

@@ -30,6 +30,13 @@ static inline int event_is_set(event *e)
     return is_set;
 }
 
+/* A destination that takes all and keeps nothing. */
+#ifdef _WIN32
+#define NULL_DEVICE "NUL"
+#else
+#define NULL_DEVICE "/dev/null"
+#endif
+
 /* A byte through a pipe: what a thread "blocked in a read" reads. */
 typedef struct tube {
     int out, in;

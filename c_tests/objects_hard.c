@@ -70,7 +70,7 @@ static void calls_inside_dealloc_are_refused_counted_and_named(void)
 {
     culprit c = {.runtime = runtime_new("x"), .lock = RT_BUFFERED_LOCK_INIT};
     rt_report *report;
-    int fd = open("/dev/null", O_WRONLY);
+    int fd = open(NULL_DEVICE, O_WRONLY);
     NEED(fd >= 0);
     CHECK_EQ(rt_writer_open_fd(c.runtime, fd, NULL, &c.writer), RT_OK);
     c.thread = attach(c.runtime, "main", 0, 0);
@@ -353,7 +353,7 @@ static void a_violation_while_the_runtime_runs_stands_in_the_report_too(void)
     culprit c = {.runtime = runtime_new("x"), .lock = RT_BUFFERED_LOCK_INIT};
     rt_object object;
     rt_report *report;
-    int fd = open("/dev/null", O_WRONLY);
+    int fd = open(NULL_DEVICE, O_WRONLY);
     NEED(fd >= 0);
     CHECK_EQ(rt_writer_open_fd(c.runtime, fd, NULL, &c.writer), RT_OK);
     c.thread = attach(c.runtime, "main", 0, 0);

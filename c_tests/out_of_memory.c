@@ -3,21 +3,10 @@
  * each test's own process.
  */
 #include "destination.h"
-#include <sys/resource.h>
+#include "scarce.h"
 
 /* What the process may still allocate in these tests. */
 enum { ROOM = 24 << 20 };
-
-static void limit_memory(void)
-{
-    struct rlimit limit;
-    long pages = 0;
-    FILE *statm = fopen("/proc/self/statm", "r");
-    NEED(statm != NULL && fscanf(statm, "%ld", &pages) == 1);
-    fclose(statm);
-    limit.rlim_cur = limit.rlim_max = (rlim_t)pages * (rlim_t)sysconf(_SC_PAGESIZE) + ROOM;
-    NEED(setrlimit(RLIMIT_AS, &limit) == 0);
-}
 
 static int count(void *arg)
 {
@@ -27,10 +16,10 @@ static int count(void *arg)
 
 static void a_buffer_that_cannot_be_had_is_refused(void)
 {
-    int null = open("/dev/null", O_WRONLY), i;
+    int null = open(NULL_DEVICE, O_WRONLY), i;
     rt_writer *writer = NULL;
     rt_writer_options options = writer_options("log", ROOM * 2, 0);
-    limit_memory();
+    memory_limit(ROOM);
     for (i = 0; i < 3; i++) {
         CHECK_EQ(rt_writer_open_fd(NULL, null, &options, &writer), RT_ERR_NO_MEMORY);
         CHECK(strstr(rt_last_error(), rt_strerror(RT_ERR_NO_MEMORY)) != NULL);
@@ -51,7 +40,7 @@ static void a_record_too_large_for_memory_is_accepted_whole_or_not_at_all(void)
     pipe_open(ends);
     writer = writer_open(NULL, ends[1], "log", 100, 0);
     CHECK_EQ(rt_writer_write(writer, stream(0, 50), 50), RT_OK);
-    limit_memory();
+    memory_limit(ROOM);
     CHECK_EQ(rt_writer_write(writer, record, sizeof record), RT_ERR_NO_MEMORY);
     CHECK_EQ(account_of(writer).accepted, 50);
     CHECK_EQ(rt_writer_write(writer, stream(50, 500), 500), RT_OK);
@@ -62,9 +51,10 @@ static void a_record_too_large_for_memory_is_accepted_whole_or_not_at_all(void)
 
 static void a_buffer_larger_than_any_memory_is_refused(void)
 {
+    int null = open(NULL_DEVICE, O_WRONLY);
     rt_writer *writer = NULL;
     rt_writer_options options = writer_options("log", PTRDIFF_MAX, 0);
-    CHECK_EQ(rt_writer_open_fd(NULL, STDOUT_FILENO, &options, &writer), RT_ERR_NO_MEMORY);
+    CHECK_EQ(rt_writer_open_fd(NULL, null, &options, &writer), RT_ERR_NO_MEMORY);
     CHECK(strstr(rt_last_error(), rt_strerror(RT_ERR_NO_MEMORY)) != NULL);
     CHECK(writer == NULL);
 }
@@ -105,7 +95,7 @@ static void register_until_memory_is_out(registration add, const char *name)
     rt_buffered_lock lock = RT_BUFFERED_LOCK_INIT;
     CHECK_EQ(rt_buffered_lock_acquire(&lock), RT_OK);
     CHECK_EQ(rt_buffered_lock_release(&lock), RT_OK);
-    limit_memory();
+    memory_limit(ROOM);
     while (refused < 100) {
         rt_status status = add(runtime, name, &called);
         CHECK(status == RT_OK || status == RT_ERR_NO_MEMORY);
@@ -152,9 +142,9 @@ static void objects(void)
 static void writers_until_memory_is_out(void)
 {
     size_t opened = 0, refused = 0;
-    int null = open("/dev/null", O_WRONLY);
+    int null = open(NULL_DEVICE, O_WRONLY);
     rt_writer_options options = writer_options(long_name, 100, 0);
-    limit_memory();
+    memory_limit(ROOM);
     while (refused < 100) {
         rt_writer *writer = NULL;
         rt_status status = rt_writer_open_fd(NULL, null, &options, &writer);
@@ -168,7 +158,7 @@ static void writers_until_memory_is_out(void)
 static void runtimes_until_memory_is_out(void)
 {
     size_t made = 0, refused = 0;
-    limit_memory();
+    memory_limit(ROOM);
     while (refused < 100) {
         rt_runtime *runtime = NULL;
         rt_status status = rt_runtime_new(long_name, &runtime);

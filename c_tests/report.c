@@ -4,8 +4,13 @@
  */
 #include "destination.h"
 
+#ifdef _WIN32
+#define popen _popen
+#define pclose _pclose
+#else
 #include <sys/auxv.h>
 #include <sys/stat.h>
+#endif
 
 static int fail(void *arg)
 {
@@ -149,7 +154,7 @@ static void every_form_goes_through_a_pipe_larger_than_its_room(void)
             char *text;
             pipe_open(ends);
             NEED(write(ends[1], stream(0, 4000), 4000) == 4000);
-            NEED(fcntl(ends[1], F_SETFL, nonblocking ? O_NONBLOCK : 0) == 0);
+            pipe_set_nonblocking(ends[1], nonblocking);
             reader_start(&r, ends[0], SIZE_MAX, 0);
             CHECK_EQ(rt_report_write(report, form, ends[1]), RT_OK);
             close(ends[1]);
@@ -171,14 +176,17 @@ static void every_form_goes_through_a_pipe_larger_than_its_room(void)
 
 static void a_report_nobody_reads_is_an_error_and_not_the_end_of_the_process(void)
 {
-    int ends[2], full = open("/dev/full", O_WRONLY), file = open("/dev/null", O_RDONLY);
+    int ends[2], file = open(NULL_DEVICE, O_RDONLY);
     rt_writer *fine, *stuck;
     rt_report *report = eventful(&fine, &stuck);
+#ifndef _WIN32
+    int full = open("/dev/full", O_WRONLY);
     NEED(signal(SIGPIPE, SIG_DFL) != SIG_ERR);
+    CHECK_EQ(rt_report_write(report, RT_REPORT_TEXT, full), RT_ERR_IO);
+#endif
     pipe_open(ends);
     close(ends[0]);
     CHECK_EQ(rt_report_write(report, RT_REPORT_TEXT, ends[1]), RT_ERR_IO);
-    CHECK_EQ(rt_report_write(report, RT_REPORT_TEXT, full), RT_ERR_IO);
     CHECK_EQ(rt_report_write(report, RT_REPORT_TEXT, file), RT_ERR_BAD_DESCRIPTOR);
     CHECK_EQ(rt_report_write(report, RT_REPORT_TEXT, -1), RT_ERR_BAD_DESCRIPTOR);
     CHECK_EQ(rt_report_write(report, RT_REPORT_TEXT, 12345), RT_ERR_BAD_DESCRIPTOR);
@@ -186,30 +194,53 @@ static void a_report_nobody_reads_is_an_error_and_not_the_end_of_the_process(voi
     CHECK_EQ(rt_report_free(report), RT_OK);
 }
 
-/* Runs Python on a file; its exit code. */
-static int python(const char *script, const char *path)
+/* Runs Python; its exit code. What it says is shown. */
+static int python(const char *arguments)
 {
-    char command[2048];
+    const char *program = getenv("TEST_PYTHON");
+    char command[1024], said[256];
+    FILE *output;
     int status;
-    snprintf(command, sizeof command, "python3 -c '%s' %s", script, path);
+    snprintf(command, sizeof command, "%s %s 2>&1", program == NULL ? "python3" : program, arguments);
     fflush(NULL);
-    status = system(command);
+    output = popen(command, "r");
+    NEED(output != NULL);
+    while (fgets(said, sizeof said, output) != NULL) {
+        fputs(said, stderr);
+    }
+    status = pclose(output);
+#ifdef _WIN32
+    return status;
+#else
     return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+#endif
+}
+
+/* Runs a script on a file; its exit code. */
+static int python_on(const char *path, const char *script)
+{
+    char name[FILE_NAME_SIZE], arguments[2 * FILE_NAME_SIZE + 10];
+    int fd = file_create(name), code;
+    NEED(write(fd, script, strlen(script)) == (ssize_t)strlen(script));
+    close(fd);
+    snprintf(arguments, sizeof arguments, "\"%s\" \"%s\"", name, path);
+    code = python(arguments);
+    unlink(name);
+    return code;
 }
 
 static int has_python(void)
 {
-    if (system("command -v python3 >/dev/null 2>&1") != 0) {
-        printf("skipped parsing JSON: there is no python3\n");
+    if (python("-c pass") != 0) {
+        printf("skipped parsing JSON: there is no Python\n");
         return 0;
     }
     return 1;
 }
 
-static void write_form(const rt_report *report, uint32_t form, char *path)
+static void write_form(const rt_report *report, uint32_t form, char path[FILE_NAME_SIZE])
 {
-    int fd = mkstemp(path);
-    NEED(fd >= 0);
+    int fd = file_create(path);
     CHECK_EQ(rt_report_write(report, form, fd), RT_OK);
     close(fd);
 }
@@ -231,7 +262,7 @@ static void the_json_forms_are_json_with_the_same_numbers(void)
         "e = t[\"traceEvents\"]; names = {x.get(\"name\") for x in e}; "
         "assert {\"freeze\", \"pausing\"} <= names, names; "
         "assert all(x[\"dur\"] >= 0 and x[\"ts\"] >= 0 for x in e if x[\"ph\"] == \"X\")";
-    char json[] = "/tmp/rtfinalize-report-XXXXXX", trace[] = "/tmp/rtfinalize-report-XXXXXX";
+    char json[FILE_NAME_SIZE], trace[FILE_NAME_SIZE];
     rt_writer *fine, *stuck;
     rt_report *report;
     if (!has_python()) {
@@ -240,64 +271,52 @@ static void the_json_forms_are_json_with_the_same_numbers(void)
     report = eventful(&fine, &stuck);
     write_form(report, RT_REPORT_JSON, json);
     write_form(report, RT_REPORT_TRACE, trace);
-    CHECK_EQ(python(check_json, json), 0);
-    CHECK_EQ(python(check_trace, trace), 0);
+    CHECK_EQ(python_on(json, check_json), 0);
+    CHECK_EQ(python_on(trace, check_trace), 0);
     CHECK_EQ(rt_report_free(report), RT_OK);
     unlink(json);
     unlink(trace);
 }
 
-/* Finalizes in a process of its own with the wish in the environment; gives what went to stderr. */
-static bytes finalize_wishing(const char *wish, int expected)
+static void finalize_with_the_wish(const given *g)
 {
-    int ends[2], status = 0;
-    bytes said = {0};
-    pid_t child;
-    NEED(pipe(ends) == 0);
-    fflush(NULL);
-    child = fork();
-    NEED(child >= 0);
-    if (child == 0) {
-        NEED(dup2(ends[1], STDERR_FILENO) == STDERR_FILENO);
-        NEED(setenv("RTFINALIZE_REPORT", wish, 1) == 0);
-        close(ends[0]);
-        _exit(rt_finalize_ex() == 0 ? 0 : 1);
-    }
-    close(ends[1]);
-    read_most(ends[0], &said, SIZE_MAX);
-    close(ends[0]);
-    NEED(waitpid(child, &status, 0) == child);
-    CHECK(WIFEXITED(status) && WEXITSTATUS(status) == expected);
-    bytes_add(&said, "", 1); /* a C string */
+    NEED(setenv("RTFINALIZE_REPORT", g->text, 1) == 0);
+    _exit(rt_finalize_ex() == 0 ? 0 : 1);
+}
+
+/* Finalizes in a process of its own with the wish in the environment; what went to stderr. */
+static const char *finalize_wishing(const char *wish)
+{
+    static char said[1 << 16];
+    const given g = {wish, {-1, -1}};
+    CHECK_EQ(exit_code_given(finalize_with_the_wish, &g, said, sizeof said), 0);
     return said;
+}
+
+static void is_a_whole_json(const char *text, size_t len)
+{
+    CHECK(len > 2 && text[0] == '{' && text[len - 1] == '\n');
 }
 
 static void the_environment_asks_for_the_report(void)
 {
-    char path[] = "/tmp/rtfinalize-wish-XXXXXX", wish[100];
-    int fd = mkstemp(path);
-    bytes said, file = {0};
-    NEED(fd >= 0);
-    said = finalize_wishing("text", 0);
-    CHECK(strstr((char *)said.data, "freeze") != NULL);
-    bytes_free(&said);
-    said = finalize_wishing("json", 0);
-    CHECK(said.len > 2 && said.data[0] == '{' && said.data[said.len - 2] == '\n');
-    bytes_free(&said);
+    char path[FILE_NAME_SIZE], wish[FILE_NAME_SIZE + 10];
+    int fd = file_create(path);
+    bytes file = {0};
+    const char *said;
+    CHECK(strstr(finalize_wishing("text"), "freeze") != NULL);
+    said = finalize_wishing("json");
+    is_a_whole_json(said, strlen(said));
     snprintf(wish, sizeof wish, "json:%s", path);
-    said = finalize_wishing(wish, 0);
-    CHECK_EQ(said.len, 1);
-    bytes_free(&said);
+    CHECK(strcmp(finalize_wishing(wish), "") == 0);
     read_most(fd, &file, SIZE_MAX);
-    CHECK(file.len > 2 && file.data[0] == '{' && file.data[file.len - 1] == '\n');
+    is_a_whole_json((char *)file.data, file.len);
     bytes_free(&file);
     snprintf(wish, sizeof wish, "trace:%s", path);
-    said = finalize_wishing(wish, 0);
-    CHECK_EQ(said.len, 1);
+    CHECK(strcmp(finalize_wishing(wish), "") == 0);
     if (has_python()) {
-        CHECK_EQ(python("import json, sys; json.load(open(sys.argv[1]))[\"traceEvents\"]", path), 0);
+        CHECK_EQ(python_on(path, "import json, sys; json.load(open(sys.argv[1]))[\"traceEvents\"]"), 0);
     }
-    bytes_free(&said);
     close(fd);
     unlink(path);
 }
@@ -307,51 +326,64 @@ static void a_wish_that_makes_no_sense_costs_a_line_and_nothing_else(void)
     static const char *const wishes[] = {"nonsense", "TEXT", ":", "json:", "text:/no/such/dir/x",
                                          "json:/", "\xff\xfe", "\xff:/tmp/x"};
     size_t i;
-    bytes said = finalize_wishing("", 0);
-    CHECK_EQ(said.len, 1);
-    bytes_free(&said);
+    CHECK(strcmp(finalize_wishing(""), "") == 0);
     for (i = 0; i < sizeof wishes / sizeof *wishes; i++) {
-        said = finalize_wishing(wishes[i], 0);
-        CHECK(strncmp((char *)said.data, "rtfinalize: ", 12) == 0);
-        CHECK(strchr((char *)said.data, '\n') == (char *)said.data + said.len - 2);
-        bytes_free(&said);
+        const char *said = finalize_wishing(wishes[i]);
+        CHECK(strncmp(said, "rtfinalize: ", 12) == 0);
+        CHECK(strlen(said) > 0 && strchr(said, '\n') == said + strlen(said) - 1);
     }
+}
+
+/* Finalizes with this as stderr, -1: none at all. */
+static void finalize_telling(int fd)
+{
+    int saved = dup(STDERR_FILENO), status;
+#ifndef _WIN32
+    NEED(signal(SIGPIPE, SIG_DFL) != SIG_ERR);
+#endif
+    NEED(saved >= 0);
+    if (fd < 0) {
+        close(STDERR_FILENO);
+    } else {
+        NEED(dup2(fd, STDERR_FILENO) == STDERR_FILENO);
+    }
+    NEED(setenv("RTFINALIZE_REPORT", "text", 1) == 0);
+    status = rt_finalize_ex();
+    NEED(dup2(saved, STDERR_FILENO) == STDERR_FILENO);
+    CHECK_EQ(status, 0);
+    _exit(check_failed_here);
+}
+
+static void finalize_with_stderr_that_nobody_reads(void)
+{
+    int ends[2];
+    pipe_open(ends);
+    close(ends[0]);
+    finalize_telling(ends[1]);
+}
+
+static void finalize_with_stderr_full(void)
+{
+    int ends[2];
+    pipe_open(ends);
+    NEED(write(ends[1], stream(0, PIPE_SIZE), PIPE_SIZE) == PIPE_SIZE);
+    finalize_telling(ends[1]);
+}
+
+static void finalize_without_stderr(void)
+{
+    finalize_telling(-1);
 }
 
 static void a_stderr_nobody_reads_neither_kills_nor_hangs_the_exit(void)
 {
-    int ends[2], round;
-    NEED(signal(SIGPIPE, SIG_DFL) != SIG_ERR);
-    for (round = 0; round < 3; round++) {
-        int status = 0, saved;
-        pid_t child;
-        pipe_open(ends);
-        fflush(NULL);
-        child = fork();
-        NEED(child >= 0);
-        if (child == 0) {
-            saved = dup(STDERR_FILENO);
-            if (round == 0) { /* closed by its reader */
-                close(ends[0]);
-                NEED(dup2(ends[1], STDERR_FILENO) == STDERR_FILENO);
-            } else if (round == 1) { /* full */
-                NEED(write(ends[1], stream(0, PIPE_SIZE), PIPE_SIZE) == PIPE_SIZE);
-                NEED(dup2(ends[1], STDERR_FILENO) == STDERR_FILENO);
-            } else {
-                close(STDERR_FILENO);
-            }
-            setenv("RTFINALIZE_REPORT", "text", 1);
-            status = rt_finalize_ex();
-            dup2(saved, STDERR_FILENO);
-            CHECK_EQ(status, 0);
-            _exit(check_failed_here);
-        }
-        NEED(waitpid(child, &status, 0) == child);
-        CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
-        close(ends[0]);
-        close(ends[1]);
-    }
+    char said[2048];
+    CHECK_EQ(exit_code_of(finalize_with_stderr_that_nobody_reads, said, sizeof said), 0);
+    CHECK_EQ(exit_code_of(finalize_with_stderr_full, said, sizeof said), 0);
+    CHECK_EQ(exit_code_of(finalize_without_stderr, said, sizeof said), 0);
 }
+
+#ifndef _WIN32
 
 /* What this program is when it runs with another user's rights: 42 if the wish was left alone. */
 static int finalize_with_rights(void)
@@ -411,11 +443,18 @@ static void the_environment_of_a_program_with_foreign_rights_asks_for_nothing(vo
     unlink(program);
 }
 
+#endif
+
 int main(int count, char **arguments)
 {
+#ifdef _WIN32
+    (void)count;
+    (void)arguments;
+#else
     if (count > 1 && strcmp(arguments[1], "finalize") == 0) {
         return finalize_with_rights();
     }
+#endif
     NEED(unsetenv("RTFINALIZE_REPORT") == 0);
     RUN(the_summary_has_the_numbers);
     RUN(a_form_fits_into_any_buffer_or_is_cut_as_a_c_string);
@@ -423,7 +462,8 @@ int main(int count, char **arguments)
     RUN(a_report_nobody_reads_is_an_error_and_not_the_end_of_the_process);
     RUN(the_json_forms_are_json_with_the_same_numbers);
     RUN(the_environment_asks_for_the_report);
-    RUN(the_environment_of_a_program_with_foreign_rights_asks_for_nothing);
+    RUN_POSIX(the_environment_of_a_program_with_foreign_rights_asks_for_nothing,
+              "programs that run with the rights of their file's owner");
     RUN(a_wish_that_makes_no_sense_costs_a_line_and_nothing_else);
     RUN(a_stderr_nobody_reads_neither_kills_nor_hangs_the_exit);
     return check_done();

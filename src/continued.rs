@@ -12,6 +12,8 @@ use crate::memory::try_push;
 use crate::phase::{Handler, Phase};
 use crate::report::{Continuation, Continued, restart};
 use crate::sync::{Arc, Mutex, elapsed, now};
+use crate::this_thread::has_ended;
+use std::thread::JoinHandle;
 use std::time::Instant;
 
 /// A handler that was started, or could not be.
@@ -21,6 +23,7 @@ pub(crate) struct Started {
     name: Box<str>,
     since: Instant,
     end: Arc<Mutex<Option<End>>>,
+    thread: Option<JoinHandle<()>>,
 }
 
 /// How it ended, and after how long.
@@ -46,6 +49,7 @@ impl Finalization<'_> {
             name: handler.name.clone(),
             since,
             end: end.clone(),
+            thread: None,
         };
         if !try_push(&mut self.continued, note) {
             // What no note could be taken of is not begun: it could be begun again.
@@ -59,15 +63,27 @@ impl Finalization<'_> {
             *ended.lock() = Some(End::Returned(outcome, us_since(since)));
         };
         let builder = std::thread::Builder::new().name("rtfinalize-work".to_owned());
-        if let Err(error) = builder.spawn(run) {
-            *end.lock() = Some(End::NeverBegan(format!("no thread for it: {error}")));
+        match builder.spawn(run) {
+            Ok(thread) => {
+                if let Some(started) = self.continued.last_mut() {
+                    started.thread = Some(thread);
+                }
+            }
+            Err(error) => {
+                *end.lock() = Some(End::NeverBegan(format!("no thread for it: {error}")));
+            }
         }
     }
 
     /// Enters in the report what became of them by now.
     pub(crate) fn account_for_continued(&mut self) {
-        for Started { phase, name, since, end, .. } in self.continued.drain(..) {
+        for Started { phase, name, since, end, thread, .. } in self.continued.drain(..) {
+            // Before its note is looked for: who has ended has taken it by then, if ever.
+            let has_ended = thread.is_some_and(|thread| has_ended(&thread));
             let (state, us, how) = match end.lock().take() {
+                None if has_ended => {
+                    (Continuation::Failed, us_since(since), Outcome::EndedThread.text())
+                }
                 None => (Continuation::Running, us_since(since), String::new()),
                 Some(End::NeverBegan(why)) => (Continuation::NotStarted, 0, why),
                 Some(End::Returned(outcome, us)) if outcome.failed() => {

@@ -6,6 +6,8 @@
 
 mod end;
 
+pub(crate) use end::has_ended;
+
 use crate::owner::{Owner, OwnerId, Owners};
 use crate::rack::Mine;
 use crate::status::{Result, Status};

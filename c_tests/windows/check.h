@@ -46,16 +46,38 @@ static inline DWORD check_end(HANDLE child, DWORD seconds)
     return code;
 }
 
-/* Which call of exit_code_of a process is for, and its stderr. */
+/* Which call of exit_code_given a process is for, its stderr, and what it is given. */
 static const char *const check_body_variable = "CHECK_BODY";
 
-static inline void check_body(void (*body)(void), HANDLE said)
+/* The handle behind a descriptor, for a process that is started next; 0: none. */
+static inline unsigned long long check_hand_over(int fd)
 {
-    int fd = _open_osfhandle((intptr_t)said, _O_BINARY | _O_WRONLY);
-    NEED(fd >= 0 && dup2(fd, STDERR_FILENO) == STDERR_FILENO);
+    HANDLE inherited = NULL, own = GetCurrentProcess();
+    if (fd >= 0) {
+        NEED(DuplicateHandle(own, (HANDLE)_get_osfhandle(fd), own, &inherited, 0, TRUE,
+                             DUPLICATE_SAME_ACCESS));
+    }
+    return (uintptr_t)inherited;
+}
+
+/* A descriptor for a handle that was inherited; -1: none. */
+static inline int check_take_over(unsigned long long handle)
+{
+    int fd = -1;
+    if (handle != 0) {
+        fd = _open_osfhandle((intptr_t)handle, _O_BINARY | _O_RDWR | _O_NOINHERIT);
+        NEED(fd >= 0);
+    }
+    return fd;
+}
+
+static inline void check_body(void (*body)(const given *), int said, const given *g)
+{
+    NEED(dup2(said, STDERR_FILENO) == STDERR_FILENO);
     NEED(SetStdHandle(STD_ERROR_HANDLE, (HANDLE)_get_osfhandle(STDERR_FILENO)));
-    close(fd);
-    body();
+    close(said);
+    check_failed_here = 0;
+    body(g);
     fflush(NULL);
     _exit(97); /* it came to its end */
 }
@@ -64,33 +86,43 @@ static inline void check_body(void (*body)(void), HANDLE said)
  * Runs `body` in a process of its own; its exit code, and what it said on stderr. That process is the
  * test once more, which leaves out all calls of this function but its own.
  */
-static inline int exit_code_of(void (*body)(void), char *said, size_t size)
+static inline int exit_code_given(void (*body)(const given *), const given *g, char *said, size_t size)
 {
     static int calls;
+    static char text_there[1000]; /* getenv's may move */
     const char *mine = getenv(check_body_variable);
-    char value[64];
-    HANDLE inherited, child;
-    size_t len = 0;
+    unsigned long long handles[3] = {0, 0, 0};
+    char value[1400];
+    HANDLE child;
+    size_t len = 0, i;
     int ends[2];
     calls++;
     if (mine != NULL) {
-        unsigned long long handle = 0;
-        int call = 0;
-        NEED(sscanf(mine, "%d %llu", &call, &handle) == 2);
+        int call = 0, text = 0;
+        NEED(sscanf(mine, "%d %llu %llu %llu %n", &call, &handles[0], &handles[1], &handles[2],
+                    &text) == 4);
         if (call == calls) {
-            check_body(body, (HANDLE)(uintptr_t)handle);
+            const given there = {text_there, {check_take_over(handles[1]), check_take_over(handles[2])}};
+            snprintf(text_there, sizeof text_there, "%s", mine + text);
+            check_body(body, check_take_over(handles[0]), &there);
         }
         said[0] = '\0';
         return -1;
     }
     NEED(pipe(ends) == 0);
-    NEED(DuplicateHandle(GetCurrentProcess(), (HANDLE)_get_osfhandle(ends[1]), GetCurrentProcess(),
-                         &inherited, 0, TRUE, DUPLICATE_SAME_ACCESS));
-    snprintf(value, sizeof value, "%d %llu", calls, (unsigned long long)(uintptr_t)inherited);
+    handles[0] = check_hand_over(ends[1]);
+    handles[1] = check_hand_over(g->fds[0]);
+    handles[2] = check_hand_over(g->fds[1]);
+    snprintf(value, sizeof value, "%d %llu %llu %llu %s", calls, handles[0], handles[1], handles[2],
+             g->text == NULL ? "" : g->text);
     NEED(setenv(check_body_variable, value, 1) == 0);
     child = check_start(check_only());
     NEED(unsetenv(check_body_variable) == 0);
-    CloseHandle(inherited);
+    for (i = 0; i < 3; i++) {
+        if (handles[i] != 0) {
+            CloseHandle((HANDLE)(uintptr_t)handles[i]);
+        }
+    }
     close(ends[1]);
     for (;;) {
         const int got = read(ends[0], said + len, (unsigned)(size - 1 - len));
@@ -176,6 +208,16 @@ static inline void wait_until_asleep(pid_t tid)
         quiet = worked == before ? quiet + 1 : 0;
     }
     if (thread != NULL) {
+        CloseHandle(thread);
+    }
+}
+
+/* Waits until a thread of this process is gone. */
+static inline void wait_until_gone(pid_t tid)
+{
+    HANDLE thread = OpenThread(SYNCHRONIZE, FALSE, (DWORD)tid);
+    if (thread != NULL) {
+        NEED(WaitForSingleObject(thread, CHECK_HANG_SECONDS * 500) == WAIT_OBJECT_0);
         CloseHandle(thread);
     }
 }

@@ -50,4 +50,11 @@ static inline int unsetenv(const char *name)
     return _putenv_s(name, "");
 }
 
+/* No signal ends it there. */
+static inline int pause(void)
+{
+    Sleep(INFINITE);
+    return -1;
+}
+
 #endif

@@ -6,7 +6,11 @@
 //! locks and detach. (A fiber-local callback would come before all of them, and with every fiber.)
 
 #[cfg(unix)]
+pub(crate) use unix::has_ended;
+#[cfg(unix)]
 pub(super) use unix::watch;
+#[cfg(windows)]
+pub(crate) use windows::has_ended;
 #[cfg(windows)]
 pub(super) use windows::watch;
 
@@ -15,6 +19,12 @@ mod unix {
     use super::super::{Block, cell, ended, watch_forks};
     use crate::sync::{AtomicUsize, Ordering};
     use std::sync::OnceLock;
+    use std::thread::JoinHandle;
+
+    /// Whether host code has ended a thread of the library's: what unwinds is stopped at our frame.
+    pub fn has_ended(_: &JoinHandle<()>) -> bool {
+        false
+    }
 
     /// Asks to be told when this thread ends.
     pub fn watch(block: *mut Block) {
@@ -57,13 +67,23 @@ mod unix {
 #[cfg(windows)]
 mod windows {
     use super::super::{Block, cell, ended};
+    use std::os::windows::io::AsRawHandle;
     use std::sync::Once;
+    use std::thread::JoinHandle;
+    use windows_sys::Win32::Foundation::WAIT_OBJECT_0;
     use windows_sys::Win32::System::LibraryLoader::{
         GET_MODULE_HANDLE_EX_FLAG_FROM_ADDRESS, GET_MODULE_HANDLE_EX_FLAG_PIN, GetModuleHandleExW,
     };
+    use windows_sys::Win32::System::Threading::WaitForSingleObject;
 
     unsafe extern "C" {
         fn rtfinalize_at_thread_end(hook: extern "C" fn());
+    }
+
+    /// Whether host code has ended a thread of the library's, where nothing unwinds and nobody notes it.
+    pub fn has_ended(thread: &JoinHandle<()>) -> bool {
+        // SAFETY: the handle is open; nothing is waited for.
+        unsafe { WaitForSingleObject(thread.as_raw_handle(), 0) == WAIT_OBJECT_0 }
     }
 
     /// Sees to it that the library stays to be told when this thread ends.
