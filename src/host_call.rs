@@ -58,7 +58,7 @@ impl Stopped {
     pub const fn text(self) -> &'static str {
         match self {
             Stopped::EndedThread => "ended its thread",
-            Stopped::Unloaded => "not called: its code was unloaded (dlclose)",
+            Stopped::Unloaded => unloaded::NOT_CALLED,
         }
     }
 }
