@@ -96,6 +96,29 @@ static void a_failed_write_tells_its_errno(void)
     CHECK_EQ(rt_overlapped_dealloc(op), RT_OK);
 }
 
+#else /* sockets are in windows/kernel_operations.c */
+
+static void a_failed_write_tells_the_systems_error(void)
+{
+    static const char much[1 << 20];
+    duplex d = duplex_open();
+    rt_overlapped_request r = request(RT_OVERLAPPED_WRITE, d.server, 0, sizeof much);
+    rt_overlapped *op, *none = NULL;
+    char error[32];
+    r.data = much;
+    op = start(NULL, &r, "lost"); /* there is no room for all */
+    CloseHandle(d.client);
+    CHECK_EQ(rt_overlapped_wait(op, -1), RT_ERR_IO);
+    snprintf(error, sizeof error, "(os error %u)", (unsigned)error_of(op));
+    CHECK_EQ(rt_overlapped_result(op, NULL), RT_ERR_IO);
+    CHECK(strstr(rt_last_error(), error) != NULL);
+    CHECK(strstr(rt_last_error(), "lost") != NULL);
+    CHECK_EQ(rt_overlapped_dealloc(op), RT_OK);
+    REFUSED(rt_overlapped_start(NULL, &r, "lost", &none), RT_ERR_IO); /* it fails at once */
+    CHECK(none == NULL);
+    CloseHandle(d.server);
+}
+
 #endif
 
 static void a_queued_read_is_cancelled(void)
@@ -440,6 +463,9 @@ int main(void)
     RUN(a_read_of_a_pipe_waits_for_data);
     RUN_POSIX(a_read_of_a_socket_waits_for_data, "socketpair");
     RUN_POSIX(a_failed_write_tells_its_errno, "errno of an operation");
+#ifdef _WIN32
+    RUN(a_failed_write_tells_the_systems_error);
+#endif
     RUN(a_queued_read_is_cancelled);
     RUN(a_read_under_way_is_not_freed_while_running);
     RUN(data_that_comes_during_the_second_attempt_ends_it);
