@@ -58,6 +58,10 @@ static inline void read_now(int fd, bytes *b)
 {
 #ifdef _WIN32
     DWORD there = 0;
+    if (GetFileType((HANDLE)_get_osfhandle(fd)) == FILE_TYPE_DISK) {
+        read_most(fd, b, SIZE_MAX);
+        return;
+    }
     /* Fails once the other end is closed and nothing is left. */
     if (PeekNamedPipe((HANDLE)_get_osfhandle(fd), NULL, 0, NULL, &there, NULL)) {
         read_most(fd, b, b->len + there);

@@ -3,11 +3,13 @@
  * from the freeze on no guard is held that was granted.
  */
 #include "host.h"
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <stdatomic.h>
 #include <stddef.h>
+#ifndef _WIN32
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <sys/prctl.h>
+#endif
 
 enum { ROUNDS = 100, HOLDERS = 4, HANDS = 2 };
 
@@ -137,6 +139,8 @@ static void no_granted_guard_is_held_from_the_freeze_on(void)
     }
 }
 
+#ifndef _WIN32
+
 /* From here on the kernel has no membarrier for this process. */
 static void refuse_membarrier(void)
 {
@@ -163,6 +167,8 @@ static void the_same_where_a_sandbox_takes_membarrier_away(void)
     refuse_membarrier();
     no_granted_guard_is_held_from_the_freeze_on();
 }
+
+#endif
 
 /* Each thread holds its guard most of the time, so one is open at every moment. */
 static void *overlap(void *arg)
@@ -199,6 +205,8 @@ static void guards_that_overlap_without_end_do_not_keep_finalization_for_ever(vo
     }
     CHECK_EQ(rt_report_free(report), RT_OK);
 }
+
+#ifndef _WIN32
 
 static rt_view *handlers_view;
 static volatile sig_atomic_t handled, refused_in_handler;
@@ -256,12 +264,14 @@ static void a_signal_handler_pins_over_the_pinning_of_its_thread(void)
     CHECK_EQ(rt_finalize_ex(), 0);
 }
 
+#endif
+
 int main(void)
 {
     RUN(no_granted_guard_is_held_from_the_freeze_on);
-    RUN(the_same_where_the_kernel_has_no_membarrier);
-    RUN(the_same_where_a_sandbox_takes_membarrier_away);
+    RUN_POSIX(the_same_where_the_kernel_has_no_membarrier, "seccomp");
+    RUN_POSIX(the_same_where_a_sandbox_takes_membarrier_away, "seccomp");
     RUN(guards_that_overlap_without_end_do_not_keep_finalization_for_ever);
-    RUN(a_signal_handler_pins_over_the_pinning_of_its_thread);
+    RUN_POSIX(a_signal_handler_pins_over_the_pinning_of_its_thread, "signals");
     return check_done();
 }

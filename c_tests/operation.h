@@ -1,13 +1,102 @@
 /*
- * In-flight operations for the tests: POSIX AIO on pipes, sockets and files, and a kernel of the
+ * In-flight operations for the tests: of the system on pipes, sockets and files, and a kernel of the
  * test's own that an operation made of callbacks runs on.
  *
- * glibc starts a helper thread for the first request on each descriptor at once, as long as there
- * are less than twenty: such a request cannot be cancelled. A second one on the same descriptor is
- * queued, and can.
+ * Unix has POSIX AIO. glibc starts a helper thread for the first request on each descriptor at once, as
+ * long as there are less than twenty: such a request cannot be cancelled. A second one on the same
+ * descriptor is queued, and can. On Windows, whose operations are the kernel's, that is chosen.
  */
 #ifndef OPERATION_H
 #define OPERATION_H
+
+#ifdef _WIN32
+
+#include "windows/pending.h"
+
+static inline rt_overlapped *begin_at(rt_runtime *runtime, uint32_t kind, uint32_t flags, int fd,
+                                      const void *data, size_t size, int64_t offset, const char *name)
+{
+    rt_overlapped_request r = request(kind, (HANDLE)_get_osfhandle(fd), flags, size);
+    r.data = data;
+    r.offset = (uint64_t)offset;
+    return start(runtime, &r, name);
+}
+
+/* A read that cannot be cancelled. */
+static inline rt_overlapped *begin_read(rt_runtime *runtime, int fd, size_t size, const char *name)
+{
+    return begin_at(runtime, RT_OVERLAPPED_READ, RT_OVERLAPPED_NO_CANCEL, fd, NULL, size, 0, name);
+}
+
+/* One that can. */
+static inline rt_overlapped *begin_queued_read(rt_runtime *runtime, int fd, size_t size,
+                                               const char *name)
+{
+    return begin_at(runtime, RT_OVERLAPPED_READ, 0, fd, NULL, size, 0, name);
+}
+
+static inline rt_overlapped *begin_read_at(int fd, size_t size, int64_t offset, const char *name)
+{
+    return begin_at(NULL, RT_OVERLAPPED_READ, 0, fd, NULL, size, offset, name);
+}
+
+static inline rt_overlapped *begin_write_at(int fd, const void *data, size_t size, int64_t offset,
+                                            const char *name)
+{
+    return begin_at(NULL, RT_OVERLAPPED_WRITE, 0, fd, data, size, offset, name);
+}
+
+/* What the ledger says a read of so many bytes has of memory. */
+static inline uint64_t read_bytes(size_t size)
+{
+    return size + sizeof(OVERLAPPED);
+}
+
+/* A pipe that operations can be begun on at its out end. */
+static inline tube pending_tube(void)
+{
+    char name[100];
+    tube t;
+    HANDLE out = server_end(name, sizeof name, PIPE_TYPE_BYTE);
+    t.in = _open_osfhandle((intptr_t)client_end(name), _O_BINARY);
+    t.out = _open_osfhandle((intptr_t)out, _O_BINARY);
+    NEED(t.in >= 0 && t.out >= 0);
+    return t;
+}
+
+/* What the system says of an operation that was cancelled. */
+#define CANCELLED "(os error 995)"
+
+/* The kernel hears of it, and may take a moment. */
+static inline void check_cancelled(rt_overlapped *op)
+{
+    const rt_status status = rt_overlapped_cancel(op);
+    CHECK(status == RT_OK || status == RT_ERR_IN_FLIGHT);
+    CHECK_EQ(rt_overlapped_wait(op, 30000000), RT_ERR_IO);
+}
+
+static inline size_t bytes_in(int fd)
+{
+    DWORD count = 0;
+    NEED(PeekNamedPipe((HANDLE)_get_osfhandle(fd), NULL, 0, NULL, &count, NULL));
+    return count;
+}
+
+/* A file of its own for operations, gone with its descriptor. */
+static inline int file_with(const void *data, size_t size)
+{
+    char path[MAX_PATH];
+    int first = temporary_file(path);
+    HANDLE file = CreateFileA(path, GENERIC_READ | GENERIC_WRITE | DELETE,
+                              FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE, NULL, OPEN_EXISTING,
+                              FILE_FLAG_OVERLAPPED, NULL);
+    NEED(first >= 0 && file != INVALID_HANDLE_VALUE);
+    NEED(write(first, data, (unsigned)size) == (int)size);
+    close(first);
+    return _open_osfhandle((intptr_t)file, _O_BINARY);
+}
+
+#else
 
 #include "host.h"
 #include <dirent.h>
@@ -15,7 +104,8 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
-static inline rt_overlapped *start_read(rt_runtime *runtime, int fd, size_t size, const char *name)
+/* A read that cannot be cancelled, unless another was begun on this descriptor and has not ended. */
+static inline rt_overlapped *begin_read(rt_runtime *runtime, int fd, size_t size, const char *name)
 {
     rt_overlapped *op = NULL;
     CHECK_EQ(rt_overlapped_aio_read(runtime, fd, size, 0, name, &op), RT_OK);
@@ -23,9 +113,46 @@ static inline rt_overlapped *start_read(rt_runtime *runtime, int fd, size_t size
     return op;
 }
 
-static inline void put(int fd, const void *data, size_t size)
+/* One that can, behind another. */
+static inline rt_overlapped *begin_queued_read(rt_runtime *runtime, int fd, size_t size,
+                                               const char *name)
 {
-    NEED(write(fd, data, size) == (ssize_t)size);
+    return begin_read(runtime, fd, size, name);
+}
+
+static inline rt_overlapped *begin_read_at(int fd, size_t size, int64_t offset, const char *name)
+{
+    rt_overlapped *op = NULL;
+    CHECK_EQ(rt_overlapped_aio_read(NULL, fd, size, offset, name, &op), RT_OK);
+    NEED(op != NULL);
+    return op;
+}
+
+static inline rt_overlapped *begin_write_at(int fd, const void *data, size_t size, int64_t offset,
+                                            const char *name)
+{
+    rt_overlapped *op = NULL;
+    CHECK_EQ(rt_overlapped_aio_write(NULL, fd, data, size, offset, name, &op), RT_OK);
+    NEED(op != NULL);
+    return op;
+}
+
+static inline uint64_t read_bytes(size_t size)
+{
+    return size;
+}
+
+static inline tube pending_tube(void)
+{
+    return tube_open();
+}
+
+/* What the system says of an operation that was cancelled. */
+#define CANCELLED strerror(ECANCELED)
+
+static inline void check_cancelled(rt_overlapped *op)
+{
+    CHECK_EQ(rt_overlapped_cancel(op), RT_OK);
 }
 
 static inline size_t bytes_in(int fd)
@@ -33,16 +160,6 @@ static inline size_t bytes_in(int fd)
     int count = 0;
     NEED(ioctl(fd, FIONREAD, &count) == 0);
     return (size_t)count;
-}
-
-/* On a busy machine the threads that must move first may take longer than one call waits. */
-static inline rt_status dealloc_patiently(rt_overlapped *op)
-{
-    rt_status status;
-    do {
-        status = rt_overlapped_dealloc(op);
-    } while (status == RT_ERR_IN_FLIGHT);
-    return status;
 }
 
 /* The operation has read exactly this. */
@@ -87,8 +204,25 @@ static inline int file_with(const void *data, size_t size)
     int fd = mkstemp(path);
     NEED(fd >= 0);
     unlink(path);
-    put(fd, data, size);
+    NEED(write(fd, data, size) == (ssize_t)size);
     return fd;
+}
+
+#endif
+
+static inline void put_bytes(int fd, const void *data, size_t size)
+{
+    NEED(write(fd, data, (unsigned)size) == (ssize_t)size);
+}
+
+/* On a busy machine the threads that must move first may take longer than one call waits. */
+static inline rt_status dealloc_patiently(rt_overlapped *op)
+{
+    rt_status status;
+    do {
+        status = rt_overlapped_dealloc(op);
+    } while (status == RT_ERR_IN_FLIGHT);
+    return status;
 }
 
 /* The kernel of the test: it has memory in its hands until the operation ends. */

@@ -31,6 +31,15 @@ static void null_where_something_must_be(void)
     CHECK_EQ(rt_overlapped_aio_read(NULL, fd, 4, 0, "op", NULL), RT_ERR_NULL);
     CHECK_EQ(rt_overlapped_aio_write(NULL, fd, "x", 1, 0, "op", NULL), RT_ERR_NULL);
     CHECK_EQ(rt_overlapped_aio_write(NULL, fd, NULL, 1, 0, "op", &op), RT_ERR_NULL);
+#ifdef _WIN32
+    {
+        rt_overlapped_request r = request(RT_OVERLAPPED_WRITE, (HANDLE)_get_osfhandle(fd), 0, 1);
+        CHECK_EQ(rt_overlapped_start(NULL, NULL, "op", &op), RT_ERR_NULL);
+        CHECK_EQ(rt_overlapped_start(NULL, &r, "op", &op), RT_ERR_NULL); /* of nothing */
+        r.data = "x";
+        CHECK_EQ(rt_overlapped_start(NULL, &r, "op", NULL), RT_ERR_NULL);
+    }
+#endif
     CHECK(op == NULL);
     CHECK_EQ(rt_overlapped_wait(NULL, 0), RT_ERR_NULL);
     CHECK_EQ(rt_overlapped_cancel(NULL), RT_ERR_NULL);
@@ -38,7 +47,7 @@ static void null_where_something_must_be(void)
     CHECK_EQ(rt_overlapped_data(NULL, &data, &size), RT_ERR_NULL);
     CHECK_EQ(rt_overlapped_on_warning(NULL, NULL, NULL), RT_ERR_NULL);
     CHECK_EQ(rt_overlapped_dealloc(NULL), RT_ERR_NULL);
-    op = start_read(NULL, fd, 4, NULL); /* a name need not be */
+    op = begin_read(NULL, fd, 4, NULL); /* a name need not be */
     CHECK_EQ(rt_overlapped_wait(op, -1), RT_OK);
     CHECK_EQ(rt_overlapped_data(op, NULL, &size), RT_ERR_NULL);
     CHECK_EQ(rt_overlapped_data(op, &data, NULL), RT_ERR_NULL);
@@ -51,12 +60,12 @@ static void a_handle_that_is_gone_or_never_was(void)
 {
     size_t size = 0;
     const void *data = NULL;
-    rt_overlapped *op = start_read(NULL, file_with("data", 4), 4, "op"), *next;
+    rt_overlapped *op = begin_read(NULL, file_with("data", 4), 4, "op"), *next;
     int on_the_stack = 0;
     CHECK_EQ(dealloc_patiently(op), RT_OK);
     CHECK_EQ(rt_overlapped_dealloc(op), RT_ERR_HANDLE);
     CHECK(says("closed already"));
-    next = start_read(NULL, file_with("data", 4), 4, "next"); /* may take the same place */
+    next = begin_read(NULL, file_with("data", 4), 4, "next"); /* may take the same place */
     CHECK(next != op);
     CHECK_EQ(rt_overlapped_wait(op, -1), RT_ERR_HANDLE);
     CHECK_EQ(rt_overlapped_cancel(op), RT_ERR_HANDLE);
@@ -69,6 +78,37 @@ static void a_handle_that_is_gone_or_never_was(void)
     CHECK_EQ(rt_overlapped_aio_read((rt_runtime *)&on_the_stack, 0, 1, 0, "op", &op),
              RT_ERR_HANDLE);
 }
+
+#ifdef _WIN32
+
+static void posix_aio_is_not_to_be_had_and_the_kernels_own_operations_are(void)
+{
+    int fd = file_with("data", 4);
+    rt_overlapped *op = NULL;
+    REFUSED(rt_overlapped_aio_read(NULL, fd, 4, 0, "op", &op), RT_ERR_UNSUPPORTED);
+    CHECK(says("POSIX AIO"));
+    REFUSED(rt_overlapped_aio_write(NULL, fd, "x", 1, 0, "op", &op), RT_ERR_UNSUPPORTED);
+    CHECK(op == NULL);
+    op = begin_read(NULL, fd, 4, "op");
+    CHECK_EQ(rt_overlapped_wait(op, -1), RT_OK);
+    check_data(op, "data", 4);
+    CHECK_EQ(rt_overlapped_dealloc(op), RT_OK);
+}
+
+static void more_bytes_than_the_system_takes_at_once(void)
+{
+    static const size_t too_large[] = {SIZE_MAX, SIZE_MAX / 2, (size_t)1 << 32};
+    rt_overlapped_request r = request(RT_OVERLAPPED_READ, (HANDLE)_get_osfhandle(pending_tube().out), 0, 0);
+    rt_overlapped *op = NULL;
+    size_t i;
+    for (i = 0; i < 3; i++) {
+        r.size = too_large[i];
+        REFUSED(rt_overlapped_start(NULL, &r, "op", &op), RT_ERR_SIZE);
+    }
+    CHECK(op == NULL);
+}
+
+#else
 
 static void sizes_of_nothing_and_of_everything(void)
 {
@@ -108,7 +148,7 @@ static void offsets_out_of_range(void)
 
 static void descriptors_that_cannot_do_it(void)
 {
-    tube t = tube_open();
+    tube t = pending_tube();
     rt_overlapped *op = NULL;
     int closed = dup(t.out);
     close(closed);
@@ -121,9 +161,11 @@ static void descriptors_that_cannot_do_it(void)
     CHECK(op == NULL);
 }
 
+#endif
+
 static void names_that_are_not_utf8(void)
 {
-    tube t = tube_open();
+    tube t = pending_tube();
     kernel k;
     rt_overlapped_callbacks callbacks;
     rt_overlapped *op = NULL;
@@ -132,6 +174,12 @@ static void names_that_are_not_utf8(void)
     CHECK_EQ(rt_overlapped_new(NULL, &callbacks, "\xff", &op), RT_ERR_UTF8);
     CHECK_EQ(rt_overlapped_aio_read(NULL, t.out, 1, 0, "\xff", &op), RT_ERR_UTF8);
     CHECK_EQ(rt_overlapped_aio_write(NULL, t.in, "x", 1, 0, "\xff", &op), RT_ERR_UTF8);
+#ifdef _WIN32
+    {
+        rt_overlapped_request r = request(RT_OVERLAPPED_READ, (HANDLE)_get_osfhandle(t.out), 0, 1);
+        CHECK_EQ(rt_overlapped_start(NULL, &r, "\xff", &op), RT_ERR_UTF8);
+    }
+#endif
     CHECK(op == NULL);
     CHECK_EQ(bytes_in(t.out), 0);
     free(k.memory);
@@ -165,19 +213,21 @@ static void structs_of_another_version(void)
 
 static void times_beyond_all_clocks(void)
 {
-    tube t = tube_open();
-    rt_overlapped *op = start_read(NULL, t.out, 1, "op");
+    tube t = pending_tube();
+    rt_overlapped *op = begin_read(NULL, t.out, 1, "op");
     tube_put(&t);
     CHECK_EQ(rt_overlapped_wait(op, INT64_MAX), RT_OK);
     CHECK_EQ(rt_overlapped_wait(op, INT64_MIN), RT_OK);
     CHECK_EQ(rt_overlapped_dealloc(op), RT_OK);
 }
 
+#ifndef _WIN32
+
 /* The host breaks the rule that the descriptor stays open; the memory stays all the same. */
 static void a_descriptor_closed_under_an_operation(void)
 {
-    tube t = tube_open();
-    rt_overlapped *op = start_read(NULL, t.out, 8, "closed under it");
+    tube t = pending_tube();
+    rt_overlapped *op = begin_read(NULL, t.out, 8, "closed under it");
     wait_until_read_from(t.out);
     close(t.out);
     CHECK_EQ(rt_overlapped_cancel(op), RT_ERR_IN_FLIGHT);
@@ -188,16 +238,22 @@ static void a_descriptor_closed_under_an_operation(void)
     CHECK_EQ(rt_overlapped_dealloc(op), RT_OK);
 }
 
+#endif
+
 int main(void)
 {
     RUN(null_where_something_must_be);
     RUN(a_handle_that_is_gone_or_never_was);
-    RUN(sizes_of_nothing_and_of_everything);
-    RUN(offsets_out_of_range);
-    RUN(descriptors_that_cannot_do_it);
+    RUN_POSIX(sizes_of_nothing_and_of_everything, "POSIX AIO");
+    RUN_POSIX(offsets_out_of_range, "POSIX AIO");
+    RUN_POSIX(descriptors_that_cannot_do_it, "POSIX AIO");
+#ifdef _WIN32
+    RUN(posix_aio_is_not_to_be_had_and_the_kernels_own_operations_are);
+    RUN(more_bytes_than_the_system_takes_at_once);
+#endif
     RUN(names_that_are_not_utf8);
     RUN(structs_of_another_version);
     RUN(times_beyond_all_clocks);
-    RUN(a_descriptor_closed_under_an_operation);
+    RUN_POSIX(a_descriptor_closed_under_an_operation, "POSIX AIO");
     return check_done();
 }

@@ -1,22 +1,45 @@
 /*
  * A plug-in registers callbacks and is unloaded without taking them back: they are not called, and
- * the report says so. The plug-in is compiled when the tests begin, from the text below.
+ * the report says so. The plug-in is compiled when the tests begin, from plugin.h.
  */
 #include "host.h"
+#ifndef _WIN32
 #include <dlfcn.h>
 #include <sys/mman.h>
+#endif
 
-static const char source[] =
-    "#include <stddef.h>\n"
-    "#include <stdint.h>\n"
-    "void (*on_unload)(void);\n"
-    "int touch(void *arg) { ++*(int *)arg; return 0; }\n"
-    "int dealloc(void *arg) { ++*(int *)arg; return 0; }\n"
-    "int64_t take(void *arg, const void *data, size_t len)\n"
-    "{ (void)data; ++*(int *)arg; return (int64_t)len; }\n"
-    "int poll_it(void *arg, int64_t timeout) { (void)timeout; ++*(int *)arg; return 0; }\n"
-    "int hear(void *event, void *arg) { (void)event; ++*(int *)arg; return 0; }\n"
-    "__attribute__((destructor)) static void gone(void) { if (on_unload) on_unload(); }\n";
+#ifdef _WIN32
+
+/* There is no compiler: it lies beside this program. */
+static const char path[] = "plugin.dll";
+static HMODULE plugin;
+
+static void *symbol(const char *name)
+{
+    FARPROC found = GetProcAddress(plugin, name);
+    void *address;
+    NEED(found != NULL);
+    memcpy(&address, &found, sizeof address);
+    return address;
+}
+
+static void load(void)
+{
+    NEED((plugin = LoadLibraryA(path)) != NULL);
+}
+
+static void unload(void)
+{
+    NEED(FreeLibrary(plugin));
+    NEED(GetModuleHandleA(path) == NULL);
+}
+
+#define BY "(FreeLibrary)"
+
+#else
+
+#define PLUGIN(...) static const char source[] = #__VA_ARGS__;
+#include "plugin.h"
 
 static char directory[] = "/tmp/rtfinalize-plugin-XXXXXX";
 static char path[64];
@@ -47,21 +70,12 @@ static void clean_up(void)
 }
 
 static void *plugin;
-static int touched;
 
 static void *symbol(const char *name)
 {
     void *found = dlsym(plugin, name);
     NEED(found != NULL);
     return found;
-}
-
-static rt_callback callback(const char *name)
-{
-    void *found = symbol(name);
-    rt_callback function;
-    memcpy(&function, &found, sizeof function);
-    return function;
 }
 
 static void load(void)
@@ -75,13 +89,27 @@ static void unload(void)
     NEED(dlopen(path, RTLD_NOW | RTLD_NOLOAD) == NULL);
 }
 
+#define BY "(dlclose)"
+
+#endif
+
+#define UNLOADED "not called: its code was unloaded " BY
+
+static int touched;
+
+static rt_callback callback(const char *name)
+{
+    void *found = symbol(name);
+    rt_callback function;
+    memcpy(&function, &found, sizeof function);
+    return function;
+}
+
 static int count(void *arg)
 {
     ++*(int *)arg;
     return 0;
 }
-
-#define UNLOADED "not called: its code was unloaded (dlclose)"
 
 /* Finalizes; nothing of the plug-in was called, and this is what the report says of it, as JSON. */
 static void check_report_says(const char *says)
@@ -246,7 +274,7 @@ static void an_operation_over_its_callbacks_is_leaked(void)
     CHECK_EQ(rt_overlapped_new(NULL, &callbacks, "plugin", &operation), RT_OK);
     unload();
     REFUSED(rt_overlapped_dealloc(operation), RT_ERR_IN_FLIGHT);
-    CHECK(strstr(rt_last_error(), "unloaded (dlclose)") != NULL);
+    CHECK(strstr(rt_last_error(), "unloaded " BY) != NULL);
     check_left_behind("plugin", "");
 }
 
@@ -308,7 +336,10 @@ static void a_plugin_that_is_still_there_is_called(void)
     CHECK_EQ(touched, 1);
 }
 
-#if defined(__x86_64__)
+#if defined(__x86_64__) && defined(_WIN32)
+/* incl (%rcx); xor %eax, %eax; ret */
+static const unsigned char increment[] = {0xff, 0x01, 0x31, 0xc0, 0xc3};
+#elif defined(__x86_64__)
 /* incl (%rdi); xor %eax, %eax; ret */
 static const unsigned char increment[] = {0xff, 0x07, 0x31, 0xc0, 0xc3};
 #elif defined(__aarch64__)
@@ -317,13 +348,48 @@ static const unsigned int increment[] = {0xb9400001, 0x11000421, 0xb9000001, 0x5
 #endif
 
 #if defined(__x86_64__) || defined(__aarch64__)
+/* Memory of its own for code, which can be written, run, or neither. */
+#ifdef _WIN32
+static void *page_new(void)
+{
+    return VirtualAlloc(NULL, 4096, MEM_RESERVE | MEM_COMMIT, PAGE_READWRITE);
+}
+
+static int page_protect(void *page, int runs)
+{
+    DWORD before;
+    return VirtualProtect(page, 4096, runs ? PAGE_EXECUTE_READ : PAGE_READWRITE, &before);
+}
+
+static int page_free(void *page)
+{
+    return VirtualFree(page, 0, MEM_RELEASE);
+}
+#else
+static void *page_new(void)
+{
+    void *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    return page != MAP_FAILED ? page : NULL;
+}
+
+static int page_protect(void *page, int runs)
+{
+    return mprotect(page, 4096, PROT_READ | (runs ? PROT_EXEC : PROT_WRITE)) == 0;
+}
+
+static int page_free(void *page)
+{
+    return munmap(page, 4096) == 0;
+}
+#endif
+
 /* A function made at run time, as a JIT or libffi does, on a page of its own. */
 static void *made_at_run_time(rt_callback *function)
 {
-    void *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    NEED(page != MAP_FAILED);
+    void *page = page_new();
+    NEED(page != NULL);
     memcpy(page, increment, sizeof increment);
-    NEED(mprotect(page, 4096, PROT_READ | PROT_EXEC) == 0);
+    NEED(page_protect(page, 1));
     __builtin___clear_cache((char *)page, (char *)page + sizeof increment);
     memcpy(function, &page, sizeof page);
     return page;
@@ -343,7 +409,7 @@ static void one_whose_page_was_unmapped_is_not(void)
     rt_callback made;
     void *page = made_at_run_time(&made);
     CHECK_EQ(rt_atexit(NULL, "made", made, &touched, NULL), RT_OK);
-    NEED(munmap(page, 4096) == 0);
+    NEED(page_free(page));
     check_left_behind("made", "");
 }
 
@@ -352,13 +418,14 @@ static void nor_one_whose_page_holds_data_now(void)
     rt_callback made;
     void *page = made_at_run_time(&made);
     CHECK_EQ(rt_atexit(NULL, "made", made, &touched, NULL), RT_OK);
-    NEED(mprotect(page, 4096, PROT_READ | PROT_WRITE) == 0);
+    NEED(page_protect(page, 0));
     check_left_behind("made", "");
 }
 #endif
 
 int main(void)
 {
+#ifndef _WIN32
     if (dlsym(RTLD_DEFAULT, "_dl_find_object") == NULL) {
         printf("skipped plugin.c: this C library cannot say what is loaded without a lock\n");
         return 0;
@@ -368,6 +435,7 @@ int main(void)
         printf("FAILED plugin.c: the compiler makes no plug-in\n");
         return 1;
     }
+#endif
     RUN(an_at_exit_callback_of_an_unloaded_plugin_is_not_called_and_the_others_are);
     RUN(nor_is_its_exit_function);
     RUN(nor_is_its_pending_call);
@@ -390,6 +458,8 @@ int main(void)
 #else
     printf("skipped functions made at run time: not written for this processor\n");
 #endif
+#ifndef _WIN32
     clean_up();
+#endif
     return check_done();
 }

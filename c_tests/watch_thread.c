@@ -5,12 +5,18 @@
  * This program's thread-locals are larger than that thread's stack, on which they lie.
  */
 #include "host.h"
+#ifdef _WIN32
+#include <tlhelp32.h>
+#else
 #include <dirent.h>
 #include <stdatomic.h>
-
-#define WATCH "rtfinalize-watc" /* the kernel keeps 15 bytes of a name */
+#endif
 
 static _Thread_local volatile char large[600 * 1024];
+
+#ifndef _WIN32
+
+#define WATCH "rtfinalize-watc" /* the kernel keeps 15 bytes of a name */
 
 /* --- a malloc that knows who calls --- */
 
@@ -173,40 +179,84 @@ static void the_watch_thread_does_not_touch_the_heap_and_is_gone_afterwards(void
     CHECK_EQ(calls_of_others, 0);
 }
 
+#else
+
+static int threads(void)
+{
+    HANDLE all = CreateToolhelp32Snapshot(TH32CS_SNAPTHREAD, 0);
+    THREADENTRY32 thread;
+    int count = 0;
+    BOOL more;
+    NEED(all != INVALID_HANDLE_VALUE);
+    thread.dwSize = sizeof thread;
+    for (more = Thread32First(all, &thread); more; more = Thread32Next(all, &thread)) {
+        count += thread.th32OwnerProcessID == GetCurrentProcessId();
+    }
+    CloseHandle(all);
+    return count;
+}
+
+static int counts_threads(void *arg)
+{
+    *(int *)arg = threads();
+    return 0;
+}
+
+static void the_watch_thread_is_there_while_callbacks_run_and_gone_afterwards(void)
+{
+    const int before = threads();
+    int life;
+    for (life = 0; life < 20; life++) {
+        int meanwhile = 0;
+        NEED(life == 0 || rt_initialize(NULL) == RT_OK);
+        NEED(rt_atexit(NULL, "counts", counts_threads, &meanwhile, NULL) == RT_OK);
+        CHECK_EQ(rt_finalize_ex(), 0);
+        CHECK_EQ(meanwhile, before + 1);
+        /* One that was waited for is listed for a moment more. */
+        while (threads() != before) {
+            sched_yield();
+        }
+    }
+}
+
+#endif
+
+static event never = EVENT_INIT;
+
 static int never_returns(void *arg)
 {
-    for (;;) {
-        pause();
-    }
-    return arg != NULL;
+    (void)arg;
+    event_wait(&never);
+    return 0;
+}
+
+static void finalize_with_a_callback_that_is_stuck(void)
+{
+    rt_finalize_options options = options_none();
+    large[0] = 1;
+    options.deadline_us = under_valgrind() ? 2000000 : 100000;
+    options.overrun = RT_OVERRUN_EXIT;
+    options.exit_code = 75;
+    NEED(rt_atexit(NULL, "stuck", never_returns, NULL, NULL) == RT_OK);
+    rt_finalize(NULL, &options, NULL);
 }
 
 static void the_watch_ends_the_process_however_large_the_thread_locals_are(void)
 {
-    int status = 0;
-    pid_t pid;
+    char said[4096];
     large[0] = 1;
-    pid = fork();
-    NEED(pid >= 0);
-    if (pid == 0) {
-        rt_finalize_options options = options_none();
-        options.deadline_us = under_valgrind() ? 2000000 : 100000;
-        options.overrun = RT_OVERRUN_EXIT;
-        options.exit_code = 75;
-        NEED(rt_atexit(NULL, "stuck", never_returns, NULL, NULL) == RT_OK);
-        NEED(dup2(STDOUT_FILENO, STDERR_FILENO) >= 0);
-        rt_finalize(NULL, &options, NULL);
-        _exit(96);
-    }
-    NEED(waitpid(pid, &status, 0) == pid);
-    CHECK_EQ(WIFEXITED(status), 1);
-    CHECK_EQ(WEXITSTATUS(status), 75);
+    CHECK_EQ(exit_code_of(finalize_with_a_callback_that_is_stuck, said, sizeof said), 75);
+    CHECK(strstr(said, "stuck") != NULL);
 }
 
 int main(void)
 {
-    RUN(the_watch_thread_has_a_name_and_takes_no_signal_but_its_own_faults);
-    RUN(the_watch_thread_does_not_touch_the_heap_and_is_gone_afterwards);
+    RUN_POSIX(the_watch_thread_has_a_name_and_takes_no_signal_but_its_own_faults, "signals");
+    RUN_POSIX(the_watch_thread_does_not_touch_the_heap_and_is_gone_afterwards,
+              "malloc of the program's own");
+#ifdef _WIN32
+    RUN(the_watch_thread_is_there_while_callbacks_run_and_gone_afterwards);
+#endif
     RUN(the_watch_ends_the_process_however_large_the_thread_locals_are);
     return check_done();
 }

@@ -842,14 +842,15 @@ typedef struct rt_runtime_options {
  * It is called with no lock of the library held. It may call any function of the library, but not
  * finalize its own runtime or an ancestor of that (see `rt_finalize`); the `dealloc` of a tracked object
  * may call less (`RT_ERR_IN_DEALLOC`). It may end its thread: the library finishes its work and then
- * the thread ends. It must not throw a C++ exception (the process ends with a message) nor
- * `longjmp` out.
+ * the thread ends (on Windows it ends at once). It must not throw a C++ exception, nor on Windows any
+ * other (the process ends with a message), nor `longjmp` out.
  *
  * A plug-in unregisters its callbacks before it is unloaded, in its destructor at the latest
  * (`rt_unregister`, `rt_atexit_unregister`, `rt_object_untrack`, `rt_writer_close`). One that it
- * left behind is not called, on Linux with glibc 2.35 or later: before each call the library asks
- * whether its code is still there, and one whose code is gone counts as a failure,
- * `not called: its code was unloaded (dlclose)`. Of a tracked object then neither callback is called;
+ * left behind is not called, on Linux with glibc 2.35 or later and on Windows: before each call the
+ * library asks whether its code is still there, and one whose code is gone counts as a failure,
+ * `not called: its code was unloaded (dlclose)`, or `(FreeLibrary)`. Of a tracked object then neither
+ * callback is called;
  * an operation is leaked; a writer keeps its bytes. Code that was made at run time is called as long as it
  * is mapped. Another library that was loaded at the same address cannot be told from the plug-in, nor is
  * anything safe that is unloaded during the call.

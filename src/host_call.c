@@ -9,7 +9,8 @@
  * macros and a jump.
  *
  * A C++ exception must not come this way: it would unwind the library's frames. It ends the process
- * here, with a message that says what happened.
+ * here, with a message that says what happened. On Windows so does every exception that is caught in an
+ * outer frame, of whatever language.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -20,6 +21,8 @@
 #include <string.h>
 
 #if defined(_WIN32)
+#define WIN32_LEAN_AND_MEAN
+#include <windows.h>
 #define HIDDEN
 #else
 #include <pthread.h>
@@ -29,12 +32,13 @@
 
 typedef int (*thunk)(void *context);
 
+#define WHERE_FROM " left a callback; catch it inside the callback. Aborting.\n"
+
 #if defined(__GNUC__) && !defined(_WIN32)
 /* Runs when the frame below is left; `*whole` is 0 only if an exception does the leaving. */
 static void left(const volatile int *whole)
 {
-    static const char text[] =
-        "rtfinalize: a C++ exception left a callback; catch it inside the callback. Aborting.\n";
+    static const char text[] = "rtfinalize: a C++ exception" WHERE_FROM;
     if (!*whole) {
         ssize_t ignored = write(STDERR_FILENO, text, sizeof text - 1);
         (void)ignored;
@@ -93,9 +97,38 @@ HIDDEN void rtfinalize_resume_exit(void *rest)
 
 #elif defined(_WIN32)
 
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
+/* What the system passes, whatever a compiler's headers call it. */
+enum { UNWINDING = 0x2, EXIT_UNWIND = 0x4 };
+static const DWORD long_jump = 0x80000026, msvc_throw = 0xe06d7363, gcc_throw = 0x20474343;
+
+/* Asked by the system when it unwinds the frame below. A longjmp may do that: it is how winpthreads'
+   pthread_exit ends a thread. */
+__attribute__((used)) EXCEPTION_DISPOSITION rtfinalize_left(EXCEPTION_RECORD *record, void *frame,
+                                                            CONTEXT *context, void *dispatcher)
+{
+    static const char thrown[] = "rtfinalize: a C++ exception" WHERE_FROM;
+    static const char raised[] = "rtfinalize: an exception" WHERE_FROM;
+    const DWORD code = record->ExceptionCode;
+    const int is_cxx = code == gcc_throw || code == msvc_throw;
+    DWORD written;
+    (void)frame, (void)context, (void)dispatcher;
+    if (!(record->ExceptionFlags & (UNWINDING | EXIT_UNWIND)) || code == long_jump) {
+        return ExceptionContinueSearch;
+    }
+    WriteFile(GetStdHandle(STD_ERROR_HANDLE), is_cxx ? thrown : raised,
+              (DWORD)(is_cxx ? sizeof thrown : sizeof raised) - 1, &written, NULL);
+    abort();
+}
+#define WATCH_UNWINDING __asm__ volatile(".seh_handler rtfinalize_left, @unwind")
+#else
+#define WATCH_UNWINDING ((void)0)
+#endif
+
 HIDDEN int rtfinalize_host_call(thunk call, void *context, void **rest)
 {
     (void)rest;
+    WATCH_UNWINDING;
     /* ExitThread unwinds nothing: the thread is gone, and its exit is noticed. The library's frames are
        not gone through, so what it was in the middle of is taken over from it or cut off. */
     call(context);

@@ -2,9 +2,9 @@
 //!
 //! Four rules meet here. No internal lock is held (law 5; checked in debug builds). Code that was
 //! unloaded is not called (see [`unloaded`]). A callback that ends its thread is stopped at our frame
-//! (`host_call.c`), so the library finishes its work first (not on Windows, where nothing unwinds: see
-//! `forked`). A callback that calls finalize is
-//! recognised, for the thread is marked as inside it: see [`Duty`].
+//! (`host_call.c`), so the library finishes its work first (not on Windows, where the end of a thread
+//! unwinds nothing: see `forked`). A callback that calls finalize is recognised, for the thread is marked
+//! as inside it: see [`Duty`].
 
 use crate::runtime::Runtime;
 use crate::this_thread;
@@ -58,7 +58,7 @@ impl Stopped {
     pub const fn text(self) -> &'static str {
         match self {
             Stopped::EndedThread => "ended its thread",
-            Stopped::Unloaded => "not called: its code was unloaded (dlclose)",
+            Stopped::Unloaded => unloaded::NOT_CALLED,
         }
     }
 }

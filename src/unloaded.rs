@@ -1,15 +1,40 @@
-//! Code that is gone: a plug-in registers callbacks, is `dlclose`d, and leaves them behind.
+//! Code that is gone: a plug-in registers callbacks, is unloaded (`dlclose`, `FreeLibrary`), and leaves
+//! them behind.
 //!
 //! A call into it is a jump to an unmapped address, or into whatever lies there now. So before every
 //! call into the host we ask glibc whether an object is loaded at the function's address:
 //! `_dl_find_object` takes no lock and about as long as a function call. Code that belongs to no
 //! object may have been made at run time (a JIT's, libffi's closures); the kernel's list of mappings
-//! tells that from none.
+//! tells that from none. On Windows the kernel is asked in every case (`VirtualQuery`), which takes no
+//! lock of the loader's either.
 //!
 //! Two things cannot be told: that another object was loaded at the same address meanwhile, and that
 //! the code goes away between the question and the call. Where there is no `_dl_find_object` (glibc
 //! before 2.35, other systems) nothing is asked: its substitutes wait for the loader's lock, which a
 //! thread that was stopped inside `dlopen` never gives back.
+
+/// What unloads code here.
+#[cfg(windows)]
+macro_rules! unloading {
+    () => {
+        "FreeLibrary"
+    };
+}
+
+/// What unloads code here.
+#[cfg(not(windows))]
+macro_rules! unloading {
+    () => {
+        "dlclose"
+    };
+}
+
+/// What is said of a callback that was not called.
+pub const NOT_CALLED: &str = concat!("not called: its code was unloaded (", unloading!(), ")");
+
+/// What is said of an operation that cannot be asked any more.
+pub const MAY_BE_IN_FLIGHT: &str =
+    concat!("its callbacks' code was unloaded (", unloading!(), "), so it may be in flight");
 
 /// Whether there is certainly no code at `address` any more.
 #[inline]
@@ -17,10 +42,49 @@ pub fn is_gone(address: *const ()) -> bool {
     system::is_gone(address)
 }
 
-#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+#[cfg(not(any(windows, all(target_os = "linux", target_env = "gnu"))))]
 mod system {
     pub fn is_gone(_: *const ()) -> bool {
         false
+    }
+}
+
+#[cfg(windows)]
+mod system {
+    use windows_sys::Win32::System::Memory::{
+        MEM_COMMIT, MEMORY_BASIC_INFORMATION, PAGE_EXECUTE, PAGE_EXECUTE_READ,
+        PAGE_EXECUTE_READWRITE, PAGE_EXECUTE_WRITECOPY, VirtualQuery,
+    };
+
+    const EXECUTABLE: u32 =
+        PAGE_EXECUTE | PAGE_EXECUTE_READ | PAGE_EXECUTE_READWRITE | PAGE_EXECUTE_WRITECOPY;
+
+    pub fn is_gone(address: *const ()) -> bool {
+        let mut found = std::mem::MaybeUninit::<MEMORY_BASIC_INFORMATION>::uninit();
+        // SAFETY: it only asks, about any address, and stores no more than there is room for.
+        let known = unsafe {
+            VirtualQuery(address.cast(), found.as_mut_ptr(), size_of::<MEMORY_BASIC_INFORMATION>())
+        };
+        if known == 0 {
+            // Not an address of this process's, or the system does not say.
+            return false;
+        }
+        // SAFETY: what succeeds stores all of it.
+        let found = unsafe { found.assume_init() };
+        found.State != MEM_COMMIT || found.Protect & EXECUTABLE == 0
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use super::*;
+
+        #[test]
+        fn code_that_is_loaded_is_not_gone_and_data_and_nothing_are() {
+            static DATA: u8 = 1;
+            assert!(!is_gone(is_gone as *const ()));
+            assert!(is_gone((&raw const DATA).cast()));
+            assert!(is_gone(std::ptr::without_provenance(64)));
+        }
     }
 }
 

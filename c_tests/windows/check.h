@@ -19,14 +19,19 @@ static inline HANDLE check_start(const char *name)
     char program[1024], line[1400];
     STARTUPINFOA start;
     PROCESS_INFORMATION child;
+    int attempts = 0;
     fflush(NULL);
     memset(&start, 0, sizeof start);
     start.cb = sizeof start;
     NEED(GetModuleFileNameA(NULL, program, sizeof program) < sizeof program);
     snprintf(line, sizeof line, "\"%s\" " CHECK_ONLY " %s", program, name);
-    if (!CreateProcessA(program, line, NULL, NULL, TRUE, 0, NULL, NULL, &start, &child)) {
-        fprintf(stderr, "%s cannot be started: error %lu\n", line, GetLastError());
-        _exit(99);
+    while (!CreateProcessA(program, line, NULL, NULL, TRUE, 0, NULL, NULL, &start, &child)) {
+        /* Wine says this, now and then, of a process that it lost before it began. */
+        if (GetLastError() != ERROR_INTERNAL_ERROR || ++attempts == 5) {
+            fprintf(stderr, "%s cannot be started: error %lu\n", line, GetLastError());
+            _exit(99);
+        }
+        Sleep(100);
     }
     CloseHandle(child.hThread);
     return child.hProcess;

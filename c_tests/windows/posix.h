@@ -57,4 +57,20 @@ static inline int pause(void)
     return -1;
 }
 
+/* A file of its own, gone with its last descriptor; `path` gets its name. -1 if there is none. */
+static inline int temporary_file(char path[MAX_PATH])
+{
+    char folder[MAX_PATH];
+    if (!GetTempPathA(sizeof folder, folder) || !GetTempFileNameA(folder, "rtf", 0, path)) {
+        return -1;
+    }
+    return _open(path, _O_RDWR | _O_BINARY | _O_TEMPORARY | _O_NOINHERIT);
+}
+
+/* That file once more. */
+static inline int temporary_file_again(const char *path)
+{
+    return _open(path, _O_RDWR | _O_BINARY | _O_TEMPORARY | _O_NOINHERIT);
+}
+
 #endif

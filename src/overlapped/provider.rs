@@ -46,7 +46,7 @@ impl Why {
         match self {
             Why::InFlight => "still in flight after it was asked to cancel",
             Why::WaitFailed => "its wait callback failed, so it may be in flight",
-            Why::Unloaded => "its callbacks' code was unloaded (dlclose), so it may be in flight",
+            Why::Unloaded => crate::unloaded::MAY_BE_IN_FLIGHT,
             Why::ThreadInside => "a thread is still inside a call on it",
             Why::BeingFreed => "another thread is still freeing it",
             Why::Forked => "it was begun by the process this one was forked from",

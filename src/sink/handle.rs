@@ -91,9 +91,13 @@ impl Descriptor {
     /// # Errors
     /// `BadDescriptor` if it is closed or cannot be written.
     pub fn new(fd: c_int) -> Result<Descriptor> {
-        let bad = |what| Status::BadDescriptor.because(format!("descriptor {fd}{what}"));
-        let handle = runtime::handle_of(fd).ok_or_else(|| bad(""))?;
-        let way = way_of(handle).map_err(bad)?;
+        Descriptor::look(fd)
+            .map_err(|what| Status::BadDescriptor.because(format!("descriptor {fd}{what}")))
+    }
+
+    fn look(fd: c_int) -> std::result::Result<Descriptor, &'static str> {
+        let handle = runtime::handle_of(fd).ok_or("")?;
+        let way = way_of(handle)?;
         // SAFETY: it only asks.
         let is_disk = unsafe { GetFileType(handle.0) } == FILE_TYPE_DISK;
         Ok(Descriptor { handle, fd, way: if is_disk { Way::Runtime } else { way } })
@@ -152,6 +156,16 @@ impl Descriptor {
     }
 
     pub(crate) fn write(&self, data: &[u8]) -> std::result::Result<usize, Refused> {
+        // The host may have given the descriptor another handle, by `_dup2` or `freopen`.
+        let led_elsewhere = || runtime::handle_of(self.fd) != Some(self.handle);
+        if self.fd >= 0 && self.way != Way::Runtime && led_elsewhere() {
+            let now = Descriptor::look(self.fd).map_err(|_| Refused::Errno(libc::EBADF))?;
+            return now.write_here(data);
+        }
+        self.write_here(data)
+    }
+
+    fn write_here(&self, data: &[u8]) -> std::result::Result<usize, Refused> {
         let taken = match self.way {
             Way::Plain => write_file(self.handle, data)?,
             Way::Runtime => runtime::write(self.fd, data)?,
