@@ -77,6 +77,7 @@ fn unsafe_code_stays_where_it_belongs() {
         "row.rs",
         "sink.rs",
         "sink/descriptor.rs",
+        "sink/hand.rs",
         "sink/handle.rs",
         "sync/fence.rs",
         "sync/real.rs",
