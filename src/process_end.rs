@@ -43,7 +43,7 @@ pub(crate) fn lose_the_killed(me: &Owner, runtime: &Runtime) {
     } else {
         OWNERS.forked(Some(me), me.tid());
         crate::rack::forked(Some(me.id()));
-        crate::registry::lose_threads();
+        crate::registry::lose_threads(me.id());
     }
 }
 
