@@ -44,6 +44,10 @@ use crate::sync::{
 const WAITERS: u64 = 1;
 const OWNER_SHIFT: u32 = 1;
 
+/// How long a waiter sleeps before it looks at the owner: one that was terminated wakes nobody.
+#[cfg(all(windows, not(loom)))]
+const LOOK: std::time::Duration = std::time::Duration::from_millis(250);
+
 /// How a lock came into the caller's hands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
@@ -238,6 +242,8 @@ impl BufferedLock {
             };
             let skip_grace = sabotaged(Sabotage::SleepSkipsGrace);
             let until = if skip_grace { deadline } else { deadline.min(patience) };
+            #[cfg(all(windows, not(loom)))]
+            let until = until.min(Deadline::after(LOOK));
             let parked = park(key, still_held, until);
             drop(note);
             if parked == Parked::Woken {

@@ -81,7 +81,7 @@ pub(crate) fn finalize_unless_begun(
         return Err(Status::InCallback.error());
     }
     #[cfg(windows)]
-    crate::process_end::lose_the_killed(&me);
+    crate::process_end::lose_the_killed(&me, runtime);
     // The state first: the report is there a moment before the other thread is done.
     if runtime.state() == State::Finalized
         && let Some(report) = runtime.outcome()

@@ -36,6 +36,11 @@ impl Stuck {
     /// Why the writer's bytes stay where they are.
     fn why(&self) -> String {
         match self {
+            Stuck::Full(writer) if writer.account().in_flight > 0 => {
+                "a write that waits for another thread's operation on the same handle did not return \
+                 within the grace"
+                    .to_owned()
+            }
             Stuck::Full(_) => "no room at the destination within the grace".to_owned(),
             Stuck::Locked(writer, _) => {
                 let tid = writer.lock_holder().map_or(0, |owner| owner.tid());
@@ -169,7 +174,9 @@ impl Finalization<'_> {
     pub(crate) fn seal_writers(&mut self) {
         let open = self.runtime.books.lock().writers.clone();
         for writer in &open {
-            if writer.account().unwritten > 0 {
+            let account = writer.account();
+            // On Windows a write may have returned to nobody yet.
+            if account.unwritten > 0 || (cfg!(windows) && account.in_flight > 0) {
                 let _ = self.flush_one(writer, Deadline::after_us(0));
             }
         }

@@ -80,8 +80,9 @@ fn run_again(life: &Arc<Runtime>) {
     life.advance(State::Running);
 }
 
-/// On Windows: the calling thread ends, inside a callback, and is in the middle of finalizing. What it
-/// had locked is taken over from it like from any thread.
+/// On Windows: a thread is in the middle of finalizing, and ends: it calls this itself, inside a callback;
+/// or it was killed as the process ended, and the last thread does. What it had locked is taken over from it
+/// like from any thread.
 #[cfg(windows)]
 pub(crate) fn finalizer_ends(lives: Vec<Arc<Runtime>>, me: OwnerId) {
     for life in lives.iter().filter(|life| life.gate().finalizer() == Some(me)) {
@@ -94,7 +95,8 @@ pub(crate) fn finalizer_ends(lives: Vec<Arc<Runtime>>, me: OwnerId) {
                     // What it cannot write now is in its account, which the report has.
                     let _ = writer.drain_for_finalization(Deadline::after_us(0));
                 }
-                cut_off(life, &ENDED);
+                let killed = crate::process_end::under_way();
+                cut_off(life, if killed { &KILLED } else { &ENDED });
             }
         }
     }
@@ -118,6 +120,13 @@ const ENDED: Cut = Cut {
     what: "the thread that finalized ended in the middle of it, inside a callback",
     state_kept: "the thread that finalized ended",
     because: "the thread that finalized ended",
+};
+
+#[cfg(windows)]
+const KILLED: Cut = Cut {
+    what: "the process ended in the middle of it, and the thread that finalized was killed",
+    state_kept: "the thread that finalized was killed",
+    because: "the process ended",
 };
 
 /// The finalizer is gone, and had passed the point of no return: what it did not come to stays as it is,

@@ -177,7 +177,7 @@ fn tell(line: &[u8]) {
     let deadline = Deadline::after(TELL);
     let mut rest = line;
     while !rest.is_empty() {
-        match stderr.write(rest) {
+        match stderr.write_at_last(rest, deadline) {
             Ok(taken) => rest = &rest[taken..],
             Err(Refused::WouldBlock) if !deadline.passed() => {
                 let _ = stderr.wait(deadline);

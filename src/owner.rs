@@ -14,7 +14,8 @@
 //! ```
 //!
 //! Only the thread itself, its exit hook, or the child of a `fork` (for threads that were not
-//! copied) changes a fate, and only away from `Running`. An id that is not in the table belongs to a
+//! copied) changes a fate, and only away from `Running`. On Windows a thread that was terminated has
+//! exited, too; but it wakes nobody, so waiters look again from time to time. An id that is not in the table belongs to a
 //! thread that has exited.
 //!
 //! # Who wakes a waiter whose owner went
@@ -30,6 +31,9 @@
 //!
 //! In the one order of these four either the waiter sees the fate and does not sleep, or the owner
 //! sees the waiter and wakes it (it queues under the parking lot's lock before it sleeps).
+
+#[cfg(all(windows, not(loom)))]
+mod pulse;
 
 use crate::sync::{
     Arc, AtomicU32, AtomicU64, AtomicUsize, Mutex, Ordering, Sabotage, sabotaged, wake_all,
@@ -82,6 +86,8 @@ pub struct Owner {
     waiting_at: [AtomicUsize; NESTED_WAITS],
     tid: AtomicU32,
     name: Mutex<Option<Box<str>>>,
+    #[cfg(all(windows, not(loom)))]
+    pulse: pulse::Pulse,
 }
 
 impl Owner {
@@ -98,6 +104,8 @@ impl Owner {
         match self.fate.load(Ordering::SeqCst) {
             #[cfg(not(loom))]
             RUNNING if crate::process_end::has_killed(self.tid()) => Fate::Exited,
+            #[cfg(all(windows, not(loom)))]
+            RUNNING if self.pulse.has_stopped() => Fate::Exited,
             RUNNING => Fate::Running,
             PARKED => Fate::Parked,
             _ => Fate::Exited,
@@ -175,7 +183,7 @@ impl Owners {
         Owners { next: AtomicU64::new(1), table: Mutex::new(BTreeMap::new()) }
     }
 
-    /// Enters a new thread, whose system number is `tid`.
+    /// Enters the calling thread, whose system number is `tid`.
     pub fn introduce(&self, tid: u32) -> Arc<Owner> {
         // Relaxed: only uniqueness matters. 2⁶² threads do not come to pass.
         let id = self.next.fetch_add(1, Ordering::Relaxed);
@@ -186,6 +194,8 @@ impl Owners {
             waiting_at: std::array::from_fn(|_| AtomicUsize::new(0)),
             tid: AtomicU32::new(tid),
             name: Mutex::new(None),
+            #[cfg(all(windows, not(loom)))]
+            pulse: pulse::Pulse::of_this_thread(),
         });
         self.table.lock().insert(id, owner.clone());
         owner

@@ -11,6 +11,7 @@
 #[cfg(windows)]
 use crate::{
     owner::Owner,
+    runtime::Runtime,
     sync::{Deadline, Parked},
     this_thread::OWNERS,
 };
@@ -33,13 +34,16 @@ pub(crate) fn threads_can_begin_and_end() -> bool {
     system::threads_can_begin_and_end()
 }
 
-/// Called by the thread that is about to finalize: what the killed ones held is nobody's.
+/// Called by the thread that is about to finalize `runtime`: what the killed ones held is nobody's, and those
+/// that were terminated before are not in it.
 #[cfg(windows)]
-pub(crate) fn lose_the_killed(me: &Owner) {
-    if under_way() {
+pub(crate) fn lose_the_killed(me: &Owner, runtime: &Runtime) {
+    if !under_way() {
+        crate::forked::lose_threads(runtime);
+    } else {
         OWNERS.forked(Some(me), me.tid());
         crate::rack::forked(Some(me.id()));
-        crate::registry::lose_threads();
+        crate::registry::lose_threads(me.id());
     }
 }
 

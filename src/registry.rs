@@ -166,12 +166,19 @@ pub(crate) fn rules_changed() {
     OWNERS.wake_waiters();
 }
 
-/// Once the process ends: the threads that were killed are outside for good.
+/// Once the process ends: the threads that were killed, all but `me`, are outside for good, and what they
+/// were finalizing is over.
 #[cfg(windows)]
-pub(crate) fn lose_threads() {
+pub(crate) fn lose_threads(me: OwnerId) {
     let lives: Vec<_> = REGISTRY.lock().lives.values().cloned().collect();
     for life in &lives {
         crate::forked::lose_threads(life);
+    }
+    for life in lives {
+        let killed = life.gate().finalizer().filter(|&finalizer| finalizer != me);
+        if let Some(killed) = killed {
+            crate::forked::finalizer_ends(vec![life], killed);
+        }
     }
 }
 

@@ -14,9 +14,13 @@ mod descriptor;
 #[cfg(windows)]
 #[path = "sink/handle.rs"]
 mod descriptor;
+#[cfg(windows)]
+pub(crate) mod hand;
 
 #[cfg(windows)]
 pub use descriptor::Handle;
+#[cfg(windows)]
+use descriptor::Spot;
 pub use descriptor::{Descriptor, Polled, wait_for_room};
 
 /// The most one raw write may take: its count fits the lock's progress cell.
@@ -37,6 +41,9 @@ pub enum Refused {
     Sealed,
     /// It returned in the child of a fork: the parent hears what was taken.
     Forked,
+    /// It has not returned yet.
+    #[cfg(windows)]
+    UnderWay,
 }
 
 impl Refused {
@@ -44,6 +51,10 @@ impl Refused {
     pub fn error(self, writer: &str) -> Error {
         match self {
             Refused::WouldBlock => Status::WouldBlock.because(format!("writer '{writer}' is full")),
+            #[cfg(windows)]
+            Refused::UnderWay => {
+                Status::WouldBlock.because(format!("a write of writer '{writer}' has not returned"))
+            }
             Refused::Errno(libc::EBADF) => {
                 Status::BadDescriptor.because(format!("writer '{writer}'"))
             }
@@ -56,6 +67,19 @@ impl Refused {
                 let how = stopped.text();
                 Status::Callback.because(format!("writer '{writer}': callback {how}"))
             }
+        }
+    }
+
+    /// The error of a raw write to descriptor `fd`.
+    fn error_at(self, fd: c_int) -> Error {
+        match self {
+            Refused::Errno(libc::EBADF) => {
+                Status::BadDescriptor.because(format!("descriptor {fd}"))
+            }
+            Refused::Errno(_) | Refused::System(_) => {
+                Status::Io.because(format!("descriptor {fd}: {}", self.system_text()))
+            }
+            _ => Status::BadDescriptor.because(format!("descriptor {fd}")),
         }
     }
 
@@ -138,6 +162,47 @@ impl Sink {
         }
     }
 
+    /// Whether a write of the finalizing thread is made by a hand, so that it returns in time.
+    #[cfg(windows)]
+    pub(crate) fn may_wait(&self) -> bool {
+        matches!(self, Sink::Descriptor(descriptor) if descriptor.may_wait())
+    }
+
+    /// As [`write`](Sink::write), and returns soon: see `Descriptor::write_in_time`.
+    #[cfg(windows)]
+    pub(crate) fn write_in_time(&self, data: &[u8]) -> std::result::Result<usize, Refused> {
+        match self {
+            Sink::Descriptor(descriptor) => descriptor.write_in_time(data),
+            Sink::Callbacks(_) => self.write(data),
+        }
+    }
+
+    /// What came of a write that had not returned: see `Descriptor::outcome`.
+    #[cfg(windows)]
+    pub(crate) fn outcome(&self) -> Option<std::result::Result<usize, Refused>> {
+        match self {
+            Sink::Descriptor(descriptor) => descriptor.outcome(),
+            Sink::Callbacks(_) => None,
+        }
+    }
+
+    /// A write that has not returned shall.
+    #[cfg(windows)]
+    pub(crate) fn cancel(&self) {
+        if let Sink::Descriptor(descriptor) = self {
+            descriptor.cancel();
+        }
+    }
+
+    /// Gives up on a write that has not returned: how much was taken, if that is certain.
+    #[cfg(windows)]
+    pub(crate) fn give_up(&self) -> Option<usize> {
+        match self {
+            Sink::Descriptor(descriptor) => descriptor.give_up(),
+            Sink::Callbacks(_) => None,
+        }
+    }
+
     /// Waits until there may be room, or until `deadline`.
     ///
     /// # Errors
@@ -208,19 +273,17 @@ const INTERRUPTIONS: u32 = 1000;
 /// # Errors
 /// `BadDescriptor`, `Io`, `Timeout`: a part may have been written.
 pub fn write_all(fd: c_int, data: &[u8], deadline: Deadline) -> Result<()> {
+    #[cfg(windows)]
+    if let Some(answer) = hand::write_all_in_time(fd, data, deadline) {
+        return answer;
+    }
     let descriptor = Descriptor::new(fd)?;
     let mut rest = data;
     while !rest.is_empty() {
         match descriptor.write(rest) {
             Ok(taken) => rest = &rest[taken..],
             Err(Refused::WouldBlock) => descriptor.wait(deadline)?,
-            Err(refused @ (Refused::Errno(_) | Refused::System(_)))
-                if refused != Refused::Errno(libc::EBADF) =>
-            {
-                let text = refused.system_text();
-                return Err(Status::Io.because(format!("descriptor {fd}: {text}")));
-            }
-            Err(_) => return Err(Status::BadDescriptor.because(format!("descriptor {fd}"))),
+            Err(refused) => return Err(refused.error_at(fd)),
         }
     }
     Ok(())

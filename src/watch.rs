@@ -32,6 +32,8 @@ use crate::owner::Owner;
 use crate::phase::Phase;
 use crate::probe;
 use crate::runtime::Runtime;
+#[cfg(windows)]
+use crate::sink::hand;
 use crate::sync::sentinel::{Bell, Runs, Sentinel};
 use crate::sync::{
     Arc, AtomicBool, AtomicU32, AtomicU64, Deadline, Ordering, elapsed, fork, now, sleep,
@@ -61,6 +63,9 @@ pub(crate) struct Watch {
     due_us: u64,
     /// Callbacks that ran past their time, and for how long they ran.
     late: Vec<(String, u64)>,
+    /// Makes the writes that must end in time.
+    #[cfg(windows)]
+    hands: hand::Wanted,
 }
 
 struct Shared {
@@ -112,7 +117,16 @@ impl Watch {
         let wanted = exits || options.notice_us >= 0 || shared.listener.is_some();
         let process = fork::generation();
         let (threads, late) = (Vec::new(), Vec::new());
-        let mut watch = Watch { shared, threads, process, wanted, due_us: NEVER, late };
+        let mut watch = Watch {
+            shared,
+            threads,
+            process,
+            wanted,
+            due_us: NEVER,
+            late,
+            #[cfg(windows)]
+            hands: hand::Wanted::new(),
+        };
         watch.start_to_end();
         watch
     }
@@ -247,7 +261,12 @@ impl Watch {
         self.come_back();
         if self.threads.is_empty() && self.wanted {
             let listens = self.shared.listener.is_some();
+            #[cfg(windows)]
+            let exits = listens || self.shared.overrun == Overrun::Exit;
             let runs = if listens { Runs::HostCode } else { Runs::OwnCode };
+            // For its lines on stderr, and for the last word.
+            #[cfg(windows)]
+            self.hands.keep(if exits { hand::KEPT } else { 1 });
             self.spawn(c"rtfinalize-watch", runs, Shared::watch);
             // Without a thread to be had there is no watch; the finalization goes on.
             self.wanted = !self.threads.is_empty();

@@ -201,7 +201,7 @@ impl Writer {
         }
         let mut rest = record;
         let mut refused = None;
-        if record.len() > self.capacity {
+        if record.len() > self.capacity && !self.is_bounded() {
             match self.offer(&mut core, Some(record)) {
                 Ok(taken) => rest = &record[taken..],
                 Err(Refused::WouldBlock) => {}

@@ -110,6 +110,103 @@ static void what_cannot_be_written_is_refused_with_the_reason(void)
     NEED(DeleteFileW(path));
 }
 
+/* Both ends of a pipe that can be read and written, opened to be read and written by one thread after
+   another. */
+static void duplex(HANDLE *here, HANDLE *there)
+{
+    char name[64];
+    snprintf(name, sizeof name, "\\\\.\\pipe\\rtfinalize-duplex-%lu", GetCurrentProcessId());
+    *here = CreateNamedPipeA(name, PIPE_ACCESS_DUPLEX, PIPE_TYPE_BYTE | PIPE_WAIT, 1, PIPE_SIZE, PIPE_SIZE,
+                             0, NULL);
+    NEED(*here != INVALID_HANDLE_VALUE);
+    *there = CreateFileA(name, GENERIC_READ | GENERIC_WRITE, 0, NULL, OPEN_EXISTING, 0, NULL);
+    NEED(*there != INVALID_HANDLE_VALUE);
+}
+
+static event reads = EVENT_INIT;
+static pid_t reads_as;
+
+static void *read_one_byte(void *handle)
+{
+    char byte;
+    DWORD got = 0;
+    reads_as = my_tid();
+    event_set(&reads);
+    CHECK(ReadFile(handle, &byte, 1, &got, NULL) && got == 1);
+    return NULL;
+}
+
+/* Windows lets the writer's query and its write wait until the read has returned, and would keep a
+   finalization that made them itself for ever. Wine lets operations of one handle pass each other: there
+   all bytes arrive. */
+static void a_read_that_another_thread_sits_in_keeps_no_finalization(void)
+{
+    HANDLE here, there;
+    rt_writer *writer;
+    rt_report *report = NULL;
+    rt_finalize_options options = options_none();
+    rt_report_destination destination;
+    pthread_t reader;
+    bytes got = {0};
+    int64_t began;
+    duplex(&here, &there);
+    writer = over(here, 0, RT_OK);
+    CHECK_EQ(rt_writer_write(writer, stream(0, 100), 100), RT_OK);
+    reader = thread_start(read_one_byte, here);
+    event_wait(&reads);
+    wait_until_asleep(reads_as);
+    options.grace_us = 200000;
+    began = now_us();
+    CHECK_EQ(rt_finalize(NULL, &options, &report), RT_OK);
+    CHECK(now_us() - began < 10000000);
+    destination = destination_of(report, "handle");
+    CHECK_EQ(destination.accepted, 100);
+    CHECK(destination.written == 100 || destination.unwritten + destination.in_flight == 100);
+    NEED(WriteFile(there, "x", 1, &(DWORD){0}, NULL));
+    NEED(pthread_join(reader, NULL) == 0);
+    read_now(_open_osfhandle((intptr_t)there, _O_RDONLY | _O_BINARY), &got);
+    CHECK(got.len == 0 || got.len == 100);
+    CHECK(got.len == destination.written || destination.in_flight > 0);
+    CHECK_STREAM(&got, got.len);
+    bytes_free(&got);
+    rt_report_free(report);
+}
+
+static int never_returns(void *arg)
+{
+    (void)arg;
+    Sleep(INFINITE);
+    return 0;
+}
+
+static void overrun_beside_a_read(void)
+{
+    rt_finalize_options options = options_none();
+    HANDLE here, there;
+    rt_writer *writer;
+    (void)there;
+    duplex(&here, &there);
+    writer = over(here, 0, RT_OK);
+    NEED(rt_writer_write(writer, stream(0, 100), 100) == RT_OK);
+    thread_start(read_one_byte, here);
+    event_wait(&reads);
+    wait_until_asleep(reads_as);
+    options.overrun = RT_OVERRUN_EXIT;
+    options.deadline_us = 100000;
+    options.exit_code = 75;
+    NEED(rt_atexit(NULL, "never returns", never_returns, NULL, NULL) == RT_OK);
+    rt_finalize(NULL, &options, NULL);
+}
+
+static void a_process_ends_by_its_deadline_beside_a_read_that_does_not(void)
+{
+    char said[1000];
+    CHECK_EQ(exit_code_of(overrun_beside_a_read, said, sizeof said), 75);
+    CHECK(strstr(said, "exit code 75") != NULL);
+    /* By Wine, and by Windows. */
+    CHECK(strstr(said, "100 bytes written") != NULL || strstr(said, "100 bytes of 1 writer not") != NULL);
+}
+
 static void a_descriptor_opened_for_appending_appends(void)
 {
     const wchar_t *path = path_of(L"append");
@@ -148,6 +245,8 @@ int main(void)
     RUN(a_file_gets_every_byte_and_is_closed_if_it_is_the_writers);
     RUN(a_pipe_is_written_as_far_as_there_is_room_and_its_end_is_an_error);
     RUN(what_cannot_be_written_is_refused_with_the_reason);
+    RUN(a_read_that_another_thread_sits_in_keeps_no_finalization);
+    RUN(a_process_ends_by_its_deadline_beside_a_read_that_does_not);
     RUN(a_descriptor_opened_for_appending_appends);
     RUN(the_report_goes_to_a_file_whose_name_is_not_ascii);
     return check_done();

@@ -130,6 +130,15 @@ impl Descriptor {
         poll(&mut [polled(self.fd)], deadline)
     }
 
+    /// The last word's write: as any other.
+    pub(crate) fn write_at_last(
+        &self,
+        data: &[u8],
+        _: Deadline,
+    ) -> std::result::Result<usize, Refused> {
+        self.write(data)
+    }
+
     pub(crate) fn write(&self, data: &[u8]) -> std::result::Result<usize, Refused> {
         loop {
             let way = self.way();

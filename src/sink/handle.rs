@@ -4,10 +4,15 @@
 //! can be asked, and is 0 also when its reader waits with a buffer of the pipe's size: then the pipe is
 //! told not to wait for the length of one write. A handle opened for overlapped I/O is refused: a plain
 //! write to it may go on after it has returned.
+//!
+//! Every such call waits for other threads' operations on the handle. Where that must end in time a
+//! [`hand`] makes it.
 
+use super::hand::{self, Crew, Sent};
 use super::{Refused, STDERR, is_would_block};
+use crate::process_end;
 use crate::status::{Result, Status};
-use crate::sync::Deadline;
+use crate::sync::{Deadline, Mutex};
 use libc::{c_int, c_uint, c_void};
 use std::time::Duration;
 use windows_sys::Wdk::Storage::FileSystem::{
@@ -15,7 +20,7 @@ use windows_sys::Wdk::Storage::FileSystem::{
     FileAccessInformation, FileModeInformation, FilePipeLocalInformation, NtQueryInformationFile,
 };
 use windows_sys::Win32::Foundation::{
-    CloseHandle, ERROR_INVALID_HANDLE, GetLastError, HANDLE, INVALID_HANDLE_VALUE,
+    CloseHandle, ERROR_BUSY, ERROR_INVALID_HANDLE, GetLastError, HANDLE, INVALID_HANDLE_VALUE,
 };
 use windows_sys::Win32::Storage::FileSystem::{
     FILE_APPEND_DATA, FILE_TYPE_CHAR, FILE_TYPE_DISK, FILE_TYPE_PIPE, FILE_WRITE_DATA, GetFileType,
@@ -69,20 +74,34 @@ pub(super) fn errno_text(errno: i32) -> String {
 /// How it is written.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Way {
-    /// As it is: disk files, consoles and other devices have room or an error.
+    /// As it is: a disk file has room or an error.
     Plain,
+    /// As it is: a console or another device.
+    Device,
     /// Only as much as there is room for.
     Pipe,
+    /// The process's stderr, looked at with every write.
+    Stderr,
+    /// A descriptor that is looked at with every write.
+    Unseen,
     /// A disk file's descriptor, by the C runtime: it alone knows that every write goes to the end.
     Runtime,
 }
 
-/// A handle, or a descriptor of the C runtime that this library is linked to.
-pub struct Descriptor {
+/// What is written, and how.
+#[derive(Clone, Copy)]
+pub(super) struct Spot {
     handle: Handle,
     /// -1 if it was given as a handle.
     fd: c_int,
     way: Way,
+}
+
+/// A handle, or a descriptor of the C runtime that this library is linked to.
+pub struct Descriptor {
+    pub(super) spot: Spot,
+    /// A write that has not returned yet.
+    sent: Mutex<Option<Sent>>,
 }
 
 impl Descriptor {
@@ -100,7 +119,7 @@ impl Descriptor {
         let way = way_of(handle)?;
         // SAFETY: it only asks.
         let is_disk = unsafe { GetFileType(handle.0) } == FILE_TYPE_DISK;
-        Ok(Descriptor { handle, fd, way: if is_disk { Way::Runtime } else { way } })
+        Ok(Spot { handle, fd, way: if is_disk { Way::Runtime } else { way } }.into())
     }
 
     /// Looks at what `handle` is.
@@ -111,19 +130,17 @@ impl Descriptor {
         let way = way_of(handle).map_err(|what| {
             Status::BadDescriptor.because(format!("handle {:?}{what}", handle.0))
         })?;
-        Ok(Descriptor { handle, fd: -1, way })
+        Ok(Spot { handle, fd: -1, way }.into())
     }
 
     /// The process's stderr, with nothing allocated and nothing of the C runtime's touched.
     pub(crate) fn stderr() -> Option<Descriptor> {
-        // SAFETY: it only asks.
-        let handle = Handle(unsafe { GetStdHandle(STD_ERROR_HANDLE) });
-        way_of(handle).ok().map(|way| Descriptor { handle, fd: -1, way })
+        Some(Spot::STDERR.into())
     }
 
     /// What [`wait_for_room`] takes.
     pub fn polled(&self) -> Polled {
-        self.handle
+        self.spot.handle
     }
 
     /// Closes it.
@@ -131,23 +148,16 @@ impl Descriptor {
     /// # Safety
     /// It is the library's to close.
     pub(super) unsafe fn close(&self) -> std::result::Result<(), Refused> {
-        if self.fd >= 0 {
-            return match runtime::close(self.fd) {
+        if self.spot.fd >= 0 {
+            return match runtime::close(self.spot.fd) {
                 0 => Ok(()),
                 _ => Err(Refused::Errno(runtime::errno())),
             };
         }
         // SAFETY: by this function's own contract.
-        match unsafe { CloseHandle(self.handle.0) } {
+        match unsafe { CloseHandle(self.spot.handle.0) } {
             0 => Err(last_error()),
             _ => Ok(()),
-        }
-    }
-
-    /// One attempt, with nothing allocated. What finds no room is lost.
-    pub(super) fn write_at_once_to_stderr(line: &[u8]) {
-        if let Some(stderr) = Descriptor::stderr() {
-            let _ = stderr.write(line);
         }
     }
 
@@ -156,20 +166,149 @@ impl Descriptor {
     }
 
     pub(crate) fn write(&self, data: &[u8]) -> std::result::Result<usize, Refused> {
-        // The host may have given the descriptor another handle, by `_dup2` or `freopen`.
-        let led_elsewhere = || runtime::handle_of(self.fd) != Some(self.handle);
-        if self.fd >= 0 && self.way != Way::Runtime && led_elsewhere() {
-            let now = Descriptor::look(self.fd).map_err(|_| Refused::Errno(libc::EBADF))?;
-            return now.write_here(data);
-        }
-        self.write_here(data)
+        self.spot.write(data, &|| true)
     }
 
-    fn write_here(&self, data: &[u8]) -> std::result::Result<usize, Refused> {
-        let taken = match self.way {
-            Way::Plain => write_file(self.handle, data)?,
-            Way::Runtime => runtime::write(self.fd, data)?,
-            Way::Pipe => return write_pipe(self.handle, data),
+    /// Whether a write may wait for something else than room: for another thread's operation on the
+    /// same handle, be it in another process.
+    pub(super) fn may_wait(&self) -> bool {
+        self.spot.waits() && hand::can_be_sent()
+    }
+
+    /// As [`write`](Descriptor::write), and returns soon: what had not returned by then is
+    /// `UnderWay`, and [`outcome`](Descriptor::outcome) tells what comes of it. Takes at most
+    /// [`hand::MOST`] bytes.
+    pub(super) fn write_in_time(&self, data: &[u8]) -> std::result::Result<usize, Refused> {
+        let Some(sent) = Sent::send(Crew::Common, self.spot, data) else {
+            return Err(Refused::WouldBlock);
+        };
+        *self.sent.lock() = Some(sent);
+        self.outcome().unwrap_or(Err(Refused::UnderWay))
+    }
+
+    /// What came of the write that had not returned: `UnderWay` if it still has not. `None` if there is
+    /// none, or it was given up.
+    pub(super) fn outcome(&self) -> Option<std::result::Result<usize, Refused>> {
+        // Not in the mutex over the wait: who gives up shall not wait for it.
+        let sent = self.sent.lock().take()?;
+        let answer = sent.wait(sent.moment);
+        if answer.is_none() {
+            *self.sent.lock() = Some(sent);
+        }
+        Some(answer.unwrap_or(Err(Refused::UnderWay)))
+    }
+
+    /// A write that has not returned shall.
+    pub(super) fn cancel(&self) {
+        let sent = self.sent.lock().take();
+        if let Some(sent) = sent {
+            sent.cancel();
+            *self.sent.lock() = Some(sent);
+        }
+    }
+
+    /// Gives up on a write that has not returned: how much of it was taken, if that is certain.
+    pub(super) fn give_up(&self) -> Option<usize> {
+        let sent = self.sent.lock().take()?;
+        sent.give_up().map(|answer| answer.unwrap_or(0))
+    }
+
+    /// The last word's write: takes no lock, and soon returns. `UnderWay` if nobody will know what was
+    /// taken.
+    pub(crate) fn write_at_last(
+        &self,
+        data: &[u8],
+        deadline: Deadline,
+    ) -> std::result::Result<usize, Refused> {
+        if !self.spot.waits() || process_end::under_way() {
+            return self.write(data);
+        }
+        let Some(sent) = Sent::send(Crew::Kept, self.spot, data) else {
+            // All are stuck; or there are none, for no thread could begin.
+            return if hand::can_be_sent() { Err(Refused::WouldBlock) } else { self.write(data) };
+        };
+        if let Some(answer) = sent.wait(deadline.min(sent.moment)) {
+            return answer;
+        }
+        sent.cancel();
+        match sent.give_up() {
+            // It waits for more than room, and took nothing: another attempt would, too.
+            Some(Err(Refused::WouldBlock)) => Err(Refused::System(ERROR_BUSY)),
+            Some(answer) => answer,
+            None => Err(Refused::UnderWay),
+        }
+    }
+
+    /// One attempt, with nothing allocated. What finds no room is lost.
+    pub(super) fn write_at_once_to_stderr(line: &[u8]) {
+        if let Some(stderr) = Descriptor::stderr() {
+            let _ = stderr.write_at_last(line, Deadline::after(hand::MOMENT));
+        }
+    }
+}
+
+#[cfg(test)]
+impl Descriptor {
+    /// One whose room cannot be asked.
+    pub(super) fn unasked(handle: Handle) -> Descriptor {
+        Spot { handle, fd: -1, way: Way::Device }.into()
+    }
+}
+
+impl From<Spot> for Descriptor {
+    fn from(spot: Spot) -> Descriptor {
+        Descriptor { spot, sent: Mutex::new(None) }
+    }
+}
+
+impl Spot {
+    pub(super) const STDERR: Spot =
+        Spot { handle: Handle(std::ptr::null_mut()), fd: -1, way: Way::Stderr };
+
+    /// A descriptor of the C runtime, to be looked at when it is written.
+    pub(super) fn unseen(fd: c_int) -> Spot {
+        Spot { way: Way::Unseen, fd, ..Spot::STDERR }
+    }
+
+    /// Looks at the process's stderr.
+    fn stderr() -> Option<Spot> {
+        // SAFETY: it only asks.
+        let handle = Handle(unsafe { GetStdHandle(STD_ERROR_HANDLE) });
+        way_of(handle).ok().map(|way| Spot { handle, fd: -1, way })
+    }
+
+    /// Whether others' operations on it are waited for, which may last.
+    fn waits(&self) -> bool {
+        !matches!(self.way, Way::Plain | Way::Runtime)
+    }
+
+    /// Offers `data`, unless `may_write` says no when it comes to that.
+    pub(super) fn write(
+        &self,
+        data: &[u8],
+        may_write: &dyn Fn() -> bool,
+    ) -> std::result::Result<usize, Refused> {
+        let seen = match self.way {
+            Way::Stderr => Spot::stderr(),
+            Way::Unseen => Descriptor::look(self.fd).ok().map(|it| it.spot),
+            // The host may have given the descriptor another handle, by `_dup2` or `freopen`.
+            Way::Pipe | Way::Device
+                if self.fd >= 0 && runtime::handle_of(self.fd) != Some(self.handle) =>
+            {
+                Descriptor::look(self.fd).ok().map(|it| it.spot)
+            }
+            _ => Some(*self),
+        };
+        let spot = seen.ok_or(Refused::Errno(libc::EBADF))?;
+        if spot.way == Way::Pipe {
+            return write_pipe(spot.handle, data, may_write);
+        }
+        if !may_write() {
+            return Err(Refused::WouldBlock);
+        }
+        let taken = match spot.way {
+            Way::Runtime => runtime::write(spot.fd, data)?,
+            _ => write_file(spot.handle, data)?,
         };
         // A write that takes nothing and gives no error would be tried for ever.
         if taken == 0 { Err(Refused::Errno(libc::EIO)) } else { Ok(taken) }
@@ -182,7 +321,8 @@ fn way_of(handle: Handle) -> std::result::Result<Way, &'static str> {
     }
     // SAFETY: it only asks; so does all below.
     let way = match unsafe { GetFileType(handle.0) } {
-        FILE_TYPE_DISK | FILE_TYPE_CHAR => Way::Plain,
+        FILE_TYPE_DISK => Way::Plain,
+        FILE_TYPE_CHAR => Way::Device,
         FILE_TYPE_PIPE if room_in(handle).is_none() => return Err(" is no pipe of this system's"),
         FILE_TYPE_PIPE => Way::Pipe,
         _ => return Err(""),
@@ -222,8 +362,16 @@ fn room_in(handle: Handle) -> Option<usize> {
     ask(handle, FilePipeLocalInformation, &mut pipe).then_some(pipe.WriteQuotaAvailable as usize)
 }
 
-fn write_pipe(pipe: Handle, data: &[u8]) -> std::result::Result<usize, Refused> {
-    match room_in(pipe).unwrap_or(0) {
+fn write_pipe(
+    pipe: Handle,
+    data: &[u8],
+    may_write: &dyn Fn() -> bool,
+) -> std::result::Result<usize, Refused> {
+    let room = room_in(pipe).unwrap_or(0);
+    if !may_write() {
+        return Err(Refused::WouldBlock);
+    }
+    match room {
         0 => {}
         room => match write_file(pipe, &data[..data.len().min(room)]) {
             Ok(0) => {}
@@ -277,8 +425,7 @@ mod runtime {
     //! The C runtime's descriptors. A library and its host may have two runtimes, each with its own.
 
     use super::{
-        Descriptor, Handle, INVALID_HANDLE_VALUE, Refused, STDERR, c_int, c_uint, c_void,
-        is_would_block,
+        Handle, INVALID_HANDLE_VALUE, Refused, STDERR, Spot, c_int, c_uint, c_void, is_would_block,
     };
 
     unsafe extern "C" {
@@ -325,7 +472,7 @@ mod runtime {
         let handle = (handle != -2).then_some(handle as super::HANDLE);
         let handle = handle.filter(|handle| *handle != INVALID_HANDLE_VALUE).map(Handle);
         // A program without a console has a handle all the same, if it was given one.
-        handle.or_else(|| Descriptor::stderr().filter(|_| fd == STDERR).map(|it| it.handle))
+        handle.or_else(|| Spot::stderr().filter(|_| fd == STDERR).map(|it| it.handle))
     }
 
     pub fn write(fd: c_int, data: &[u8]) -> Result<usize, Refused> {

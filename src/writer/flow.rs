@@ -7,6 +7,12 @@ use crate::sink::Refused;
 use crate::status::{Result, Status};
 use crate::sync::{AtomicU64, Deadline, Mutex, MutexGuard, Ordering, fence, fork};
 
+/// The most that is offered at once where [`Writer::is_bounded`].
+#[cfg(windows)]
+const BY_HAND_MAX: usize = crate::sink::hand::MOST;
+#[cfg(not(windows))]
+const BY_HAND_MAX: usize = 0;
+
 /// Where the bytes offered to the destination lie.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Offer {
@@ -15,6 +21,9 @@ enum Offer {
     Buffered,
     /// In the caller's memory: they are accepted as they are taken.
     Direct,
+    /// As `Buffered`, and the write has not returned: whoever takes the lock next asks for its outcome.
+    #[cfg(windows)]
+    UnderWay,
 }
 
 /// The buffer, under the writer's lock.
@@ -126,6 +135,12 @@ impl Flow {
         self.in_flight.get()
     }
 
+    /// The last word has offered so much, and will not hear what was taken.
+    #[cfg(windows)]
+    pub(super) fn lose_sight_of(&self, offered: u64) {
+        self.in_flight.set(offered);
+    }
+
     /// The last word has written so much more: there is no offer any more but its own.
     pub(super) fn count_written(&self, more: u64) {
         self.written.add(more);
@@ -137,7 +152,9 @@ impl Writer {
     #[cold]
     pub(super) fn recover(&self, core: &mut Core, former: Former) {
         let taken = self.core.lock().take_progress() as usize;
-        self.settle(core, taken);
+        if !core.is_under_way() {
+            self.settle(core, taken);
+        }
         let bytes = core.len() as u64;
         self.flow.recovered.add(bytes);
         if let Some(runtime) = self.runtime.upgrade() {
@@ -151,6 +168,8 @@ impl Writer {
             match self.offer(core, None) {
                 Ok(_) => {}
                 Err(Refused::WouldBlock) => return Drained::Full,
+                #[cfg(windows)]
+                Err(Refused::UnderWay) => return Drained::Full,
                 Err(refused) => {
                     let error = refused.error(&self.name);
                     *self.trouble.lock() = Some(error.to_string());
@@ -171,8 +190,13 @@ impl Writer {
         core: &mut Core,
         direct: Option<&[u8]>,
     ) -> std::result::Result<usize, Refused> {
+        #[cfg(windows)]
+        if core.is_under_way() {
+            return self.outcome(core);
+        }
+        let by_hand = self.is_bounded();
         let available = direct.map_or(core.len(), <[u8]>::len);
-        let offered = available.min(crate::sink::RAW_WRITE_MAX);
+        let offered = available.min(if by_hand { BY_HAND_MAX } else { crate::sink::RAW_WRITE_MAX });
         {
             let _agreed = self.flow.lock();
             self.flow.in_flight.set(offered as u64);
@@ -191,8 +215,17 @@ impl Writer {
         core.offer = if direct.is_some() { Offer::Direct } else { Offer::Buffered };
         let shield = crate::cancel::Shield::up();
         let data = direct.unwrap_or(&core.buffer[core.start..]);
-        let answer = self.sink.write(&data[..offered]);
+        let data = &data[..offered];
+        #[cfg(windows)]
+        let answer = if by_hand { self.sink.write_in_time(data) } else { self.sink.write(data) };
+        #[cfg(not(windows))]
+        let answer = self.sink.write(data);
         drop(shield);
+        #[cfg(windows)]
+        if answer == Err(Refused::UnderWay) {
+            core.offer = Offer::UnderWay;
+            return answer;
+        }
         if fork::generation() != process {
             core.offer = Offer::None;
             return Err(Refused::Forked);
@@ -201,6 +234,34 @@ impl Writer {
         let published = self.core.lock().take_progress() as usize;
         self.settle(core, answer.unwrap_or(published));
         if answer.is_err() && published > 0 { Ok(published) } else { answer }
+    }
+
+    /// Whether the calling thread finalizes, and a raw write might keep it without a bound. Then a hand
+    /// makes it, and nothing is offered but what is in the buffer.
+    #[cfg(windows)]
+    pub(super) fn is_bounded(&self) -> bool {
+        crate::this_thread::known_id().is_some_and(|me| self.gate.is_finalizer(me))
+            && self.sink.may_wait()
+    }
+
+    /// Elsewhere a raw write waits for room only, which is asked for first.
+    #[cfg(not(windows))]
+    pub(super) fn is_bounded(&self) -> bool {
+        false
+    }
+
+    /// What came of an offer that had not returned.
+    #[cfg(windows)]
+    fn outcome(&self, core: &mut Core) -> std::result::Result<usize, Refused> {
+        match self.sink.outcome() {
+            // It was given up with the seal, and is settled.
+            None => Err(Refused::Sealed),
+            Some(Err(Refused::UnderWay)) => Err(Refused::UnderWay),
+            Some(answer) => {
+                self.settle(core, answer.unwrap_or(0));
+                answer
+            }
+        }
     }
 
     /// Accounts for the end of an offer of which `taken` bytes were taken.
@@ -214,11 +275,12 @@ impl Writer {
         }
         match offer {
             Offer::None => {}
-            Offer::Buffered => {
+            Offer::Direct => self.accepted.take_back(offered - taken_count),
+            // In the buffer.
+            _ => {
                 core.start += taken_count as usize;
                 core.trim(self.capacity);
             }
-            Offer::Direct => self.accepted.take_back(offered - taken_count),
         }
         // Last: until then what is not settled counts as in flight.
         self.flow.in_flight.set(0);
@@ -237,9 +299,17 @@ impl Writer {
 
     /// Accepts nothing and lets no raw write begin any more.
     pub(crate) fn seal(&self) {
+        #[cfg(windows)]
+        self.sink.cancel();
         // Under the mutex: an offer is noted before the seal, or not made.
         let _agreed = self.flow.lock();
         self.accepted.seal();
+        // What a hand has not begun to write will not be written; of the rest nobody knows.
+        #[cfg(windows)]
+        if let Some(taken) = self.sink.give_up() {
+            self.flow.written.add((taken as u64).min(self.flow.in_flight.get()));
+            self.flow.in_flight.set(0);
+        }
     }
 
     /// Bytes by what became of them, as of now.
@@ -287,6 +357,14 @@ impl Core {
         }
         self.buffer.clear();
         (self.start, self.offer) = (0, Offer::None);
+    }
+
+    /// Whether its offer has not returned.
+    pub(super) fn is_under_way(&self) -> bool {
+        #[cfg(windows)]
+        return self.offer == Offer::UnderWay;
+        #[cfg(not(windows))]
+        false
     }
 
     /// Makes sure that `more` bytes can be appended.

@@ -218,7 +218,7 @@ impl Writer {
         // SAFETY: operations are over and none is under way: it is this thread's alone.
         let core = unsafe { &mut *core };
         while core.len() > 0 {
-            match descriptor.write(core.next()) {
+            match descriptor.write_at_last(core.next(), deadline) {
                 Ok(taken) => {
                     core.took(taken);
                     self.flow.count_written(taken as u64);
@@ -228,6 +228,11 @@ impl Writer {
                     }
                 }
                 Err(Refused::WouldBlock) => return false,
+                #[cfg(windows)]
+                Err(Refused::UnderWay) => {
+                    self.flow.lose_sight_of(core.next().len().min(crate::sink::hand::MOST) as u64);
+                    return true;
+                }
                 Err(_) => return true,
             }
         }
