@@ -13,6 +13,9 @@ static inline const char *check_only(void)
     return __argc == 3 && strcmp(__argv[1], CHECK_ONLY) == 0 ? __argv[2] : NULL;
 }
 
+/* A test's process, and those that it starts. */
+static HANDLE check_job;
+
 /* Starts this program again, for the test `name`. */
 static inline HANDLE check_start(const char *name)
 {
@@ -34,6 +37,10 @@ static inline HANDLE check_start(const char *name)
         Sleep(100);
     }
     CloseHandle(child.hThread);
+    if (check_only() == NULL) {
+        check_job = CreateJobObjectA(NULL, NULL);
+        AssignProcessToJobObject(check_job, child.hProcess);
+    }
     return child.hProcess;
 }
 
@@ -43,11 +50,14 @@ static inline DWORD check_end(HANDLE child, DWORD seconds)
     DWORD code = 97;
     if (WaitForSingleObject(child, seconds * 1000) == WAIT_TIMEOUT) {
         fprintf(stderr, "the test hangs\n");
+        TerminateJobObject(check_job, 98);
         TerminateProcess(child, 98);
         WaitForSingleObject(child, INFINITE);
     }
     NEED(GetExitCodeProcess(child, &code));
     CloseHandle(child);
+    CloseHandle(check_job);
+    check_job = NULL;
     return code;
 }
 
