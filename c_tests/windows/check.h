@@ -5,6 +5,8 @@
 #ifndef WINDOWS_CHECK_H
 #define WINDOWS_CHECK_H
 
+#include <tlhelp32.h>
+
 #define CHECK_ONLY "--only"
 
 /* The test that this process is for; NULL in the first one. */
@@ -234,6 +236,30 @@ static inline void wait_until_gone(pid_t tid)
     if (thread != NULL) {
         NEED(WaitForSingleObject(thread, CHECK_HANG_SECONDS * 500) == WAIT_OBJECT_0);
         CloseHandle(thread);
+    }
+}
+
+/* How many threads this process has. */
+static inline int threads_now(void)
+{
+    HANDLE all = CreateToolhelp32Snapshot(TH32CS_SNAPTHREAD, 0);
+    THREADENTRY32 thread;
+    int count = 0;
+    BOOL more;
+    NEED(all != INVALID_HANDLE_VALUE);
+    thread.dwSize = sizeof thread;
+    for (more = Thread32First(all, &thread); more; more = Thread32Next(all, &thread)) {
+        count += thread.th32OwnerProcessID == GetCurrentProcessId();
+    }
+    CloseHandle(all);
+    return count;
+}
+
+/* The library waits for none of its threads that has nothing to do; it is gone in a moment. */
+static inline void wait_until_threads_are(int count)
+{
+    while (threads_now() != count) {
+        Sleep(1);
     }
 }
 
