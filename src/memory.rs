@@ -12,7 +12,8 @@ use crate::status::{Result, Status};
 /// # Errors
 /// `NoMemory`.
 pub fn spare(bytes: usize) -> Result<()> {
-    const SMALL_OBJECTS: usize = 8192;
+    // Windows' heaps take room for many small objects of one size at once.
+    const SMALL_OBJECTS: usize = if cfg!(windows) { 64 * 1024 } else { 8192 };
     let mut room: Vec<u8> = Vec::new();
     let had = room.try_reserve_exact(bytes.saturating_add(SMALL_OBJECTS));
     // Or the allocation, never used, is left out by the compiler.
