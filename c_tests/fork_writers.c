@@ -217,17 +217,22 @@ static int64_t write_and_fork(void *arg, const void *data, size_t len)
     return sink->child == 0 ? (int64_t)len : (int64_t)write(sink->fd, data, len);
 }
 
-static void an_offer_is_the_parents_when_its_callback_forks(void)
+static void open_forking(forking_sink *sink, size_t capacity)
 {
-    forking_sink sink = {sink_open(), 1, -1, NULL};
     rt_writer_callbacks calls;
-    rt_writer_options options = writer_options("log", 0, 0);
-    rt_status status;
+    rt_writer_options options = writer_options("log", capacity, 0);
     memset(&calls, 0, sizeof calls);
     calls.struct_size = sizeof calls;
     calls.write = write_and_fork;
-    calls.arg = &sink;
-    CHECK_EQ(rt_writer_open_callbacks(NULL, &calls, &options, &sink.writer), RT_OK);
+    calls.arg = sink;
+    CHECK_EQ(rt_writer_open_callbacks(NULL, &calls, &options, &sink->writer), RT_OK);
+}
+
+static void an_offer_is_the_parents_when_its_callback_forks(void)
+{
+    forking_sink sink = {sink_open(), 1, -1, NULL};
+    rt_status status;
+    open_forking(&sink, 0);
     say(sink.writer, "before\n");
     status = rt_writer_flush(sink.writer, -1);
     if (sink.child == 0) {
@@ -248,14 +253,8 @@ static void an_offer_is_the_parents_when_its_callback_forks(void)
 static void a_record_is_the_parents_when_its_own_write_forks(void)
 {
     forking_sink sink = {sink_open(), 1, -1, NULL};
-    rt_writer_callbacks calls;
-    rt_writer_options options = writer_options("log", 8, 0);
     rt_status status;
-    memset(&calls, 0, sizeof calls);
-    calls.struct_size = sizeof calls;
-    calls.write = write_and_fork;
-    calls.arg = &sink;
-    CHECK_EQ(rt_writer_open_callbacks(NULL, &calls, &options, &sink.writer), RT_OK);
+    open_forking(&sink, 8);
     status = rt_writer_write(sink.writer, "larger than the buffer\n", 23);
     if (sink.child == 0) {
         CHECK_EQ(status, RT_ERR_STATE);
