@@ -11,19 +11,13 @@
 use super::provider::{Progress, Provider, Why};
 use crate::host_call;
 use crate::status::{Result, Status};
-use crate::sync::{AtomicU64, AtomicUsize, Deadline, Ordering};
+use crate::sync::{AtomicU32, AtomicUsize, Deadline, Ordering};
 use libc::{c_int, c_void};
 use std::cell::UnsafeCell;
-use windows_sys::Wdk::Storage::FileSystem::{
-    FILE_SYNCHRONOUS_IO_ALERT, FILE_SYNCHRONOUS_IO_NONALERT, FileModeInformation,
-    NtQueryInformationFile,
-};
 use windows_sys::Win32::Foundation::{self as win32, CloseHandle, HANDLE};
 use windows_sys::Win32::Networking::WinSock::{WSABUF, WSARecv, WSASend, closesocket};
 use windows_sys::Win32::Storage::FileSystem::{ReadFile, WriteFile};
-use windows_sys::Win32::System::IO::{
-    CancelIoEx, GetOverlappedResult, IO_STATUS_BLOCK, OVERLAPPED,
-};
+use windows_sys::Win32::System::IO::{CancelIoEx, GetOverlappedResult, OVERLAPPED};
 use windows_sys::Win32::System::Pipes::ConnectNamedPipe;
 use windows_sys::Win32::System::Threading::{CreateEventW, INFINITE, WaitForSingleObject};
 
@@ -87,11 +81,9 @@ pub(super) struct Request {
     kind: Kind,
     owns_handle: bool,
     no_cancel: bool,
-    /// It ended without the kernel: the error with [`AT_ONCE`], else 0.
-    at_once: AtomicU64,
+    /// It ended without the kernel, by this error; else 0.
+    at_once: AtomicU32,
 }
-
-const AT_ONCE: u64 = 1 << 32;
 
 // SAFETY: the kernel alone touches the contents of the cells while the operation is pending, and nobody
 // writes to them afterwards. Handles may be used from any thread, and the host promises the same of what
@@ -105,7 +97,7 @@ impl Request {
         if spec.handle.is_null() || spec.handle == win32::INVALID_HANDLE_VALUE {
             return Err(Status::BadDescriptor.because("the handle is none"));
         }
-        if is_synchronous(spec.handle) {
+        if crate::sink::Handle(spec.handle).is_synchronous() == Some(true) {
             return Err(Status::BadDescriptor.because(
                 "the handle was opened without FILE_FLAG_OVERLAPPED: the call would wait",
             ));
@@ -134,7 +126,7 @@ impl Request {
             kind: spec.kind,
             owns_handle: spec.owns_handle,
             no_cancel: spec.no_cancel,
-            at_once: AtomicU64::new(0),
+            at_once: AtomicU32::new(0),
         })
     }
 
@@ -181,7 +173,7 @@ impl Request {
         // Relaxed: written by `submit`, before anybody else can ask.
         let at_once = self.at_once.load(Ordering::Relaxed);
         if at_once != 0 {
-            return Some((at_once as u32, 0));
+            return Some((at_once, 0));
         }
         // SAFETY: the word lives as long as `self`, is aligned, and only the kernel writes it.
         let status = unsafe { AtomicUsize::from_ptr(&raw mut (*self.overlapped.get()).Internal) };
@@ -224,7 +216,7 @@ impl Provider for Request {
             0 | win32::ERROR_IO_PENDING | win32::ERROR_MORE_DATA => Ok(()),
             error if error == win32::ERROR_PIPE_CONNECTED || self.is_end(error) => {
                 // Relaxed: see `ended`.
-                self.at_once.store(AT_ONCE | u64::from(error), Ordering::Relaxed);
+                self.at_once.store(error, Ordering::Relaxed);
                 Ok(())
             }
             win32::ERROR_INVALID_HANDLE | win32::ERROR_ACCESS_DENIED => {
@@ -324,21 +316,4 @@ fn filled(data: &[u8], size: usize) -> Result<Box<[u8]>> {
     buffer.extend_from_slice(&data[..data.len().min(size)]);
     buffer.resize(size, 0);
     Ok(buffer.into_boxed_slice())
-}
-
-/// Whether calls on the handle wait for their end, whatever OVERLAPPED they are given.
-fn is_synchronous(handle: HANDLE) -> bool {
-    let (mut mode, mut status) = (0_u32, IO_STATUS_BLOCK::default());
-    // SAFETY: both are as large as the class says. One that does not tell its mode is taken at the
-    // host's word.
-    let answer = unsafe {
-        NtQueryInformationFile(
-            handle,
-            &mut status,
-            (&raw mut mode).cast(),
-            size_of_val(&mode) as u32,
-            FileModeInformation,
-        )
-    };
-    answer == 0 && mode & (FILE_SYNCHRONOUS_IO_ALERT | FILE_SYNCHRONOUS_IO_NONALERT) != 0
 }

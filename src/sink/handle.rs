@@ -44,6 +44,12 @@ impl Handle {
     pub(crate) fn of_descriptor(fd: c_int) -> Option<Handle> {
         runtime::handle_of(fd)
     }
+
+    /// Whether calls on it wait for their end; `None` if it does not say.
+    pub(crate) fn is_synchronous(self) -> Option<bool> {
+        let (mut mode, waits) = (0, FILE_SYNCHRONOUS_IO_ALERT | FILE_SYNCHRONOUS_IO_NONALERT);
+        ask(self, FileModeInformation, &mut mode).then_some(mode & waits != 0)
+    }
 }
 
 /// What [`wait_for_room`] waits by: nothing that the system offers.
@@ -117,9 +123,8 @@ impl Descriptor {
     fn look(fd: c_int) -> std::result::Result<Descriptor, &'static str> {
         let handle = runtime::handle_of(fd).ok_or("")?;
         let way = way_of(handle)?;
-        // SAFETY: it only asks.
-        let is_disk = unsafe { GetFileType(handle.0) } == FILE_TYPE_DISK;
-        Ok(Spot { handle, fd, way: if is_disk { Way::Runtime } else { way } }.into())
+        let way = if way == Way::Plain { Way::Runtime } else { way };
+        Ok(Spot { handle, fd, way }.into())
     }
 
     /// Looks at what `handle` is.
@@ -333,9 +338,7 @@ fn way_of(handle: Handle) -> std::result::Result<Way, &'static str> {
     {
         return Err(" is read-only");
     }
-    let mut mode = 0;
-    let synchronous = FILE_SYNCHRONOUS_IO_ALERT | FILE_SYNCHRONOUS_IO_NONALERT;
-    if ask(handle, FileModeInformation, &mut mode) && mode & synchronous == 0 {
+    if handle.is_synchronous() == Some(false) {
         return Err(" was opened for overlapped I/O");
     }
     Ok(way)
