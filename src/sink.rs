@@ -9,6 +9,8 @@ use crate::status::{Error, Result, Status};
 use crate::sync::Deadline;
 use libc::{c_int, c_void};
 
+#[cfg(windows)]
+mod c_runtime;
 #[cfg(unix)]
 mod descriptor;
 #[cfg(windows)]
@@ -16,6 +18,8 @@ mod descriptor;
 mod descriptor;
 #[cfg(windows)]
 pub(crate) mod hand;
+#[cfg(windows)]
+mod pipe;
 
 #[cfg(windows)]
 pub use descriptor::Handle;

@@ -79,6 +79,7 @@ static void a_pipe_is_written_as_far_as_there_is_room_and_its_end_is_an_error(vo
     }
     CHECK(sent >= PIPE_SIZE);
     CHECK_EQ(rt_writer_flush(writer, 20000), RT_ERR_TIMEOUT);
+    CHECK_EQ(account_of(writer).in_flight, 0);
     read_most(_open_osfhandle((intptr_t)out, _O_RDONLY | _O_BINARY), &got, (size_t)account_of(writer).written);
     CHECK_EQ(rt_writer_flush(writer, -1), RT_OK);
     CHECK_EQ(account_of(writer).written, sent);
@@ -87,6 +88,75 @@ static void a_pipe_is_written_as_far_as_there_is_room_and_its_end_is_an_error(vo
     CHECK_EQ(rt_writer_flush(writer, -1), RT_ERR_IO);
     CHECK(strstr(rt_last_error(), "os error 232") != NULL || strstr(rt_last_error(), "os error 109") != NULL);
     CHECK_EQ(rt_finalize_ex(), -1); /* four bytes are not written, and the report says so */
+    bytes_free(&got);
+}
+
+static DWORD modes_of(HANDLE pipe)
+{
+    DWORD modes = 0;
+    NEED(GetNamedPipeHandleStateA(pipe, &modes, NULL, NULL, NULL, NULL, 0));
+    return modes;
+}
+
+/* The server's end of a pipe opened with these modes, and the client's. */
+static void named_pipe(DWORD access, DWORD modes, DWORD client, HANDLE *here, HANDLE *there)
+{
+    char name[64];
+    static int made;
+    snprintf(name, sizeof name, "\\\\.\\pipe\\rtfinalize-%lu-%d", GetCurrentProcessId(), made++);
+    *here = CreateNamedPipeA(name, access, modes, 1, PIPE_SIZE, PIPE_SIZE, 0, NULL);
+    NEED(*here != INVALID_HANDLE_VALUE);
+    *there = CreateFileA(name, client, 0, NULL, OPEN_EXISTING, 0, NULL);
+    NEED(*there != INVALID_HANDLE_VALUE);
+}
+
+static void a_full_pipe_keeps_its_modes(DWORD modes)
+{
+    HANDLE here, there;
+    rt_writer *writer;
+    uint64_t lost = 0;
+    DWORD before;
+    size_t sent = 0;
+    named_pipe(PIPE_ACCESS_DUPLEX, PIPE_TYPE_MESSAGE | modes, GENERIC_READ, &here, &there);
+    before = modes_of(here);
+    CHECK_EQ(before & (PIPE_READMODE_MESSAGE | PIPE_NOWAIT), modes);
+    writer = over(here, 0, RT_OK);
+    while (rt_writer_write_timed(writer, stream(sent, 50), 50, 5000) == RT_OK) {
+        sent += 50;
+    }
+    CHECK(sent >= PIPE_SIZE);
+    CHECK_EQ(rt_writer_flush(writer, 0), RT_ERR_TIMEOUT);
+    CHECK_EQ(modes_of(here), before);
+    CloseHandle(there);
+    CHECK_EQ(rt_writer_abandon(writer, &lost), RT_OK);
+    CHECK(lost > 0);
+    CHECK_EQ(modes_of(here), before);
+    CloseHandle(here);
+}
+
+static void a_pipe_keeps_its_modes_over_a_write_that_finds_it_full(void)
+{
+    a_full_pipe_keeps_its_modes(PIPE_READMODE_MESSAGE | PIPE_NOWAIT);
+    a_full_pipe_keeps_its_modes(PIPE_READMODE_MESSAGE);
+    a_full_pipe_keeps_its_modes(PIPE_NOWAIT);
+    a_full_pipe_keeps_its_modes(0);
+}
+
+/* Its server may write and not ask: neither for the room nor for the modes. */
+static void a_pipe_that_tells_nothing_of_itself_is_written(void)
+{
+    HANDLE here, there;
+    rt_writer *writer;
+    DWORD modes;
+    bytes got = {0};
+    named_pipe(PIPE_ACCESS_OUTBOUND, 0, GENERIC_READ, &here, &there);
+    printf("# its modes can%s be asked for\n",
+           GetNamedPipeHandleStateA(here, &modes, NULL, NULL, NULL, NULL, 0) ? "" : "not");
+    writer = over(here, RT_WRITER_OWNS_FD, RT_OK);
+    CHECK_EQ(rt_writer_write(writer, stream(0, 1000), 1000), RT_OK);
+    CHECK_EQ(rt_writer_close(writer, 5000000), RT_OK);
+    read_most(_open_osfhandle((intptr_t)there, _O_RDONLY | _O_BINARY), &got, SIZE_MAX);
+    CHECK_STREAM(&got, 1000);
     bytes_free(&got);
 }
 
@@ -114,13 +184,7 @@ static void what_cannot_be_written_is_refused_with_the_reason(void)
    another. */
 static void duplex(HANDLE *here, HANDLE *there)
 {
-    char name[64];
-    snprintf(name, sizeof name, "\\\\.\\pipe\\rtfinalize-duplex-%lu", GetCurrentProcessId());
-    *here = CreateNamedPipeA(name, PIPE_ACCESS_DUPLEX, PIPE_TYPE_BYTE | PIPE_WAIT, 1, PIPE_SIZE, PIPE_SIZE,
-                             0, NULL);
-    NEED(*here != INVALID_HANDLE_VALUE);
-    *there = CreateFileA(name, GENERIC_READ | GENERIC_WRITE, 0, NULL, OPEN_EXISTING, 0, NULL);
-    NEED(*there != INVALID_HANDLE_VALUE);
+    named_pipe(PIPE_ACCESS_DUPLEX, PIPE_TYPE_BYTE | PIPE_WAIT, GENERIC_READ | GENERIC_WRITE, here, there);
 }
 
 static event reads = EVENT_INIT;
@@ -244,6 +308,8 @@ int main(void)
 {
     RUN(a_file_gets_every_byte_and_is_closed_if_it_is_the_writers);
     RUN(a_pipe_is_written_as_far_as_there_is_room_and_its_end_is_an_error);
+    RUN(a_pipe_keeps_its_modes_over_a_write_that_finds_it_full);
+    RUN(a_pipe_that_tells_nothing_of_itself_is_written);
     RUN(what_cannot_be_written_is_refused_with_the_reason);
     RUN(a_read_that_another_thread_sits_in_keeps_no_finalization);
     RUN(a_process_ends_by_its_deadline_beside_a_read_that_does_not);
