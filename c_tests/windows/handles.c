@@ -160,6 +160,74 @@ static void a_pipe_that_tells_nothing_of_itself_is_written(void)
     bytes_free(&got);
 }
 
+/* Nobody can say whether such a pipe has room: a write to a full one waits in the system. */
+static rt_writer *over_a_silent_pipe(HANDLE *here, HANDLE *there)
+{
+    named_pipe(PIPE_ACCESS_OUTBOUND, 0, GENERIC_READ, here, there);
+    return over(*here, 0, RT_OK);
+}
+
+/* Writes records until there is no room for more. */
+static size_t fill(rt_writer *writer)
+{
+    size_t sent = 0;
+    rt_status status;
+    int64_t began = now_us();
+    while ((status = rt_writer_write_timed(writer, stream(sent, 50), 50, 0)) == RT_OK) {
+        sent += 50;
+    }
+    CHECK_EQ(status, RT_ERR_TIMEOUT);
+    CHECK_EQ(rt_writer_flush(writer, 1000), RT_ERR_TIMEOUT);
+    CHECK(now_us() - began < 10000000);
+    return sent;
+}
+
+static void a_call_with_a_time_returns_by_it_where_a_write_waits_in_the_system(void)
+{
+    HANDLE here, there;
+    rt_writer *writer = over_a_silent_pipe(&here, &there);
+    rt_writer_account account;
+    reader to;
+    size_t sent = fill(writer);
+    account = account_of(writer);
+    CHECK_EQ(account.accepted, sent);
+    CHECK_EQ(account.written + account.unwritten + account.in_flight, sent);
+    CHECK(account.in_flight > 0);
+    reader_start(&to, _open_osfhandle((intptr_t)there, _O_RDONLY | _O_BINARY), sent, 0);
+    CHECK_EQ(rt_writer_flush(writer, -1), RT_OK);
+    CHECK_STREAM(reader_join(&to), sent);
+    CHECK_EQ(account_of(writer).written, sent);
+    CHECK_EQ(rt_writer_close(writer, 0), RT_OK);
+    bytes_free(&to.got);
+}
+
+/* A host's calls never take all of what a finalization needs to return in time. */
+static void writes_that_wait_keep_no_finalization_from_writing_elsewhere(void)
+{
+    rt_finalize_options options = options_none();
+    rt_report *report = NULL;
+    HANDLE here, there, out, in;
+    rt_writer *writer;
+    bytes got = {0};
+    int i;
+    for (i = 0; i < 14; i++) {
+        fill(over_a_silent_pipe(&here, &there));
+    }
+    NEED(CreatePipe(&out, &in, NULL, PIPE_SIZE));
+    NEED(rt_writer_open_handle(NULL, in, &(rt_writer_options){.struct_size = sizeof(rt_writer_options),
+                                                              .name = "free"}, &writer) == RT_OK);
+    CHECK_EQ(rt_writer_write(writer, stream(0, 100), 100), RT_OK);
+    options.grace_us = 200000;
+    CHECK_EQ(rt_finalize(NULL, &options, &report), RT_ERR_INCOMPLETE);
+    CHECK_EQ(destination_of(report, "free").written, 100);
+    CHECK_EQ(rt_writer_close(writer, -1), RT_OK);
+    CloseHandle(in);
+    read_most(_open_osfhandle((intptr_t)out, _O_RDONLY | _O_BINARY), &got, SIZE_MAX);
+    CHECK_STREAM(&got, 100);
+    bytes_free(&got);
+    rt_report_free(report);
+}
+
 static void what_cannot_be_written_is_refused_with_the_reason(void)
 {
     const wchar_t *path = path_of(L"refused");
@@ -310,6 +378,8 @@ int main(void)
     RUN(a_pipe_is_written_as_far_as_there_is_room_and_its_end_is_an_error);
     RUN(a_pipe_keeps_its_modes_over_a_write_that_finds_it_full);
     RUN(a_pipe_that_tells_nothing_of_itself_is_written);
+    RUN(a_call_with_a_time_returns_by_it_where_a_write_waits_in_the_system);
+    RUN(writes_that_wait_keep_no_finalization_from_writing_elsewhere);
     RUN(what_cannot_be_written_is_refused_with_the_reason);
     RUN(a_read_that_another_thread_sits_in_keeps_no_finalization);
     RUN(a_process_ends_by_its_deadline_beside_a_read_that_does_not);

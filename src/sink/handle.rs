@@ -13,13 +13,15 @@ use crate::process_end;
 use crate::status::{Result, Status};
 use crate::sync::{Deadline, Mutex};
 use libc::c_int;
+use std::ptr::null_mut;
 use std::time::Duration;
 use windows_sys::Wdk::Storage::FileSystem::{
     FILE_SYNCHRONOUS_IO_ALERT, FILE_SYNCHRONOUS_IO_NONALERT, FileAccessInformation,
     FileModeInformation, NtQueryInformationFile,
 };
 use windows_sys::Win32::Foundation::{
-    CloseHandle, ERROR_BUSY, ERROR_INVALID_HANDLE, GetLastError, HANDLE, INVALID_HANDLE_VALUE,
+    CloseHandle, DUPLICATE_SAME_ACCESS, DuplicateHandle, ERROR_BUSY, ERROR_INVALID_HANDLE,
+    GetLastError, HANDLE, INVALID_HANDLE_VALUE,
 };
 use windows_sys::Win32::Storage::FileSystem::{
     FILE_APPEND_DATA, FILE_TYPE_CHAR, FILE_TYPE_DISK, FILE_TYPE_PIPE, FILE_WRITE_DATA, GetFileType,
@@ -27,6 +29,7 @@ use windows_sys::Win32::Storage::FileSystem::{
 };
 use windows_sys::Win32::System::Console::{GetStdHandle, STD_ERROR_HANDLE};
 use windows_sys::Win32::System::IO::IO_STATUS_BLOCK;
+use windows_sys::Win32::System::Threading::GetCurrentProcess;
 
 /// An open handle of the host's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +55,10 @@ impl Handle {
 
 /// What [`wait_for_room`] waits by: nothing that the system offers.
 pub type Polled = Handle;
+
+/// The most a device is offered at once: a console may refuse more than it has memory for (bpo-11395), and
+/// takes its time.
+const DEVICE_MAX: usize = 32 * 1024;
 
 /// How often a full pipe is tried.
 const PAUSE: Duration = Duration::from_millis(1);
@@ -151,17 +158,25 @@ impl Descriptor {
     /// # Safety
     /// It is the library's to close.
     pub(super) unsafe fn close(&self) -> std::result::Result<(), Refused> {
-        if self.spot.fd >= 0 {
-            return match c_runtime::close(self.spot.fd) {
-                0 => Ok(()),
-                _ => Err(Refused::Errno(c_runtime::errno())),
-            };
-        }
         // SAFETY: by this function's own contract.
-        match unsafe { CloseHandle(self.spot.handle.0) } {
-            0 => Err(last_error()),
-            _ => Ok(()),
-        }
+        unsafe { self.spot.close() }
+    }
+
+    /// As [`close`](Descriptor::close), and returns by `deadline`, or soon: the system closes a handle when
+    /// nobody is in an operation on it. `UnderWay` if it has not by then.
+    ///
+    /// # Safety
+    /// As there.
+    pub(super) unsafe fn close_in_time(
+        &self,
+        crew: Crew,
+        deadline: Deadline,
+    ) -> std::result::Result<(), Refused> {
+        // None to be had, or none that began: it stays open.
+        let sent = Sent::send_to_close(crew, self.spot).ok_or(Refused::UnderWay)?;
+        let until = if deadline.left().is_some() { deadline } else { sent.moment };
+        let answer = sent.wait(until).or_else(|| sent.wait(sent.moment));
+        answer.map_or(Err(Refused::UnderWay), |answer| answer.map(|_| ()))
     }
 
     pub(crate) fn wait(&self, deadline: Deadline) -> Result<()> {
@@ -181,8 +196,12 @@ impl Descriptor {
     /// As [`write`](Descriptor::write), and returns soon: what had not returned by then is
     /// `UnderWay`, and [`outcome`](Descriptor::outcome) tells what comes of it. Takes at most
     /// [`hand::MOST`] bytes.
-    pub(super) fn write_in_time(&self, data: &[u8]) -> std::result::Result<usize, Refused> {
-        let Some(sent) = Sent::send(Crew::Common, self.spot, data) else {
+    pub(super) fn write_in_time(
+        &self,
+        crew: Crew,
+        data: &[u8],
+    ) -> std::result::Result<usize, Refused> {
+        let Some(sent) = Sent::send(crew, self.spot, data) else {
             return Err(Refused::WouldBlock);
         };
         *self.sent.lock() = Some(sent);
@@ -193,26 +212,21 @@ impl Descriptor {
     /// none, or it was given up.
     pub(super) fn outcome(&self) -> Option<std::result::Result<usize, Refused>> {
         // Not in the mutex over the wait: who gives up shall not wait for it.
-        let sent = self.sent.lock().take()?;
-        let answer = sent.wait(sent.moment);
-        if answer.is_none() {
-            *self.sent.lock() = Some(sent);
+        let sight = self.sent.lock().as_ref()?.sight();
+        sight.wait(sight.moment);
+        let mut sent = self.sent.lock();
+        let answer = sent.as_ref()?.answer();
+        if answer.is_some() {
+            *sent = None;
         }
         Some(answer.unwrap_or(Err(Refused::UnderWay)))
     }
 
-    /// A write that has not returned shall.
-    pub(super) fn cancel(&self) {
-        let sent = self.sent.lock().take();
-        if let Some(sent) = sent {
-            sent.cancel();
-            *self.sent.lock() = Some(sent);
-        }
-    }
-
-    /// Gives up on a write that has not returned: how much of it was taken, if that is certain.
+    /// Ends a write that has not returned, or gives up on it: how much of it was taken, if that is certain.
     pub(super) fn give_up(&self) -> Option<usize> {
+        // Once: of one that was cancelled nobody else shall hear, and take it for one that took nothing.
         let sent = self.sent.lock().take()?;
+        sent.cancel();
         sent.give_up().map(|answer| answer.unwrap_or(0))
     }
 
@@ -265,8 +279,7 @@ impl From<Spot> for Descriptor {
 }
 
 impl Spot {
-    pub(super) const STDERR: Spot =
-        Spot { handle: Handle(std::ptr::null_mut()), fd: -1, way: Way::Stderr };
+    pub(super) const STDERR: Spot = Spot { handle: Handle(null_mut()), fd: -1, way: Way::Stderr };
 
     /// A descriptor of the C runtime, to be looked at when it is written.
     pub(super) fn unseen(fd: c_int) -> Spot {
@@ -291,6 +304,53 @@ impl Spot {
         data: &[u8],
         may_write: &dyn Fn() -> bool,
     ) -> std::result::Result<usize, Refused> {
+        self.seen()?.write_as_seen(data, may_write)
+    }
+
+    /// As [`write`](Spot::write), by a second handle: whoever closes the first meanwhile does not make its
+    /// number another file's under this write.
+    pub(super) fn write_by_own_handle(
+        &self,
+        data: &[u8],
+        may_write: &dyn Fn() -> bool,
+    ) -> std::result::Result<usize, Refused> {
+        let spot = self.seen()?;
+        let mut own: HANDLE = null_mut();
+        // SAFETY: asks for a handle of this process's, closed below.
+        let made = unsafe {
+            let process = GetCurrentProcess();
+            DuplicateHandle(process, spot.handle.0, process, &mut own, 0, 0, DUPLICATE_SAME_ACCESS)
+        };
+        if made == 0 {
+            return Err(last_error());
+        }
+        let answer = Spot { handle: Handle(own), ..spot }.write_as_seen(data, may_write);
+        // SAFETY: made above. It is not the last one of its file, so nothing is waited for, unless the other
+        // was closed meanwhile.
+        unsafe { CloseHandle(own) };
+        answer
+    }
+
+    /// Closes it.
+    ///
+    /// # Safety
+    /// It is the library's to close.
+    pub(super) unsafe fn close(&self) -> std::result::Result<(), Refused> {
+        if self.fd >= 0 {
+            return match c_runtime::close(self.fd) {
+                0 => Ok(()),
+                _ => Err(Refused::Errno(c_runtime::errno())),
+            };
+        }
+        // SAFETY: by this function's own contract.
+        match unsafe { CloseHandle(self.handle.0) } {
+            0 => Err(last_error()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Looks at what is there now, where that may have changed.
+    fn seen(&self) -> std::result::Result<Spot, Refused> {
         let seen = match self.way {
             Way::Stderr => Spot::stderr(),
             Way::Unseen => Descriptor::look(self.fd).ok().map(|it| it.spot),
@@ -302,16 +362,24 @@ impl Spot {
             }
             _ => Some(*self),
         };
-        let spot = seen.ok_or(Refused::Errno(libc::EBADF))?;
-        if spot.way == Way::Pipe {
-            return pipe::write(spot.handle, data, may_write);
+        seen.ok_or(Refused::Errno(libc::EBADF))
+    }
+
+    fn write_as_seen(
+        &self,
+        data: &[u8],
+        may_write: &dyn Fn() -> bool,
+    ) -> std::result::Result<usize, Refused> {
+        if self.way == Way::Pipe {
+            return pipe::write(self.handle, data, may_write);
         }
         if !may_write() {
             return Err(Refused::WouldBlock);
         }
-        let taken = match spot.way {
-            Way::Runtime => c_runtime::write(spot.fd, data)?,
-            _ => write_file(spot.handle, data)?,
+        let taken = match self.way {
+            Way::Runtime => c_runtime::write(self.fd, data)?,
+            Way::Device => write_file(self.handle, &data[..data.len().min(DEVICE_MAX)])?,
+            _ => write_file(self.handle, data)?,
         };
         // A write that takes nothing and gives no error would be tried for ever.
         if taken == 0 { Err(Refused::Errno(libc::EIO)) } else { Ok(taken) }
@@ -368,7 +436,7 @@ pub(super) fn write_file(handle: Handle, data: &[u8]) -> std::result::Result<usi
     // SAFETY: the data is readable for its length; the handle is not one for overlapped I/O.
     let written = unsafe {
         let data = data.as_ptr().cast();
-        WriteFile(handle.0, data, len, &mut taken, std::ptr::null_mut())
+        WriteFile(handle.0, data, len, &mut taken, null_mut())
     };
     if written == 0 { Err(last_error()) } else { Ok(taken as usize) }
 }
