@@ -448,3 +448,28 @@ pub(super) fn last_error() -> Refused {
         error => Refused::System(error),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use windows_sys::Win32::Storage::FileSystem::ReadFile;
+    use windows_sys::Win32::System::Pipes::CreatePipe;
+
+    #[test]
+    fn a_hand_writes_where_it_was_sent_though_the_handle_is_closed_meanwhile() {
+        let (mut out, mut into) = (null_mut(), null_mut());
+        // SAFETY: handles of this test's own.
+        assert_ne!(unsafe { CreatePipe(&mut out, &mut into, std::ptr::null(), 4096) }, 0);
+        let close = || {
+            // SAFETY: as above, and nobody's from here on.
+            assert_ne!(unsafe { CloseHandle(into) }, 0);
+            true
+        };
+        let sent = Descriptor::unasked(Handle(into)).spot;
+        assert_eq!(sent.write_by_own_handle(b"here", &close), Ok(4));
+        let (mut data, mut got) = ([0; 9], 0);
+        // SAFETY: writes to the data.
+        unsafe { ReadFile(out, data.as_mut_ptr(), 9, &mut got, null_mut()) };
+        assert_eq!(&data[..got as usize], b"here");
+    }
+}
