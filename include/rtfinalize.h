@@ -570,7 +570,7 @@
 #define RT_LEAK_OVERLAPPED 1
 
 /**
- * A writer's buffer.
+ * A writer's buffer; on Windows also its handle, of no bytes, that could not be closed in time.
  */
 #define RT_LEAK_WRITER 2
 
@@ -2155,7 +2155,12 @@ rt_status rt_writer_open_fd(struct rt_runtime *runtime,
 /**
  * Makes a buffered writer over a Windows `HANDLE`: a disk file's, a pipe's or a console's, opened for
  * writing and not for overlapped I/O. Otherwise as `rt_writer_open_fd`; with `RT_WRITER_OWNS_FD` it is
- * closed with the writer. Bytes are written as they are.
+ * closed with the writer. Bytes are written as they are; the messages of a pipe that has such are not the
+ * records.
+ *
+ * A pipe keeps its modes. Only while a write finds it full, or its reader waiting with a large buffer, is
+ * its end in the mode `PIPE_NOWAIT`, for the moment of that write: a read of the same end that another
+ * thread begins just then may fail with `ERROR_NO_DATA`, and is to be tried again.
  *
  * Thread: any. Stage: until the runtime freezes.
  *
@@ -2221,6 +2226,11 @@ rt_status rt_writer_write(struct rt_writer *writer,
  * As `rt_writer_write`, waiting at most `timeout_us` microseconds: negative is for ever, 0 does not
  * wait.
  *
+ * On Windows a write to a pipe or a device waits without a bound where another thread is in an operation on
+ * the same handle, or a console is paused. Given a time it is made by a thread of the library's, and left
+ * to it if it has returned neither by then nor within a tenth of a second. Its bytes are in flight until
+ * it returns, and nothing is written before them.
+ *
  * Thread: as there. Stage: as there.
  *
  * Returns what `rt_writer_write` does, and `RT_ERR_TIMEOUT`.
@@ -2234,7 +2244,7 @@ rt_status rt_writer_write_timed(struct rt_writer *writer,
 
 /**
  * Writes everything accepted before the call, waiting at most `timeout_us` microseconds: negative is
- * for ever, 0 does not wait.
+ * for ever, 0 does not wait. On Windows see `rt_writer_write_timed`.
  *
  * Thread: as `rt_writer_write`. Stage: as there.
  *
@@ -2304,7 +2314,9 @@ rt_status rt_writer_get_account(struct rt_writer *writer, struct rt_writer_accou
  *
  * After an error in flushing nothing has changed: close again, or `rt_writer_abandon`. Only if the
  * descriptor's own `close` (or the callback) fails, the handle is gone and `RT_ERR_IO` tells of it; the
- * bytes were written.
+ * bytes were written. On Windows so does a pipe's or device's handle that another thread is in an
+ * operation on, which the system does not close before that ends: given a time, or while finalizing, it
+ * is left open or to be closed then, and entered as a leak (`RT_LEAK_WRITER`).
  *
  * Thread: any. Stage: any; after finalization it only ends the handle.
  *

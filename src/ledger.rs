@@ -6,7 +6,7 @@
 pub enum LeakKind {
     /// An in-flight operation with its buffers.
     Overlapped = 1,
-    /// A writer's buffer, whose lock's owner is still alive.
+    /// A writer's buffer, whose lock's owner is still alive; or its handle that could not be closed in time.
     Writer = 2,
     /// A thread's host state.
     ThreadState = 3,

@@ -9,6 +9,8 @@ use crate::status::{Error, Result, Status};
 use crate::sync::Deadline;
 use libc::{c_int, c_void};
 
+#[cfg(windows)]
+mod c_runtime;
 #[cfg(unix)]
 mod descriptor;
 #[cfg(windows)]
@@ -16,6 +18,8 @@ mod descriptor;
 mod descriptor;
 #[cfg(windows)]
 pub(crate) mod hand;
+#[cfg(windows)]
+mod pipe;
 
 #[cfg(windows)]
 pub use descriptor::Handle;
@@ -162,7 +166,7 @@ impl Sink {
         }
     }
 
-    /// Whether a write of the finalizing thread is made by a hand, so that it returns in time.
+    /// Whether a write has to be made by a hand to return in time.
     #[cfg(windows)]
     pub(crate) fn may_wait(&self) -> bool {
         matches!(self, Sink::Descriptor(descriptor) if descriptor.may_wait())
@@ -170,9 +174,13 @@ impl Sink {
 
     /// As [`write`](Sink::write), and returns soon: see `Descriptor::write_in_time`.
     #[cfg(windows)]
-    pub(crate) fn write_in_time(&self, data: &[u8]) -> std::result::Result<usize, Refused> {
+    pub(crate) fn write_in_time(
+        &self,
+        crew: hand::Crew,
+        data: &[u8],
+    ) -> std::result::Result<usize, Refused> {
         match self {
-            Sink::Descriptor(descriptor) => descriptor.write_in_time(data),
+            Sink::Descriptor(descriptor) => descriptor.write_in_time(crew, data),
             Sink::Callbacks(_) => self.write(data),
         }
     }
@@ -186,15 +194,7 @@ impl Sink {
         }
     }
 
-    /// A write that has not returned shall.
-    #[cfg(windows)]
-    pub(crate) fn cancel(&self) {
-        if let Sink::Descriptor(descriptor) = self {
-            descriptor.cancel();
-        }
-    }
-
-    /// Gives up on a write that has not returned: how much was taken, if that is certain.
+    /// Ends a write that has not returned, or gives up on it: how much was taken, if that is certain.
     #[cfg(windows)]
     pub(crate) fn give_up(&self) -> Option<usize> {
         match self {
@@ -229,6 +229,23 @@ impl Sink {
         match self {
             Sink::Descriptor(descriptor) => Some(descriptor.polled()),
             Sink::Callbacks(_) => None,
+        }
+    }
+
+    /// As [`close`](Sink::close), by `deadline` or soon: see `Descriptor::close_in_time`.
+    #[cfg(windows)]
+    pub(crate) fn close_in_time(
+        &self,
+        owned: bool,
+        crew: hand::Crew,
+        deadline: Deadline,
+    ) -> std::result::Result<(), Refused> {
+        match self {
+            Sink::Descriptor(descriptor) if owned => {
+                // SAFETY: the host gave the descriptor away.
+                unsafe { descriptor.close_in_time(crew, deadline) }
+            }
+            _ => self.close(owned),
         }
     }
 

@@ -29,6 +29,7 @@
 //!
 //! What a writer holds is the parent's: see `forked`.
 
+mod closing;
 mod flow;
 mod forked;
 mod lifeline;
@@ -41,7 +42,7 @@ use crate::status::{Error, Result, Status};
 use crate::sync::{Arc, AtomicBool, Deadline, Mutex, Ordering, fork};
 use crate::this_thread;
 use crate::thread::Attachment;
-use flow::{Accepted, Core, Flow};
+use flow::{Accepted, By, Core, Flow};
 use forked::Inheritance;
 pub(crate) use forked::forked;
 use lifeline::Lifeline;
@@ -169,7 +170,7 @@ impl Writer {
             let mut core = self.acquire(deadline)?;
             self.admits()?;
             if !self.has_room(&core, record) {
-                match self.drain(&mut core) {
+                match self.drain(&mut core, deadline) {
                     Drained::Failed(error) => return Err(error),
                     // What the destination took can be room enough.
                     Drained::Full if !self.has_room(&core, record) => {
@@ -182,7 +183,7 @@ impl Writer {
                     Drained::Full | Drained::Empty => {}
                 }
             }
-            return self.accept(core, record);
+            return self.accept(core, record, deadline);
         }
     }
 
@@ -192,7 +193,7 @@ impl Writer {
     }
 
     /// There is room for `record`, or the buffer is empty and may grow for it.
-    fn accept(&self, mut core: Hold<'_, Core>, record: &[u8]) -> Result<()> {
+    fn accept(&self, mut core: Hold<'_, Core>, record: &[u8], deadline: Deadline) -> Result<()> {
         // Before anything is offered: what a destination took cannot be taken back, so from there on
         // memory must not be what fails.
         {
@@ -201,8 +202,8 @@ impl Writer {
         }
         let mut rest = record;
         let mut refused = None;
-        if record.len() > self.capacity && !self.is_bounded() {
-            match self.offer(&mut core, Some(record)) {
+        if record.len() > self.capacity && self.who_writes(deadline) == By::Caller {
+            match self.offer(&mut core, Some(record), By::Caller) {
                 Ok(taken) => rest = &record[taken..],
                 Err(Refused::WouldBlock) => {}
                 Err(other) => refused = Some(other.error(&self.name)),
@@ -224,7 +225,7 @@ impl Writer {
         }
         if core.len() > self.capacity || (self.line_buffered && record.contains(&b'\n')) {
             // The record is accepted; trouble with an earlier one is the next flush's to tell.
-            let _ = self.drain(&mut core);
+            let _ = self.drain(&mut core, deadline);
         }
         Ok(())
     }
@@ -246,7 +247,7 @@ impl Writer {
                 return Ok(());
             }
             self.admits_flush()?;
-            match self.drain(&mut core) {
+            match self.drain(&mut core, deadline) {
                 Drained::Empty => return Ok(()),
                 Drained::Full => self.wait_for_room(core, deadline)?,
                 Drained::Failed(error) => return Err(error),
@@ -308,13 +309,13 @@ impl Writer {
         let core = self.acquire(deadline)?;
         if self.accepted.is_sealed() {
             // Finalized: the report has counted what is left.
-            return self.retire(core);
+            return self.retire(core, deadline);
         }
         if core.len() > 0 {
             drop(core);
             return Err(Status::State.because("another thread writes while this one closes"));
         }
-        self.retire(core)
+        self.retire(core, deadline)
     }
 
     /// Takes the writer out of its runtime whatever is left in it, and stores in `lost` how many bytes
@@ -325,14 +326,16 @@ impl Writer {
     /// close failed, the writer is closed all the same.
     pub fn abandon(&self, deadline: Deadline, lost: &mut u64) -> Result<()> {
         let mut core = self.acquire(deadline)?;
-        let _ = self.drain(&mut core);
+        let _ = self.drain(&mut core, deadline);
+        #[cfg(windows)]
+        self.give_up_offer(&mut core);
         *lost = core.len() as u64;
         if *lost > 0
             && let Some(runtime) = self.runtime.upgrade()
         {
             runtime.abandon_writer(self);
         }
-        self.retire(core)
+        self.retire(core, deadline)
     }
 
     /// Takes a writer that nobody has used out of its runtime.
@@ -340,16 +343,6 @@ impl Writer {
         if let Some(runtime) = self.runtime.upgrade() {
             runtime.forget_writer(self);
         }
-    }
-
-    fn retire(&self, core: Hold<'_, Core>) -> Result<()> {
-        self.closed.store(true, Ordering::Relaxed);
-        self.seal();
-        core.give_up();
-        self.disown();
-        // Before the descriptor may become another's.
-        self.lifeline.cut();
-        self.sink.close(self.owns_descriptor).map_err(|refused| refused.error(&self.name))
     }
 
     /// Whether `close` or `abandon` succeeded.

@@ -137,7 +137,7 @@ pub(super) const DESTINATION_FIRST_VERSION: usize =
 
 /// An in-flight operation with its buffers.
 pub const RT_LEAK_OVERLAPPED: u32 = 1;
-/// A writer's buffer.
+/// A writer's buffer; on Windows also its handle, of no bytes, that could not be closed in time.
 pub const RT_LEAK_WRITER: u32 = 2;
 /// A thread's host state.
 pub const RT_LEAK_THREAD_STATE: u32 = 3;

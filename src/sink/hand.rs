@@ -14,23 +14,24 @@
 //!
 //! `ASKED` becomes `WRITING` in one step just before the system is offered a byte. So who gives up on an
 //! errand before that step knows that nothing was written, nor will be. The bytes are copied: a hand
-//! touches nobody's memory but its own.
+//! touches nobody's memory but its own, and writes by a handle of its own: the number of the one it was
+//! given may be another file's when the system gets to it.
 //!
 //! Hands stand in a fixed row with their buffers. To send one that waits already takes no lock and
 //! no memory, so the last word of a process may: some are kept for it alone.
 
+mod sent;
+
 use super::{Refused, Spot};
 use crate::process_end;
-use crate::status::{self, Status};
 use crate::sync::sentinel::{Bell, Runs, Sentinel};
 use crate::sync::{Arc, AtomicPtr, AtomicU32, Deadline, Ordering, sleep};
-use libc::{c_int, c_void};
+use libc::c_void;
+pub(crate) use sent::Crew;
+pub(super) use sent::{Sent, write_all_in_time};
 use std::cell::UnsafeCell;
 use std::time::Duration;
-use windows_sys::Win32::Foundation::{
-    CloseHandle, DUPLICATE_SAME_ACCESS, DuplicateHandle, ERROR_OPERATION_ABORTED, HANDLE,
-};
-use windows_sys::Win32::System::IO::CancelSynchronousIo;
+use windows_sys::Win32::Foundation::{CloseHandle, DUPLICATE_SAME_ACCESS, DuplicateHandle, HANDLE};
 use windows_sys::Win32::System::Threading::{
     CreateEventW, GetCurrentProcess, GetCurrentThread, SetEvent, WaitForSingleObject,
 };
@@ -39,16 +40,19 @@ use windows_sys::Win32::System::Threading::{
 pub const MOST: usize = 32 * 1024;
 
 /// How long a write that nothing is in the way of may take, on a machine that is busy.
-pub(super) const MOMENT: Duration = Duration::from_millis(100);
+pub(crate) const MOMENT: Duration = Duration::from_millis(100);
 
-/// How long a write may take to hear that it is cancelled.
-const CANCEL: Duration = Duration::from_millis(20);
+/// How long one stays that has nothing to do and that no finalization wants.
+const LINGER: Duration = Duration::from_secs(1);
 
 /// How long a thread may take to begin.
 const BEGIN: Duration = Duration::from_secs(1);
 
 /// Hands kept for the watch and the last word.
 pub const KEPT: usize = 4;
+
+/// Where those end that a host's own calls may send: all of them stuck keep no finalization.
+const HOSTS: usize = 12;
 
 /// All hands. Where as many are stuck, nothing more is tried.
 const HANDS: usize = 16;
@@ -63,17 +67,10 @@ const ABANDONED: u32 = 6;
 const IDLE: u32 = 7;
 const LEAVING: u32 = 8;
 
-/// Who may send it.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Crew {
-    /// Everybody.
-    Common,
-    /// The watch and the last word.
-    Kept,
-}
-
 struct Errand {
     spot: Spot,
+    /// It is to be closed, and not written.
+    closes: bool,
     data: [u8; MOST],
     len: usize,
     answer: Answer,
@@ -139,131 +136,15 @@ impl Drop for Wanted {
     }
 }
 
-/// A write that a hand was sent to make.
-pub(super) struct Sent {
-    hand: &'static Hand,
-    /// When it has taken longer than one that nothing is in the way of.
-    pub moment: Deadline,
-}
-
-impl Sent {
-    /// Sends a hand; `None` if there is none to be had.
-    pub(super) fn send(crew: Crew, spot: Spot, data: &[u8]) -> Option<Sent> {
-        let (first, last) = if crew == Crew::Kept { (0, KEPT) } else { (KEPT, HANDS) };
-        let hands = &ROW[first..last];
-        // Acquire: what the hand did before is over.
-        let hand = hands.iter().find(|hand| hand.pass(IDLE, TAKEN)).or_else(|| {
-            (crew == Crew::Common).then(|| hands.iter().find(|hand| hand.start())).flatten()
-        })?;
-        // SAFETY: taken by this thread.
-        let errand = unsafe { &mut *hand.errand.get() };
-        errand.spot = spot;
-        errand.len = data.len().min(MOST);
-        errand.data[..errand.len].copy_from_slice(&data[..errand.len]);
-        hand.state.store(ASKED, Ordering::Release);
-        set(&hand.asked);
-        Some(Sent { hand, moment: Deadline::after(MOMENT) })
-    }
-
-    /// Waits until it is done or `deadline`; what came of it.
-    pub(super) fn wait(&self, deadline: Deadline) -> Option<Answer> {
-        loop {
-            if self.hand.state.load(Ordering::Acquire) == DONE {
-                // SAFETY: done: it is this thread's.
-                return Some(unsafe { (*self.hand.errand.get()).answer });
-            }
-            if deadline.passed() || process_end::under_way() {
-                return None;
-            }
-            let left = deadline.left().map_or(1000, |left| left.as_millis().min(1000) as u32 + 1);
-            // SAFETY: an event that is never closed.
-            unsafe { WaitForSingleObject(self.hand.done.load(Ordering::Relaxed), left) };
-        }
-    }
-
-    /// Asks the system to end it, if it is under way.
-    pub(super) fn cancel(&self) {
-        if self.hand.state.load(Ordering::Acquire) == WRITING {
-            // SAFETY: the hand's own thread, which does not leave while it is sent. Should it be done
-            // meanwhile nothing is cancelled: it waits by no I/O.
-            unsafe { CancelSynchronousIo(self.hand.thread.load(Ordering::Relaxed)) };
-            self.wait(Deadline::after(CANCEL));
-        }
-    }
-
-    /// Gives up on it. `Some` is what certainly came of it; else nobody will know.
-    pub(super) fn give_up(self) -> Option<Answer> {
-        let revoked = self.hand.pass(ASKED, REVOKED);
-        if revoked || self.hand.pass(WRITING, ABANDONED) {
-            // From here on it may be another's.
-            std::mem::forget(self);
-            return revoked.then_some(Err(Refused::WouldBlock));
-        }
-        let answer = self.wait(Deadline::after_us(0))?;
-        // Some of it may have been taken before it was cancelled.
-        (answer != Err(Refused::System(ERROR_OPERATION_ABORTED))).then_some(answer)
-    }
-}
-
-impl Drop for Sent {
-    fn drop(&mut self) {
-        let hand = self.hand;
-        if !hand.pass(ASKED, REVOKED) && !hand.pass(WRITING, ABANDONED) && hand.pass(DONE, IDLE) {
-            // SeqCst: as in `Hand::rest`, which it may have left for its sleep meanwhile.
-            if WANTED.load(Ordering::SeqCst) == 0 {
-                set(&hand.asked);
-            }
-        }
-    }
-}
-
 /// Whether a hand can be sent: one that has to be made first cannot begin everywhere.
 pub(super) fn can_be_sent() -> bool {
     process_end::threads_can_begin_and_end()
 }
 
-/// Writes all of `data` to a descriptor, waiting for room until `deadline`, and not much longer.
-///
-/// # Errors
-/// As `sink::write_all`.
-pub(super) fn write_all_in_time(
-    fd: c_int,
-    data: &[u8],
-    deadline: Deadline,
-) -> Option<status::Result<()>> {
-    if !can_be_sent() {
-        return None;
-    }
-    let late = || Status::Timeout.because(format!("descriptor {fd} takes nothing"));
-    let spot = Spot::unseen(fd);
-    let mut rest = data;
-    while !rest.is_empty() {
-        let answer = match Sent::send(Crew::Common, spot, rest) {
-            Some(sent) => match sent.wait(if deadline.passed() { sent.moment } else { deadline }) {
-                Some(answer) => answer,
-                None => {
-                    sent.cancel();
-                    return Some(Err(late()));
-                }
-            },
-            None => Err(Refused::WouldBlock),
-        };
-        match answer {
-            Ok(taken) => rest = &rest[taken..],
-            Err(Refused::WouldBlock) => {
-                if super::wait_for_room(&[], deadline).is_err() {
-                    return Some(Err(late()));
-                }
-            }
-            Err(refused) => return Some(Err(refused.error_at(fd))),
-        }
-    }
-    Some(Ok(()))
-}
-
 impl Hand {
     const fn new() -> Hand {
-        let errand = Errand { spot: Spot::STDERR, data: [0; MOST], len: 0, answer: Ok(0) };
+        let errand =
+            Errand { spot: Spot::STDERR, closes: false, data: [0; MOST], len: 0, answer: Ok(0) };
         Hand {
             state: AtomicU32::new(NONE),
             asked: AtomicPtr::new(std::ptr::null_mut()),
@@ -314,18 +195,24 @@ impl Hand {
 
     /// Sleeps until there is an errand; false if it shall leave.
     fn rest(&self) -> bool {
+        let mut rested = false;
         loop {
             match self.state.load(Ordering::SeqCst) {
                 ASKED | REVOKED => return true,
                 // SeqCst: the hand is idle and then asks whether it is wanted; who wants it no more says
                 // so and then looks for idle ones.
-                IDLE if WANTED.load(Ordering::SeqCst) == 0 && self.pass(IDLE, LEAVING) => {
+                IDLE if rested
+                    && WANTED.load(Ordering::SeqCst) == 0
+                    && self.pass(IDLE, LEAVING) =>
+                {
                     return false;
                 }
-                // SAFETY: an event that is never closed.
-                _ => unsafe {
-                    WaitForSingleObject(self.asked.load(Ordering::Relaxed), u32::MAX);
-                },
+                _ => {
+                    let span = LINGER.as_millis() as u32;
+                    // SAFETY: an event that is never closed.
+                    unsafe { WaitForSingleObject(self.asked.load(Ordering::Relaxed), span) };
+                    rested = true;
+                }
             }
         }
     }
@@ -335,7 +222,14 @@ impl Hand {
             || self.pass(ASKED, WRITING) || self.state.load(Ordering::SeqCst) == WRITING;
         // SAFETY: asked: the errand is the hand's.
         let errand = unsafe { &mut *self.errand.get() };
-        errand.answer = errand.spot.write(&errand.data[..errand.len], &may_write);
+        errand.answer = if !errand.closes {
+            errand.spot.write_by_own_handle(&errand.data[..errand.len], &may_write)
+        } else if may_write() {
+            // SAFETY: who sent it may close it, and does so by this errand alone.
+            unsafe { errand.spot.close() }.map(|()| 0)
+        } else {
+            Err(Refused::WouldBlock)
+        };
         // One that was refused before the first byte was offered is done like any other.
         if self.pass(WRITING, DONE) || self.pass(ASKED, DONE) {
             set(&self.done);
@@ -366,7 +260,8 @@ mod tests {
     use crate::finalize::finalize;
     use crate::runtime::Runtime;
     use crate::sink::{Descriptor, Handle, Sink};
-    use crate::sync::now;
+    use crate::status::{Result, Status};
+    use crate::sync::{Mutex, now};
     use crate::writer::{Writer, WriterOptions};
     use windows_sys::Win32::Storage::FileSystem::ReadFile;
     use windows_sys::Win32::System::Pipes::CreatePipe;
@@ -413,10 +308,11 @@ mod tests {
 
     #[test]
     fn a_write_that_waits_for_somebody_else_is_left_in_time_and_tells_its_outcome_later() {
+        let _alone = ALONE.lock();
         let (out, into) = full_pipe();
         let descriptor = Descriptor::unasked(into);
         let began = now();
-        assert_eq!(descriptor.write_in_time(b"later"), Err(Refused::UnderWay));
+        assert_eq!(descriptor.write_in_time(Crew::Host, b"later"), Err(Refused::UnderWay));
         assert!(crate::sync::elapsed(began) < Duration::from_secs(10));
         assert_eq!(read(out, ROOM as usize), [b'.'; ROOM as usize]);
         assert_eq!(read(out, 5), b"later");
@@ -439,8 +335,127 @@ mod tests {
         let stuck = report.destinations.iter().find(|it| it.name == "stuck").unwrap();
         assert_eq!((stuck.accepted, stuck.written, stuck.in_flight), (4, 0, 4));
         assert_eq!(read(out, ROOM as usize), [b'.'; ROOM as usize]);
-        // Cancelled, or a moment before: nobody writes them again.
-        assert_eq!(writer.account().in_flight, 4);
+        // Cancelled, or a moment before: nobody writes them again, or hears that none was taken.
+        assert_eq!((writer.account().in_flight, writer.sink().outcome()), (4, None));
+    }
+
+    /// One of these tests takes all hands that a host may send.
+    static ALONE: Mutex<()> = Mutex::new(());
+
+    /// A writer of the host's over a pipe with no room that cannot be asked for it.
+    fn stuck(capacity: usize, owns_descriptor: bool) -> (Handle, Arc<Runtime>, Arc<Writer>) {
+        let (out, into) = full_pipe();
+        let runtime = Runtime::new("timed");
+        let sink = Sink::Descriptor(Descriptor::unasked(into));
+        let options =
+            WriterOptions { name: "timed".into(), capacity, owns_descriptor, ..Default::default() };
+        let writer = Writer::new(&runtime, sink, options).unwrap();
+        (out, runtime, writer)
+    }
+
+    /// What it answers, in time.
+    fn in_time(call: impl FnOnce() -> Result<()>) -> Option<Status> {
+        let began = now();
+        let answer = call().err().map(|error| error.status());
+        assert!(crate::sync::elapsed(began) < Duration::from_secs(10));
+        answer
+    }
+
+    fn accepted_written_in_flight(writer: &Writer) -> (u64, u64, u64) {
+        let account = writer.account();
+        (account.accepted, account.written, account.in_flight)
+    }
+
+    #[test]
+    fn a_flush_with_a_deadline_returns_by_it_and_its_bytes_arrive_once_and_in_order() {
+        let _alone = ALONE.lock();
+        let (out, _runtime, writer) = stuck(64, false);
+        writer.write(b"once", Deadline::NEVER).unwrap();
+        for timeout in [0, 1000, 0] {
+            let deadline = Deadline::after_us(timeout);
+            assert_eq!(in_time(|| writer.flush(deadline)), Some(Status::Timeout));
+            assert_eq!(accepted_written_in_flight(&writer), (4, 0, 4));
+        }
+        // Beside it records are accepted as before.
+        assert_eq!(in_time(|| writer.write(b"more", Deadline::after_us(0))), None);
+        assert_eq!(read(out, ROOM as usize), [b'.'; ROOM as usize]);
+        assert_eq!(read(out, 4), b"once");
+        writer.flush(Deadline::NEVER).unwrap();
+        assert_eq!(read(out, 4), b"more");
+        assert_eq!(accepted_written_in_flight(&writer), (8, 8, 0));
+        assert_eq!(in_time(|| writer.close(Deadline::after_us(0))), None);
+    }
+
+    #[test]
+    fn a_record_with_a_deadline_is_taken_whole_or_refused_whole_beside_a_write_that_waits() {
+        let _alone = ALONE.lock();
+        let (out, _runtime, writer) = stuck(4, false);
+        // Larger than the buffer, which is empty: it grows.
+        assert_eq!(in_time(|| writer.write(b"0123456789", Deadline::after_us(0))), None);
+        let refused = in_time(|| writer.write(b"refused!", Deadline::after_us(0)));
+        assert_eq!(refused, Some(Status::Timeout));
+        assert_eq!(accepted_written_in_flight(&writer), (10, 0, 10));
+        let other = writer.clone();
+        let waits = std::thread::spawn(move || other.write(b"abcdefgh", Deadline::NEVER));
+        assert_eq!(read(out, ROOM as usize), [b'.'; ROOM as usize]);
+        assert_eq!(read(out, 18), b"0123456789abcdefgh");
+        waits.join().unwrap().unwrap();
+        writer.flush(Deadline::after_us(5_000_000)).unwrap();
+        assert_eq!(accepted_written_in_flight(&writer), (18, 18, 0));
+    }
+
+    #[test]
+    fn who_abandons_a_write_that_has_not_returned_hears_what_may_be_lost() {
+        let _alone = ALONE.lock();
+        let (out, runtime, writer) = stuck(64, true);
+        writer.write(b"lost", Deadline::NEVER).unwrap();
+        assert_eq!(in_time(|| writer.flush(Deadline::after_us(0))), Some(Status::Timeout));
+        let mut lost = 0;
+        // Time to close it in.
+        let deadline = Deadline::after_us(5_000_000);
+        assert_eq!(in_time(|| writer.abandon(deadline, &mut lost)), None);
+        assert_eq!(lost, 4);
+        let report = finalize(&runtime).unwrap().report().clone();
+        assert_eq!(report.destinations[0].unwritten + report.destinations[0].in_flight, 4);
+        assert_eq!(read(out, ROOM as usize), [b'.'; ROOM as usize]);
+        // Cancelled, and no handle of the pipe's other end is left open.
+        let mut got = 0;
+        // SAFETY: writes to one byte of this frame's.
+        let more = unsafe { ReadFile(out.0, [0].as_mut_ptr(), 1, &mut got, std::ptr::null_mut()) };
+        assert_eq!((more, got), (0, 0));
+    }
+
+    #[test]
+    fn a_handle_that_cannot_be_closed_in_time_is_left_open_and_in_the_ledger() {
+        let _alone = ALONE.lock();
+        let (_out, runtime, writer) = stuck(64, true);
+        // As if each were in a close that waits.
+        let hands = &ROW[KEPT..HOSTS];
+        let before = hands.iter().map(|hand| {
+            loop {
+                match [NONE, IDLE].into_iter().find(|state| hand.pass(*state, TAKEN)) {
+                    Some(state) => break state,
+                    None => std::thread::yield_now(),
+                }
+            }
+        });
+        let before: Vec<_> = before.collect();
+        assert_eq!(in_time(|| writer.close(Deadline::after_us(0))), Some(Status::Io));
+        for (hand, state) in hands.iter().zip(before) {
+            hand.state.store(state, Ordering::SeqCst);
+        }
+        assert!(writer.is_closed());
+        let report = finalize(&runtime).unwrap().report().clone();
+        assert_eq!(report.leaks.len(), 1);
+        assert!(report.leaks[0].reason.contains("closed in time"), "{:?}", report.leaks);
+    }
+
+    #[test]
+    fn a_device_is_offered_no_more_at_once_than_a_console_takes() {
+        let (mut out, mut into) = (std::ptr::null_mut(), std::ptr::null_mut());
+        // SAFETY: as above.
+        assert_ne!(unsafe { CreatePipe(&mut out, &mut into, std::ptr::null(), 1 << 17) }, 0);
+        assert_eq!(Descriptor::unasked(Handle(into)).write(&[0; 1 << 16]), Ok(1 << 15));
     }
 
     #[test]

@@ -1,26 +1,27 @@
 //! A Windows handle as a destination, and a descriptor of the C runtime.
 //!
-//! Windows has neither a write that does not wait nor a way to wait for room. What a pipe has room for
-//! can be asked, and is 0 also when its reader waits with a buffer of the pipe's size: then the pipe is
-//! told not to wait for the length of one write. A handle opened for overlapped I/O is refused: a plain
-//! write to it may go on after it has returned.
+//! Windows has neither a write that does not wait nor a way to wait for room; only a [`pipe`] can be
+//! asked. A handle opened for overlapped I/O is refused: a plain write to it may go on after it has
+//! returned.
 //!
 //! Every such call waits for other threads' operations on the handle. Where that must end in time a
 //! [`hand`] makes it.
 
 use super::hand::{self, Crew, Sent};
-use super::{Refused, STDERR, is_would_block};
+use super::{Refused, c_runtime, pipe};
 use crate::process_end;
 use crate::status::{Result, Status};
 use crate::sync::{Deadline, Mutex};
-use libc::{c_int, c_uint, c_void};
+use libc::c_int;
+use std::ptr::null_mut;
 use std::time::Duration;
 use windows_sys::Wdk::Storage::FileSystem::{
-    FILE_PIPE_LOCAL_INFORMATION, FILE_SYNCHRONOUS_IO_ALERT, FILE_SYNCHRONOUS_IO_NONALERT,
-    FileAccessInformation, FileModeInformation, FilePipeLocalInformation, NtQueryInformationFile,
+    FILE_SYNCHRONOUS_IO_ALERT, FILE_SYNCHRONOUS_IO_NONALERT, FileAccessInformation,
+    FileModeInformation, NtQueryInformationFile,
 };
 use windows_sys::Win32::Foundation::{
-    CloseHandle, ERROR_BUSY, ERROR_INVALID_HANDLE, GetLastError, HANDLE, INVALID_HANDLE_VALUE,
+    CloseHandle, DUPLICATE_SAME_ACCESS, DuplicateHandle, ERROR_BUSY, ERROR_INVALID_HANDLE,
+    GetLastError, HANDLE, INVALID_HANDLE_VALUE,
 };
 use windows_sys::Win32::Storage::FileSystem::{
     FILE_APPEND_DATA, FILE_TYPE_CHAR, FILE_TYPE_DISK, FILE_TYPE_PIPE, FILE_WRITE_DATA, GetFileType,
@@ -28,7 +29,7 @@ use windows_sys::Win32::Storage::FileSystem::{
 };
 use windows_sys::Win32::System::Console::{GetStdHandle, STD_ERROR_HANDLE};
 use windows_sys::Win32::System::IO::IO_STATUS_BLOCK;
-use windows_sys::Win32::System::Pipes::{PIPE_NOWAIT, PIPE_WAIT, SetNamedPipeHandleState};
+use windows_sys::Win32::System::Threading::GetCurrentProcess;
 
 /// An open handle of the host's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,18 +43,22 @@ unsafe impl Sync for Handle {}
 impl Handle {
     /// The handle behind a descriptor of the C runtime that this library is linked to.
     pub(crate) fn of_descriptor(fd: c_int) -> Option<Handle> {
-        runtime::handle_of(fd)
+        c_runtime::handle_of(fd)
     }
 
     /// Whether calls on it wait for their end; `None` if it does not say.
     pub(crate) fn is_synchronous(self) -> Option<bool> {
         let (mut mode, waits) = (0, FILE_SYNCHRONOUS_IO_ALERT | FILE_SYNCHRONOUS_IO_NONALERT);
-        ask(self, FileModeInformation, &mut mode).then_some(mode & waits != 0)
+        ask(self, FileModeInformation, &mut mode).ok().map(|()| mode & waits != 0)
     }
 }
 
 /// What [`wait_for_room`] waits by: nothing that the system offers.
 pub type Polled = Handle;
+
+/// The most a device is offered at once: a console may refuse more than it has memory for (bpo-11395), and
+/// takes its time.
+const DEVICE_MAX: usize = 32 * 1024;
 
 /// How often a full pipe is tried.
 const PAUSE: Duration = Duration::from_millis(1);
@@ -97,7 +102,7 @@ enum Way {
 /// What is written, and how.
 #[derive(Clone, Copy)]
 pub(super) struct Spot {
-    handle: Handle,
+    pub(super) handle: Handle,
     /// -1 if it was given as a handle.
     fd: c_int,
     way: Way,
@@ -121,7 +126,7 @@ impl Descriptor {
     }
 
     fn look(fd: c_int) -> std::result::Result<Descriptor, &'static str> {
-        let handle = runtime::handle_of(fd).ok_or("")?;
+        let handle = c_runtime::handle_of(fd).ok_or("")?;
         let way = way_of(handle)?;
         let way = if way == Way::Plain { Way::Runtime } else { way };
         Ok(Spot { handle, fd, way }.into())
@@ -153,17 +158,25 @@ impl Descriptor {
     /// # Safety
     /// It is the library's to close.
     pub(super) unsafe fn close(&self) -> std::result::Result<(), Refused> {
-        if self.spot.fd >= 0 {
-            return match runtime::close(self.spot.fd) {
-                0 => Ok(()),
-                _ => Err(Refused::Errno(runtime::errno())),
-            };
-        }
         // SAFETY: by this function's own contract.
-        match unsafe { CloseHandle(self.spot.handle.0) } {
-            0 => Err(last_error()),
-            _ => Ok(()),
-        }
+        unsafe { self.spot.close() }
+    }
+
+    /// As [`close`](Descriptor::close), and returns by `deadline`, or soon: the system closes a handle when
+    /// nobody is in an operation on it. `UnderWay` if it has not by then.
+    ///
+    /// # Safety
+    /// As there.
+    pub(super) unsafe fn close_in_time(
+        &self,
+        crew: Crew,
+        deadline: Deadline,
+    ) -> std::result::Result<(), Refused> {
+        // None to be had, or none that began: it stays open.
+        let sent = Sent::send_to_close(crew, self.spot).ok_or(Refused::UnderWay)?;
+        let until = if deadline.left().is_some() { deadline } else { sent.moment };
+        let answer = sent.wait(until).or_else(|| sent.wait(sent.moment));
+        answer.map_or(Err(Refused::UnderWay), |answer| answer.map(|_| ()))
     }
 
     pub(crate) fn wait(&self, deadline: Deadline) -> Result<()> {
@@ -183,8 +196,12 @@ impl Descriptor {
     /// As [`write`](Descriptor::write), and returns soon: what had not returned by then is
     /// `UnderWay`, and [`outcome`](Descriptor::outcome) tells what comes of it. Takes at most
     /// [`hand::MOST`] bytes.
-    pub(super) fn write_in_time(&self, data: &[u8]) -> std::result::Result<usize, Refused> {
-        let Some(sent) = Sent::send(Crew::Common, self.spot, data) else {
+    pub(super) fn write_in_time(
+        &self,
+        crew: Crew,
+        data: &[u8],
+    ) -> std::result::Result<usize, Refused> {
+        let Some(sent) = Sent::send(crew, self.spot, data) else {
             return Err(Refused::WouldBlock);
         };
         *self.sent.lock() = Some(sent);
@@ -195,26 +212,21 @@ impl Descriptor {
     /// none, or it was given up.
     pub(super) fn outcome(&self) -> Option<std::result::Result<usize, Refused>> {
         // Not in the mutex over the wait: who gives up shall not wait for it.
-        let sent = self.sent.lock().take()?;
-        let answer = sent.wait(sent.moment);
-        if answer.is_none() {
-            *self.sent.lock() = Some(sent);
+        let sight = self.sent.lock().as_ref()?.sight();
+        sight.wait(sight.moment);
+        let mut sent = self.sent.lock();
+        let answer = sent.as_ref()?.answer();
+        if answer.is_some() {
+            *sent = None;
         }
         Some(answer.unwrap_or(Err(Refused::UnderWay)))
     }
 
-    /// A write that has not returned shall.
-    pub(super) fn cancel(&self) {
-        let sent = self.sent.lock().take();
-        if let Some(sent) = sent {
-            sent.cancel();
-            *self.sent.lock() = Some(sent);
-        }
-    }
-
-    /// Gives up on a write that has not returned: how much of it was taken, if that is certain.
+    /// Ends a write that has not returned, or gives up on it: how much of it was taken, if that is certain.
     pub(super) fn give_up(&self) -> Option<usize> {
+        // Once: of one that was cancelled nobody else shall hear, and take it for one that took nothing.
         let sent = self.sent.lock().take()?;
+        sent.cancel();
         sent.give_up().map(|answer| answer.unwrap_or(0))
     }
 
@@ -267,8 +279,7 @@ impl From<Spot> for Descriptor {
 }
 
 impl Spot {
-    pub(super) const STDERR: Spot =
-        Spot { handle: Handle(std::ptr::null_mut()), fd: -1, way: Way::Stderr };
+    pub(super) const STDERR: Spot = Spot { handle: Handle(null_mut()), fd: -1, way: Way::Stderr };
 
     /// A descriptor of the C runtime, to be looked at when it is written.
     pub(super) fn unseen(fd: c_int) -> Spot {
@@ -276,7 +287,7 @@ impl Spot {
     }
 
     /// Looks at the process's stderr.
-    fn stderr() -> Option<Spot> {
+    pub(super) fn stderr() -> Option<Spot> {
         // SAFETY: it only asks.
         let handle = Handle(unsafe { GetStdHandle(STD_ERROR_HANDLE) });
         way_of(handle).ok().map(|way| Spot { handle, fd: -1, way })
@@ -293,27 +304,82 @@ impl Spot {
         data: &[u8],
         may_write: &dyn Fn() -> bool,
     ) -> std::result::Result<usize, Refused> {
+        self.seen()?.write_as_seen(data, may_write)
+    }
+
+    /// As [`write`](Spot::write), by a second handle: whoever closes the first meanwhile does not make its
+    /// number another file's under this write.
+    pub(super) fn write_by_own_handle(
+        &self,
+        data: &[u8],
+        may_write: &dyn Fn() -> bool,
+    ) -> std::result::Result<usize, Refused> {
+        let spot = self.seen()?;
+        let mut own: HANDLE = null_mut();
+        // SAFETY: asks for a handle of this process's, closed below.
+        let made = unsafe {
+            let process = GetCurrentProcess();
+            DuplicateHandle(process, spot.handle.0, process, &mut own, 0, 0, DUPLICATE_SAME_ACCESS)
+        };
+        if made == 0 {
+            return Err(last_error());
+        }
+        let answer = Spot { handle: Handle(own), ..spot }.write_as_seen(data, may_write);
+        // SAFETY: made above. It is not the last one of its file, so nothing is waited for, unless the other
+        // was closed meanwhile.
+        unsafe { CloseHandle(own) };
+        answer
+    }
+
+    /// Closes it.
+    ///
+    /// # Safety
+    /// It is the library's to close.
+    pub(super) unsafe fn close(&self) -> std::result::Result<(), Refused> {
+        if self.fd >= 0 {
+            return match c_runtime::close(self.fd) {
+                0 => Ok(()),
+                _ => Err(Refused::Errno(c_runtime::errno())),
+            };
+        }
+        // SAFETY: by this function's own contract.
+        match unsafe { CloseHandle(self.handle.0) } {
+            0 => Err(last_error()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Looks at what is there now, where that may have changed.
+    fn seen(&self) -> std::result::Result<Spot, Refused> {
         let seen = match self.way {
             Way::Stderr => Spot::stderr(),
             Way::Unseen => Descriptor::look(self.fd).ok().map(|it| it.spot),
             // The host may have given the descriptor another handle, by `_dup2` or `freopen`.
             Way::Pipe | Way::Device
-                if self.fd >= 0 && runtime::handle_of(self.fd) != Some(self.handle) =>
+                if self.fd >= 0 && c_runtime::handle_of(self.fd) != Some(self.handle) =>
             {
                 Descriptor::look(self.fd).ok().map(|it| it.spot)
             }
             _ => Some(*self),
         };
-        let spot = seen.ok_or(Refused::Errno(libc::EBADF))?;
-        if spot.way == Way::Pipe {
-            return write_pipe(spot.handle, data, may_write);
+        seen.ok_or(Refused::Errno(libc::EBADF))
+    }
+
+    fn write_as_seen(
+        &self,
+        data: &[u8],
+        may_write: &dyn Fn() -> bool,
+    ) -> std::result::Result<usize, Refused> {
+        if self.way == Way::Pipe {
+            return pipe::write(self.handle, data, may_write);
         }
         if !may_write() {
             return Err(Refused::WouldBlock);
         }
-        let taken = match spot.way {
-            Way::Runtime => runtime::write(spot.fd, data)?,
-            _ => write_file(spot.handle, data)?,
+        let taken = match self.way {
+            Way::Runtime => c_runtime::write(self.fd, data)?,
+            Way::Device => write_file(self.handle, &data[..data.len().min(DEVICE_MAX)])?,
+            _ => write_file(self.handle, data)?,
         };
         // A write that takes nothing and gives no error would be tried for ever.
         if taken == 0 { Err(Refused::Errno(libc::EIO)) } else { Ok(taken) }
@@ -328,12 +394,12 @@ fn way_of(handle: Handle) -> std::result::Result<Way, &'static str> {
     let way = match unsafe { GetFileType(handle.0) } {
         FILE_TYPE_DISK => Way::Plain,
         FILE_TYPE_CHAR => Way::Device,
-        FILE_TYPE_PIPE if room_in(handle).is_none() => return Err(" is no pipe of this system's"),
+        FILE_TYPE_PIPE if !pipe::is_pipe(handle) => return Err(" is no pipe of this system's"),
         FILE_TYPE_PIPE => Way::Pipe,
         _ => return Err(""),
     };
     let mut access = 0;
-    if ask(handle, FileAccessInformation, &mut access)
+    if ask(handle, FileAccessInformation, &mut access).is_ok()
         && access & (FILE_WRITE_DATA | FILE_APPEND_DATA) == 0
     {
         return Err(" is read-only");
@@ -345,78 +411,37 @@ fn way_of(handle: Handle) -> std::result::Result<Way, &'static str> {
 }
 
 /// What a handle is asked for: plain numbers.
-trait Plain {}
+pub(super) trait Plain {}
 impl Plain for u32 {}
-impl Plain for FILE_PIPE_LOCAL_INFORMATION {}
 
-fn ask<T: Plain>(handle: Handle, class: i32, answer: &mut T) -> bool {
+/// Asks for it; what it fails with is an `NTSTATUS`.
+pub(super) fn ask<T: Plain>(
+    handle: Handle,
+    class: i32,
+    answer: &mut T,
+) -> std::result::Result<(), i32> {
     let mut status = IO_STATUS_BLOCK::default();
     let size = size_of::<T>() as u32;
     // SAFETY: the answer has this size and takes any bytes; a handle that is none is refused.
-    unsafe {
+    let status = unsafe {
         let answer = std::ptr::from_mut(answer).cast();
-        NtQueryInformationFile(handle.0, &mut status, answer, size, class) >= 0
-    }
-}
-
-/// How much a pipe surely takes at once; `None` if it is no pipe.
-fn room_in(handle: Handle) -> Option<usize> {
-    let mut pipe = FILE_PIPE_LOCAL_INFORMATION::default();
-    ask(handle, FilePipeLocalInformation, &mut pipe).then_some(pipe.WriteQuotaAvailable as usize)
-}
-
-fn write_pipe(
-    pipe: Handle,
-    data: &[u8],
-    may_write: &dyn Fn() -> bool,
-) -> std::result::Result<usize, Refused> {
-    let room = room_in(pipe).unwrap_or(0);
-    if !may_write() {
-        return Err(Refused::WouldBlock);
-    }
-    match room {
-        0 => {}
-        room => match write_file(pipe, &data[..data.len().min(room)]) {
-            Ok(0) => {}
-            answer => return answer,
-        },
-    }
-    let set = |mode: u32| {
-        // SAFETY: it changes how writes to this pipe wait; the one mode given is read.
-        unsafe { SetNamedPipeHandleState(pipe.0, &mode, std::ptr::null(), std::ptr::null()) != 0 }
+        NtQueryInformationFile(handle.0, &mut status, answer, size, class)
     };
-    if !set(PIPE_NOWAIT) {
-        return match last_error() {
-            Refused::Errno(_) => Err(Refused::Errno(libc::EBADF)),
-            // A pipe that nobody reads any more says so to a write, which does not wait.
-            _ => write_file(pipe, &data[..1]),
-        };
-    }
-    // A pipe that does not wait takes all that it is offered or nothing.
-    let mut offered = data.len();
-    let answer = loop {
-        match write_file(pipe, &data[..offered]) {
-            Ok(0) if offered > 1 => offered = offered.div_ceil(4),
-            Ok(0) => break Err(Refused::WouldBlock),
-            answer => break answer,
-        }
-    };
-    set(PIPE_WAIT);
-    answer
+    if status >= 0 { Ok(()) } else { Err(status) }
 }
 
-fn write_file(handle: Handle, data: &[u8]) -> std::result::Result<usize, Refused> {
+pub(super) fn write_file(handle: Handle, data: &[u8]) -> std::result::Result<usize, Refused> {
     let len = u32::try_from(data.len()).unwrap_or(u32::MAX);
     let mut taken = 0;
     // SAFETY: the data is readable for its length; the handle is not one for overlapped I/O.
     let written = unsafe {
         let data = data.as_ptr().cast();
-        WriteFile(handle.0, data, len, &mut taken, std::ptr::null_mut())
+        WriteFile(handle.0, data, len, &mut taken, null_mut())
     };
     if written == 0 { Err(last_error()) } else { Ok(taken as usize) }
 }
 
-fn last_error() -> Refused {
+pub(super) fn last_error() -> Refused {
     // SAFETY: this thread's last error.
     match unsafe { GetLastError() } {
         ERROR_INVALID_HANDLE => Refused::Errno(libc::EBADF),
@@ -424,77 +449,27 @@ fn last_error() -> Refused {
     }
 }
 
-mod runtime {
-    //! The C runtime's descriptors. A library and its host may have two runtimes, each with its own.
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use windows_sys::Win32::Storage::FileSystem::ReadFile;
+    use windows_sys::Win32::System::Pipes::CreatePipe;
 
-    use super::{
-        Handle, INVALID_HANDLE_VALUE, Refused, STDERR, Spot, c_int, c_uint, c_void, is_would_block,
-    };
-
-    unsafe extern "C" {
-        fn _get_osfhandle(fd: c_int) -> isize;
-        fn _write(fd: c_int, data: *const c_void, count: c_uint) -> c_int;
-        fn _close(fd: c_int) -> c_int;
-        fn _errno() -> *mut c_int;
-    }
-
-    /// Keeps the Universal C Runtime from ending the process for a number that is no descriptor.
-    #[cfg(target_env = "msvc")]
-    fn guarded<R>(call: impl FnOnce() -> R) -> R {
-        type Handler =
-            Option<unsafe extern "C" fn(*const u16, *const u16, *const u16, c_uint, usize)>;
-        unsafe extern "C" {
-            fn _set_thread_local_invalid_parameter_handler(handler: Handler) -> Handler;
-        }
-        unsafe extern "C" fn ignore(
-            _: *const u16,
-            _: *const u16,
-            _: *const u16,
-            _: c_uint,
-            _: usize,
-        ) {
-        }
-        // SAFETY: the handler is this thread's, and put back.
-        unsafe {
-            let before = _set_thread_local_invalid_parameter_handler(Some(ignore));
-            let result = call();
-            _set_thread_local_invalid_parameter_handler(before);
-            result
-        }
-    }
-
-    #[cfg(not(target_env = "msvc"))]
-    fn guarded<R>(call: impl FnOnce() -> R) -> R {
-        call()
-    }
-
-    /// The handle behind it.
-    pub fn handle_of(fd: c_int) -> Option<Handle> {
-        // SAFETY: a number that is no descriptor gives -1, or -2 for one without a handle.
-        let handle = guarded(|| unsafe { _get_osfhandle(fd) });
-        let handle = (handle != -2).then_some(handle as super::HANDLE);
-        let handle = handle.filter(|handle| *handle != INVALID_HANDLE_VALUE).map(Handle);
-        // A program without a console has a handle all the same, if it was given one.
-        handle.or_else(|| Spot::stderr().filter(|_| fd == STDERR).map(|it| it.handle))
-    }
-
-    pub fn write(fd: c_int, data: &[u8]) -> Result<usize, Refused> {
-        let len = data.len().min(c_int::MAX as usize) as c_uint;
-        // SAFETY: the data is readable for its length.
-        let taken = guarded(|| unsafe { _write(fd, data.as_ptr().cast(), len) });
-        usize::try_from(taken).map_err(|_| match errno() {
-            error if is_would_block(error) => Refused::WouldBlock,
-            error => Refused::Errno(error),
-        })
-    }
-
-    pub fn close(fd: c_int) -> c_int {
-        // SAFETY: the caller's to close.
-        guarded(|| unsafe { _close(fd) })
-    }
-
-    pub fn errno() -> i32 {
-        // SAFETY: this thread's own.
-        unsafe { *_errno() }
+    #[test]
+    fn a_hand_writes_where_it_was_sent_though_the_handle_is_closed_meanwhile() {
+        let (mut out, mut into) = (null_mut(), null_mut());
+        // SAFETY: handles of this test's own.
+        assert_ne!(unsafe { CreatePipe(&mut out, &mut into, std::ptr::null(), 4096) }, 0);
+        let close = || {
+            // SAFETY: as above, and nobody's from here on.
+            assert_ne!(unsafe { CloseHandle(into) }, 0);
+            true
+        };
+        let sent = Descriptor::unasked(Handle(into)).spot;
+        assert_eq!(sent.write_by_own_handle(b"here", &close), Ok(4));
+        let (mut data, mut got) = ([0; 9], 0);
+        // SAFETY: writes to the data.
+        unsafe { ReadFile(out, data.as_mut_ptr(), 9, &mut got, null_mut()) };
+        assert_eq!(&data[..got as usize], b"here");
     }
 }

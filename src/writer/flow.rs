@@ -4,14 +4,40 @@ use super::{Drained, Writer};
 use crate::event::{Former, Recovery};
 use crate::report::Destination;
 use crate::sink::Refused;
+#[cfg(windows)]
+use crate::sink::hand::Crew;
 use crate::status::{Result, Status};
 use crate::sync::{AtomicU64, Deadline, Mutex, MutexGuard, Ordering, fence, fork};
 
-/// The most that is offered at once where [`Writer::is_bounded`].
-#[cfg(windows)]
-const BY_HAND_MAX: usize = crate::sink::hand::MOST;
-#[cfg(not(windows))]
-const BY_HAND_MAX: usize = 0;
+/// Who makes the raw writes of a call.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum By {
+    /// The calling thread.
+    Caller,
+    /// A hand, so that the call returns in time. It takes nothing but from the buffer.
+    #[cfg(windows)]
+    Hand(Crew),
+}
+
+impl By {
+    /// The most that is offered at once.
+    const fn most(self) -> usize {
+        match self {
+            By::Caller => crate::sink::RAW_WRITE_MAX,
+            #[cfg(windows)]
+            By::Hand(_) => crate::sink::hand::MOST,
+        }
+    }
+
+    /// How long a call of no time may be at it that never has to wait; `None` if that is not asked.
+    fn moment(self) -> Option<Deadline> {
+        match self {
+            By::Caller => None,
+            #[cfg(windows)]
+            By::Hand(_) => Some(Deadline::after(crate::sink::hand::MOMENT)),
+        }
+    }
+}
 
 /// Where the bytes offered to the destination lie.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -162,10 +188,16 @@ impl Writer {
         }
     }
 
-    /// Offers everything in the buffer, as long as the destination takes it without waiting.
-    pub(super) fn drain(&self, core: &mut Core) -> Drained {
+    /// Offers everything in the buffer, as long as the destination takes it without waiting; and not for
+    /// much longer than until `deadline` where that may take time all the same.
+    pub(super) fn drain(&self, core: &mut Core, deadline: Deadline) -> Drained {
+        let by = self.who_writes(deadline);
+        let moment = by.moment();
         while core.len() > 0 {
-            match self.offer(core, None) {
+            match self.offer(core, None, by) {
+                Ok(_) if moment.is_some_and(|it| it.passed() && deadline.passed()) => {
+                    return if core.len() > 0 { Drained::Full } else { Drained::Empty };
+                }
                 Ok(_) => {}
                 Err(Refused::WouldBlock) => return Drained::Full,
                 #[cfg(windows)]
@@ -189,14 +221,14 @@ impl Writer {
         &self,
         core: &mut Core,
         direct: Option<&[u8]>,
+        by: By,
     ) -> std::result::Result<usize, Refused> {
         #[cfg(windows)]
         if core.is_under_way() {
             return self.outcome(core);
         }
-        let by_hand = self.is_bounded();
         let available = direct.map_or(core.len(), <[u8]>::len);
-        let offered = available.min(if by_hand { BY_HAND_MAX } else { crate::sink::RAW_WRITE_MAX });
+        let offered = available.min(by.most());
         {
             let _agreed = self.flow.lock();
             self.flow.in_flight.set(offered as u64);
@@ -212,18 +244,24 @@ impl Writer {
             }
         }
         let process = fork::generation();
-        core.offer = if direct.is_some() { Offer::Direct } else { Offer::Buffered };
+        core.offer = match by {
+            By::Caller if direct.is_some() => Offer::Direct,
+            By::Caller => Offer::Buffered,
+            // From the start: who takes the lock over from a thread that was killed in it asks the hand.
+            #[cfg(windows)]
+            By::Hand(_) => Offer::UnderWay,
+        };
         let shield = crate::cancel::Shield::up();
         let data = direct.unwrap_or(&core.buffer[core.start..]);
         let data = &data[..offered];
-        #[cfg(windows)]
-        let answer = if by_hand { self.sink.write_in_time(data) } else { self.sink.write(data) };
-        #[cfg(not(windows))]
-        let answer = self.sink.write(data);
+        let answer = match by {
+            By::Caller => self.sink.write(data),
+            #[cfg(windows)]
+            By::Hand(crew) => self.sink.write_in_time(crew, data),
+        };
         drop(shield);
         #[cfg(windows)]
         if answer == Err(Refused::UnderWay) {
-            core.offer = Offer::UnderWay;
             return answer;
         }
         if fork::generation() != process {
@@ -236,25 +274,39 @@ impl Writer {
         if answer.is_err() && published > 0 { Ok(published) } else { answer }
     }
 
-    /// Whether the calling thread finalizes, and a raw write might keep it without a bound. Then a hand
-    /// makes it, and nothing is offered but what is in the buffer.
+    /// Who makes the raw writes of a call that shall return by `deadline`: a hand, if there is one or the
+    /// calling thread finalizes, and a raw write might keep it without a bound.
     #[cfg(windows)]
-    pub(super) fn is_bounded(&self) -> bool {
-        crate::this_thread::known_id().is_some_and(|me| self.gate.is_finalizer(me))
-            && self.sink.may_wait()
+    pub(super) fn who_writes(&self, deadline: Deadline) -> By {
+        let finalizes = crate::this_thread::known_id().is_some_and(|me| self.gate.is_finalizer(me));
+        if (finalizes || deadline != Deadline::NEVER) && self.sink.may_wait() {
+            By::Hand(if finalizes { Crew::Common } else { Crew::Host })
+        } else {
+            By::Caller
+        }
     }
 
     /// Elsewhere a raw write waits for room only, which is asked for first.
     #[cfg(not(windows))]
-    pub(super) fn is_bounded(&self) -> bool {
-        false
+    pub(super) fn who_writes(&self, _: Deadline) -> By {
+        By::Caller
+    }
+
+    /// Gives up on an offer that has not returned. What is not certain then stays in flight.
+    #[cfg(windows)]
+    pub(super) fn give_up_offer(&self, core: &mut Core) {
+        if core.is_under_way()
+            && let Some(taken) = self.sink.give_up()
+        {
+            self.settle(core, taken);
+        }
     }
 
     /// What came of an offer that had not returned.
     #[cfg(windows)]
     fn outcome(&self, core: &mut Core) -> std::result::Result<usize, Refused> {
         match self.sink.outcome() {
-            // It was given up with the seal, and is settled.
+            // It was given up for the seal, which settles it if that is certain.
             None => Err(Refused::Sealed),
             Some(Err(Refused::UnderWay)) => Err(Refused::UnderWay),
             Some(answer) => {
@@ -291,7 +343,7 @@ impl Writer {
         let mut core = self.acquire(deadline)?;
         // Only who holds the writer's lock changes what is written.
         let before = self.flow.written.get();
-        let drained = self.drain(&mut core);
+        let drained = self.drain(&mut core, Deadline::NEVER);
         // Less after a fork inside a callback.
         self.flow.flushed.add(self.flow.written.get().saturating_sub(before));
         Ok(drained)
@@ -299,14 +351,14 @@ impl Writer {
 
     /// Accepts nothing and lets no raw write begin any more.
     pub(crate) fn seal(&self) {
+        // What a hand has not begun to write will not be written; of the rest nobody knows.
         #[cfg(windows)]
-        self.sink.cancel();
+        let given_up = self.sink.give_up();
         // Under the mutex: an offer is noted before the seal, or not made.
         let _agreed = self.flow.lock();
         self.accepted.seal();
-        // What a hand has not begun to write will not be written; of the rest nobody knows.
         #[cfg(windows)]
-        if let Some(taken) = self.sink.give_up() {
+        if let Some(taken) = given_up {
             self.flow.written.add((taken as u64).min(self.flow.in_flight.get()));
             self.flow.in_flight.set(0);
         }
