@@ -7,6 +7,8 @@
 mod end;
 
 pub(crate) use end::has_ended;
+#[cfg(windows)]
+pub(crate) use end::{ends_within_ms, stay_loaded};
 
 use crate::owner::{Owner, OwnerId, Owners};
 use crate::rack::Mine;
