@@ -10,9 +10,9 @@ pub(crate) use unix::has_ended;
 #[cfg(unix)]
 pub(super) use unix::watch;
 #[cfg(windows)]
-pub(crate) use windows::{ends_within_ms, has_ended, stay_loaded};
-#[cfg(windows)]
 pub(super) use windows::watch;
+#[cfg(windows)]
+pub(crate) use windows::{ends_within_ms, has_ended, stay_loaded};
 
 #[cfg(unix)]
 mod unix {
