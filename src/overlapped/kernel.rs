@@ -12,20 +12,26 @@
 use super::provider::{Progress, Provider, Why};
 use crate::host_call;
 use crate::status::{Result, Status};
-use crate::sync::{AtomicU32, Deadline, Ordering};
+use crate::sync::{AtomicBool, AtomicU32, Deadline, Ordering};
 use libc::{c_int, c_void};
 use std::cell::UnsafeCell;
+use windows_sys::Wdk::Storage::FileSystem::{
+    FileIoCompletionNotificationInformation, NtQueryInformationFile,
+};
 use windows_sys::Win32::Foundation::{self as win32, CloseHandle, HANDLE, NTSTATUS};
 use windows_sys::Win32::Networking::WinSock::{
     SO_PROTOCOL_INFOW, SOCKET, SOL_SOCKET, WSABUF, WSAEMSGSIZE, WSAENOBUFS, WSAPROTOCOL_INFOW,
     WSARecv, WSASend, XP1_IFS_HANDLES, closesocket, getsockopt,
 };
 use windows_sys::Win32::Storage::FileSystem::{ReadFile, WriteFile};
-use windows_sys::Win32::System::IO::{CancelIoEx, GetOverlappedResult, OVERLAPPED};
+use windows_sys::Win32::System::IO::{
+    CancelIoEx, GetOverlappedResult, IO_STATUS_BLOCK, OVERLAPPED,
+};
 use windows_sys::Win32::System::Pipes::ConnectNamedPipe;
 use windows_sys::Win32::System::Threading::{
     CreateEventW, INFINITE, SetEvent, WaitForSingleObject,
 };
+use windows_sys::Win32::System::WindowsProgramming::FILE_SKIP_COMPLETION_PORT_ON_SUCCESS;
 
 /// Begins an operation of the host's own: gets its `arg`, the handle, the `OVERLAPPED`, the buffer and its
 /// size; returns what `GetLastError` says then, or 0.
@@ -87,6 +93,8 @@ pub(super) struct Request {
     kind: Kind,
     owns_handle: bool,
     no_cancel: bool,
+    /// It ended at once, in a way of which the system tells no completion port.
+    no_packet_comes: AtomicBool,
 }
 
 // SAFETY: the kernel alone touches the contents of the cells while the operation is pending, and nobody
@@ -136,6 +144,7 @@ impl Request {
             kind: spec.kind,
             owns_handle: spec.owns_handle,
             no_cancel: spec.no_cancel,
+            no_packet_comes: AtomicBool::new(false),
         })
     }
 
@@ -249,6 +258,10 @@ impl Provider for Request {
         let error = self.begin();
         if let Some(status) = self.end_at_once(error) {
             self.end_as(status);
+        }
+        if self.end_at_once(error).is_some() || error == 0 && skips_packets(self.handle) {
+            // Relaxed: read by this thread, or by whom it has told of the operation.
+            self.no_packet_comes.store(true, Ordering::Relaxed);
             return Ok(());
         }
         match error {
@@ -332,6 +345,10 @@ impl Provider for Request {
         self.ended().map_or(0, |(error, _)| error)
     }
 
+    fn sends_no_packet(&self) -> bool {
+        self.no_packet_comes.load(Ordering::Relaxed)
+    }
+
     fn address(&self) -> *mut c_void {
         self.overlapped.get().cast()
     }
@@ -352,6 +369,19 @@ impl Drop for Request {
 }
 
 const PENDING: u32 = win32::STATUS_PENDING as u32;
+
+/// Whether the system tells the handle's completion port only of what has not succeeded at once
+/// (`SetFileCompletionNotificationModes`).
+fn skips_packets(handle: HANDLE) -> bool {
+    let (mut modes, mut answered) = (0u32, IO_STATUS_BLOCK::default());
+    let (answer, size) = ((&raw mut modes).cast(), size_of::<u32>() as u32);
+    // SAFETY: the answer is a number of this size; a handle that is none is refused.
+    let known = unsafe {
+        let class = FileIoCompletionNotificationInformation;
+        NtQueryInformationFile(handle, &mut answered, answer, size, class) >= 0
+    };
+    known && modes & FILE_SKIP_COMPLETION_PORT_ON_SUCCESS != 0
+}
 
 /// What kind of socket it is; `None` if it is none.
 fn protocol_of(socket: SOCKET) -> Option<WSAPROTOCOL_INFOW> {
