@@ -447,6 +447,11 @@ mod never_again {
 
     pub fn sleep() -> ! {
         loop {
+            // Nobody else is left to end the process.
+            #[cfg(windows)]
+            if crate::process_end::under_way() {
+                crate::last_word::end_killed_process("the last thread was parked");
+            }
             crate::sync::sleep(std::time::Duration::MAX);
         }
     }

@@ -158,6 +158,28 @@ static void a_finalizer_that_is_killed_in_its_freeze_leaves_a_report_and_all_byt
     }
 }
 
+static void park(void)
+{
+    say("before\n");
+    rt_thread_park();
+}
+
+static void end_with_the_last_thread_parked(void)
+{
+    writer = writer_open(NULL, STDERR_FILENO, "log", 1000, 0);
+    NEED(rt_writer_write(writer, "kept\n", 5) == RT_OK);
+    at_the_end(park);
+    ExitProcess(0);
+}
+
+static void the_last_thread_parks_and_the_process_ends_with_all_bytes_written(void)
+{
+    char said[2000];
+    CHECK_EQ(exit_code_of(end_with_the_last_thread_parked, said, sizeof said), 120);
+    CHECK(strstr(said, "before\nkept\n") != NULL);
+    CHECK(strstr(said, "the last thread was parked as the process ended") != NULL);
+}
+
 /* What the process ends with that came too early for the test. */
 enum { TOO_EARLY = 77 };
 
@@ -227,6 +249,7 @@ int main(void)
 {
     RUN(who_needs_what_a_killed_thread_had_half_changed_ends_the_process_with_all_bytes_written);
     RUN(a_finalizer_that_is_killed_in_its_freeze_leaves_a_report_and_all_bytes_written);
+    RUN(the_last_thread_parks_and_the_process_ends_with_all_bytes_written);
     RUN(a_last_word_that_is_cut_off_is_said_by_the_thread_that_is_left);
     return check_done();
 }
