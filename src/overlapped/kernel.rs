@@ -23,7 +23,7 @@ use windows_sys::Win32::Networking::WinSock::{
     SO_PROTOCOL_INFOW, SOCKET, SOL_SOCKET, WSABUF, WSAEMSGSIZE, WSAENOBUFS, WSAPROTOCOL_INFOW,
     WSARecv, WSASend, XP1_IFS_HANDLES, closesocket, getsockopt,
 };
-use windows_sys::Win32::Storage::FileSystem::{ReadFile, WriteFile};
+use windows_sys::Win32::Storage::FileSystem::{FILE_TYPE_PIPE, GetFileType, ReadFile, WriteFile};
 use windows_sys::Win32::System::IO::{
     CancelIoEx, GetOverlappedResult, IO_STATUS_BLOCK, OVERLAPPED,
 };
@@ -385,6 +385,11 @@ fn skips_packets(handle: HANDLE) -> bool {
 
 /// What kind of socket it is; `None` if it is none.
 fn protocol_of(socket: SOCKET) -> Option<WSAPROTOCOL_INFOW> {
+    // Winsock asks whatever it does not know by a request of its own, which is for no device to see.
+    // SAFETY: it only asks.
+    if unsafe { GetFileType(std::ptr::with_exposed_provenance_mut(socket)) } != FILE_TYPE_PIPE {
+        return None;
+    }
     let mut protocol = std::mem::MaybeUninit::<WSAPROTOCOL_INFOW>::uninit();
     let mut size = size_of::<WSAPROTOCOL_INFOW>() as i32;
     // SAFETY: the answer has the size that is said; what is no socket is refused.
