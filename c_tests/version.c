@@ -23,6 +23,7 @@ static void each_status_has_a_text_of_its_own(void)
         RT_ERR_WRONG_THREAD, RT_ERR_STATE, RT_ERR_EXIT_THREAD, RT_ERR_THREAD_EXITING, RT_ERR_IO,
         RT_ERR_BAD_DESCRIPTOR, RT_ERR_IN_FLIGHT, RT_ERR_WOULD_BLOCK, RT_ERR_CALLBACK,
         RT_ERR_INCOMPLETE, RT_ERR_IN_DEALLOC, RT_ERR_INTERNAL, RT_RESURRECTED, RT_ERR_CYCLE,
+        RT_ENDED,
     };
     static const size_t count = sizeof statuses / sizeof statuses[0];
     const char *none = rt_strerror(-98);

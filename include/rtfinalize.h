@@ -60,6 +60,12 @@
 #define RT_RESURRECTED 4
 
 /**
+ * What `rt_overlapped_start` returns for an operation that has ended already, and of which no packet
+ * arrives at a completion port.
+ */
+#define RT_ENDED 5
+
+/**
  * An argument has a value the call cannot use.
  */
 #define RT_ERR_INVALID (-1)
@@ -513,7 +519,8 @@
 #define RT_OVERLAPPED_WRITE 2
 
 /**
- * `WSARecv`; the handle is the socket.
+ * `WSARecv`; the handle is the socket. A datagram that is longer than the buffer ends it well
+ * (`ERROR_MORE_DATA`); its rest is lost, as always.
  */
 #define RT_OVERLAPPED_RECEIVE 3
 
@@ -843,7 +850,8 @@ typedef struct rt_runtime_options {
  * finalize its own runtime or an ancestor of that (see `rt_finalize`); the `dealloc` of a tracked object
  * may call less (`RT_ERR_IN_DEALLOC`). It may end its thread: the library finishes its work and then
  * the thread ends (on Windows it ends at once). It must not throw a C++ exception, nor on Windows any
- * other (the process ends with a message), nor `longjmp` out.
+ * other (the process ends with a message), nor `longjmp` out; and it returns on the thread it was called on,
+ * whatever fibers do.
  *
  * A plug-in unregisters its callbacks before it is unloaded, in its destructor at the latest
  * (`rt_unregister`, `rt_atexit_unregister`, `rt_object_untrack`, `rt_writer_close`). One that it
@@ -2555,8 +2563,12 @@ rt_status rt_overlapped_dealloc(struct rt_overlapped *op);
  *
  * Thread: any. Stage: until the runtime freezes.
  *
- * Returns `RT_OK`. With any error nothing was started, and the handle is the host's still:
- * `RT_ERR_BAD_DESCRIPTOR` (none, not for this, or not opened for overlapped operations), `RT_ERR_SIZE`,
+ * Returns `RT_OK`; `RT_ENDED` if it has ended already, and Windows queues no packet of it to a completion
+ * port (nor to a thread pool: `CancelThreadpoolIo`): its call said `ERROR_BROKEN_PIPE`, `ERROR_HANDLE_EOF` or
+ * `ERROR_PIPE_CONNECTED`, or it succeeded at once on a handle with `FILE_SKIP_COMPLETION_PORT_ON_SUCCESS`.
+ * Else the packet comes, also of one that ended at once. With any error nothing was started, and the handle
+ * is the host's still: `RT_ERR_BAD_DESCRIPTOR` (none, not for this, not opened for overlapped operations, or
+ * a socket of a layered provider whose sockets are not the kernel's), `RT_ERR_SIZE`,
  * `RT_ERR_NO_MEMORY`, `RT_ERR_INVALID` (kind, flags, or no `begin`), `RT_ERR_NULL`, `RT_ERR_STRUCT_SIZE`,
  * `RT_ERR_HANDLE`, `RT_ERR_UTF8`, `RT_ERR_FINALIZING`, `RT_ERR_WOULD_BLOCK` (the system takes no more
  * requests now), `RT_ERR_IO`, `RT_ERR_THREAD_EXITING`.

@@ -234,6 +234,12 @@ impl Overlapped {
         }
     }
 
+    /// Whether it had ended when [`submit`](Overlapped::submit) returned, and nothing arrives at the
+    /// completion port that its handle may belong to.
+    pub fn sends_no_packet(&self) -> bool {
+        self.provider.sends_no_packet()
+    }
+
     /// Where its `OVERLAPPED` is; null for an operation of callbacks.
     #[cfg(windows)]
     pub fn address(&self) -> *mut libc::c_void {

@@ -33,6 +33,8 @@ statuses! {
     Again = 3, "did some work; look again";
     /// A tracked object lives on: its finalize brought it back.
     Resurrected = 4, "brought back to life by its finalize; not deallocated";
+    /// An operation has ended already, and says so to no completion port.
+    Ended = 5, "ended already; no packet arrives at a completion port";
 
     /// An argument has a value the call cannot use.
     Invalid = -1, "an argument has a value this call cannot use";

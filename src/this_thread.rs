@@ -7,6 +7,8 @@
 mod end;
 
 pub(crate) use end::has_ended;
+#[cfg(windows)]
+pub(crate) use end::{ends_within_ms, stay_loaded};
 
 use crate::owner::{Owner, OwnerId, Owners};
 use crate::rack::Mine;
@@ -56,6 +58,9 @@ const GONE: u32 = u32::MAX;
 /// In the initial-exec model that is two instructions, too few to be worth the call to a C function
 /// that every acquire and release would make. Inline assembly reaches the symbol where the
 /// instructions are known; the linker sees the relocations a C compiler would have left.
+///
+/// Windows' six instructions inline take no less than the call; and by `@SECREL32`, which would make them
+/// four, GNU ld (2.40) writes an image that works at no other address than its own.
 mod cell_address {
     use super::HotCell;
 

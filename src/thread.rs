@@ -8,6 +8,7 @@ use crate::event::{Late, Subject};
 use crate::freeze::{Gate, Place, Position, State};
 use crate::host_call::{self, HostCall, Outcome};
 use crate::owner::{Owner, OwnerId};
+use crate::process_end;
 use crate::runtime::Runtime;
 use crate::status::{Result, Status};
 use crate::sync::{Arc, AtomicBool, AtomicU64, Mutex, Ordering};
@@ -270,10 +271,11 @@ impl Attachment {
     }
 
     /// What becomes of the calling thread when it comes too late. One that is finalizing another
-    /// runtime is not parked: nobody could end that finalization.
+    /// runtime is not parked: nobody could end that finalization. Nor is the last one of a process that
+    /// ends: nobody else is there to end it.
     fn policy(&self) -> Policy {
         match self.policy {
-            Policy::Hang if host_call::is_finalizing() => Policy::Error,
+            Policy::Hang if host_call::is_finalizing() || process_end::under_way() => Policy::Error,
             policy => policy,
         }
     }
@@ -445,6 +447,11 @@ mod never_again {
 
     pub fn sleep() -> ! {
         loop {
+            // Nobody else is left to end the process.
+            #[cfg(windows)]
+            if crate::process_end::under_way() {
+                crate::last_word::end_killed_process("the last thread was parked");
+            }
             crate::sync::sleep(std::time::Duration::MAX);
         }
     }

@@ -158,9 +158,98 @@ static void a_finalizer_that_is_killed_in_its_freeze_leaves_a_report_and_all_byt
     }
 }
 
+static void park(void)
+{
+    say("before\n");
+    rt_thread_park();
+}
+
+static void end_with_the_last_thread_parked(void)
+{
+    writer = writer_open(NULL, STDERR_FILENO, "log", 1000, 0);
+    NEED(rt_writer_write(writer, "kept\n", 5) == RT_OK);
+    at_the_end(park);
+    ExitProcess(0);
+}
+
+static void the_last_thread_parks_and_the_process_ends_with_all_bytes_written(void)
+{
+    char said[2000];
+    CHECK_EQ(exit_code_of(end_with_the_last_thread_parked, said, sizeof said), 120);
+    CHECK(strstr(said, "before\nkept\n") != NULL);
+    CHECK(strstr(said, "the last thread was parked as the process ended") != NULL);
+}
+
+/* What the process ends with that came too early for the test. */
+enum { TOO_EARLY = 77 };
+
+static int32_t tell_and_leave_it_to_the_option(const rt_event *event, void *arg)
+{
+    (void)arg;
+    if (event->kind == RT_EVENT_OVERRUN) {
+        event_set(&begun);
+    }
+    return 0;
+}
+
+static int never_return(void *arg)
+{
+    (void)arg;
+    event_wait(&never);
+    return 0;
+}
+
+static void *finalize_past_the_deadline(void *arg)
+{
+    rt_finalize_options options = options_none();
+    options.overrun = RT_OVERRUN_EXIT;
+    options.deadline_us = 300000;
+    options.on_event = tell_and_leave_it_to_the_option;
+    rt_finalize(NULL, &options, NULL);
+    return arg;
+}
+
+static void make_a_writer(void)
+{
+    writer_open(NULL, STDERR_FILENO, "late", 1000, 0);
+    TerminateProcess(GetCurrentProcess(), TOO_EARLY);
+}
+
+/* The last word tries for a while to write what a full pipe has no room for; meanwhile all but one thread
+   are killed, with the one that is at it. */
+static void end_in_the_middle_of_the_last_word(void)
+{
+    static char much[300000];
+    int full[2];
+    pipe_open(full);
+    writer = writer_open(NULL, full[1], "full", sizeof much, 0);
+    CHECK_EQ(rt_writer_write(writer, much, sizeof much), RT_OK);
+    CHECK_EQ(rt_atexit(NULL, "never", never_return, NULL, NULL), RT_OK);
+    at_the_end(make_a_writer);
+    thread_start(finalize_past_the_deadline, NULL);
+    event_wait(&begun);
+    Sleep(60);
+    ExitProcess(0);
+}
+
+/* (Should the machine be slow the last word may have come to its end before, which looks alike.) */
+static void a_last_word_that_is_cut_off_is_said_by_the_thread_that_is_left(void)
+{
+    char said[2000];
+    int code, attempts = 0;
+    do {
+        code = exit_code_of(end_in_the_middle_of_the_last_word, said, sizeof said);
+    } while ((code == TOO_EARLY || code == -1) && ++attempts < 5);
+    CHECK_EQ(code, 120);
+    CHECK(strstr(said, " bytes of 1 writer not written") != NULL);
+    CHECK(strstr(said, "; exit code 120\n") != NULL);
+}
+
 int main(void)
 {
     RUN(who_needs_what_a_killed_thread_had_half_changed_ends_the_process_with_all_bytes_written);
     RUN(a_finalizer_that_is_killed_in_its_freeze_leaves_a_report_and_all_bytes_written);
+    RUN(the_last_thread_parks_and_the_process_ends_with_all_bytes_written);
+    RUN(a_last_word_that_is_cut_off_is_said_by_the_thread_that_is_left);
     return check_done();
 }

@@ -62,19 +62,24 @@ static void say_whether_all_is_well(void)
     }
 }
 
-/* In a process of its own: ends it by ExitProcess, with `at_end` called by a library as it ends. */
-static void end_over_a_thread_that_holds_all(void (*at_end)(void))
+static void call_as_the_process_ends(void (*at_end)(void))
 {
     HMODULE library = LoadLibraryA("last_library.dll");
     void (*call_at_end)(void (*)(void));
-    if (getenv(event_variable) == NULL) {
-        end_well_elsewhere();
-        return;
-    }
     NEED(library != NULL);
     call_at_end = (void (*)(void (*)(void)))(void (*)(void))GetProcAddress(library, "call_at_end");
     NEED(call_at_end != NULL);
     call_at_end(at_end);
+}
+
+/* In a process of its own: ends it by ExitProcess, with `at_end` called by a library as it ends. */
+static void end_over_a_thread_that_holds_all(void (*at_end)(void))
+{
+    if (getenv(event_variable) == NULL) {
+        end_well_elsewhere();
+        return;
+    }
+    call_as_the_process_ends(at_end);
     pipe_open(ends);
     writer = writer_open(NULL, ends[1], "log", 1000, 0);
     thread_start(hold_all, NULL);
@@ -120,6 +125,34 @@ static void take_over_by_writing(void)
 static void a_writer_is_taken_over_from_a_dead_thread_as_the_process_ends(void)
 {
     end_over_a_thread_that_holds_all(take_over_by_writing);
+}
+
+static rt_thread *late;
+
+static void come_too_late(void)
+{
+    CHECK_EQ(rt_thread_enter(late), RT_ERR_FINALIZING);
+    say_whether_all_is_well();
+}
+
+static void *finalize_well(void *arg)
+{
+    CHECK_EQ(rt_finalize_ex(), 0);
+    return arg;
+}
+
+/* Parked, it would keep the process: there is nobody else. */
+static void the_last_thread_of_a_process_is_not_parked(void)
+{
+    if (getenv(event_variable) == NULL) {
+        end_well_elsewhere();
+        return;
+    }
+    late = attach(NULL, "late", 1, RT_POLICY_HANG);
+    NEED(pthread_join(thread_start(finalize_well, NULL), NULL) == 0);
+    call_as_the_process_ends(come_too_late);
+    fflush(NULL);
+    ExitProcess(0);
 }
 
 static int run_by_the_finalization;
@@ -201,6 +234,7 @@ int main(void)
 {
     RUN(a_library_finalizes_as_the_process_ends_and_waits_for_no_dead_thread);
     RUN(a_writer_is_taken_over_from_a_dead_thread_as_the_process_ends);
+    RUN(the_last_thread_of_a_process_is_not_parked);
     RUN(a_library_finalizes_as_it_is_unloaded_when_no_thread_can_begin_or_end);
     RUN(a_thread_that_ends_in_an_atexit_callback_leaves_the_finalization_to_another);
     RUN(a_thread_that_ends_in_a_later_callback_cuts_its_finalization_off_with_all_bytes_written);

@@ -16,6 +16,9 @@ pub const RT_AGAIN: i32 = 3;
 /// Returned by a tracked object's finalize: something refers to the object still, it is not to be
 /// deallocated. And what `rt_object_dispose` returns then.
 pub const RT_RESURRECTED: i32 = 4;
+/// What `rt_overlapped_start` returns for an operation that has ended already, and of which no packet
+/// arrives at a completion port.
+pub const RT_ENDED: i32 = 5;
 
 /// An argument has a value the call cannot use.
 pub const RT_ERR_INVALID: i32 = -1;
@@ -124,6 +127,7 @@ mod tests {
             RT_LEAKED,
             RT_AGAIN,
             RT_RESURRECTED,
+            RT_ENDED,
             RT_ERR_INVALID,
             RT_ERR_NULL,
             RT_ERR_HANDLE,

@@ -79,7 +79,7 @@ pub(super) fn start(
         return Err(error);
     }
     give(op, std::ptr::without_provenance_mut(handle))?;
-    Ok(Status::Ok)
+    Ok(if made.sends_no_packet() { Status::Ended } else { Status::Ok })
 }
 
 /// Hands an operation that the host has started to the library, which gets it to its end by callbacks,

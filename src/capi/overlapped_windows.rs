@@ -13,7 +13,8 @@ use libc::{c_char, c_void};
 pub const RT_OVERLAPPED_READ: u32 = 1;
 /// `WriteFile`.
 pub const RT_OVERLAPPED_WRITE: u32 = 2;
-/// `WSARecv`; the handle is the socket.
+/// `WSARecv`; the handle is the socket. A datagram that is longer than the buffer ends it well
+/// (`ERROR_MORE_DATA`); its rest is lost, as always.
 pub const RT_OVERLAPPED_RECEIVE: u32 = 3;
 /// `WSASend`; the handle is the socket.
 pub const RT_OVERLAPPED_SEND: u32 = 4;
@@ -85,8 +86,12 @@ const REQUEST_FIRST_VERSION: usize = size_of::<rt_overlapped_request>();
 ///
 /// Thread: any. Stage: until the runtime freezes.
 ///
-/// Returns `RT_OK`. With any error nothing was started, and the handle is the host's still:
-/// `RT_ERR_BAD_DESCRIPTOR` (none, not for this, or not opened for overlapped operations), `RT_ERR_SIZE`,
+/// Returns `RT_OK`; `RT_ENDED` if it has ended already, and Windows queues no packet of it to a completion
+/// port (nor to a thread pool: `CancelThreadpoolIo`): its call said `ERROR_BROKEN_PIPE`, `ERROR_HANDLE_EOF` or
+/// `ERROR_PIPE_CONNECTED`, or it succeeded at once on a handle with `FILE_SKIP_COMPLETION_PORT_ON_SUCCESS`.
+/// Else the packet comes, also of one that ended at once. With any error nothing was started, and the handle
+/// is the host's still: `RT_ERR_BAD_DESCRIPTOR` (none, not for this, not opened for overlapped operations, or
+/// a socket of a layered provider whose sockets are not the kernel's), `RT_ERR_SIZE`,
 /// `RT_ERR_NO_MEMORY`, `RT_ERR_INVALID` (kind, flags, or no `begin`), `RT_ERR_NULL`, `RT_ERR_STRUCT_SIZE`,
 /// `RT_ERR_HANDLE`, `RT_ERR_UTF8`, `RT_ERR_FINALIZING`, `RT_ERR_WOULD_BLOCK` (the system takes no more
 /// requests now), `RT_ERR_IO`, `RT_ERR_THREAD_EXITING`.

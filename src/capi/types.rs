@@ -13,7 +13,8 @@ pub type rt_status = i32;
 /// finalize its own runtime or an ancestor of that (see `rt_finalize`); the `dealloc` of a tracked object
 /// may call less (`RT_ERR_IN_DEALLOC`). It may end its thread: the library finishes its work and then
 /// the thread ends (on Windows it ends at once). It must not throw a C++ exception, nor on Windows any
-/// other (the process ends with a message), nor `longjmp` out.
+/// other (the process ends with a message), nor `longjmp` out; and it returns on the thread it was called on,
+/// whatever fibers do.
 ///
 /// A plug-in unregisters its callbacks before it is unloaded, in its destructor at the latest
 /// (`rt_unregister`, `rt_atexit_unregister`, `rt_object_untrack`, `rt_writer_close`). One that it

@@ -2,8 +2,9 @@
 //!
 //! The `OVERLAPPED`, its event and the buffer are this object's, on the heap, so they can outlive every
 //! handle. The kernel writes to them until the status in the `OVERLAPPED` is no longer "pending", and not
-//! afterwards: that word alone says whether they may be freed. `CancelIoEx` is a wish: an operation that
-//! lost the race against it ends well, and one that its driver does not let go of goes on.
+//! afterwards: that word alone says whether they may be freed. (What follows it, the event and the packet,
+//! the kernel does by its own references.) `CancelIoEx` is a wish: an operation that lost the race against
+//! it ends well, and one that its driver does not let go of goes on.
 //!
 //! No lock: at the end of a process its other threads are gone with whatever they held, and an operation
 //! is asked for all the same.
@@ -11,15 +12,26 @@
 use super::provider::{Progress, Provider, Why};
 use crate::host_call;
 use crate::status::{Result, Status};
-use crate::sync::{AtomicU32, AtomicUsize, Deadline, Ordering};
+use crate::sync::{AtomicBool, AtomicU32, Deadline, Ordering};
 use libc::{c_int, c_void};
 use std::cell::UnsafeCell;
-use windows_sys::Win32::Foundation::{self as win32, CloseHandle, HANDLE};
-use windows_sys::Win32::Networking::WinSock::{WSABUF, WSARecv, WSASend, closesocket};
-use windows_sys::Win32::Storage::FileSystem::{ReadFile, WriteFile};
-use windows_sys::Win32::System::IO::{CancelIoEx, GetOverlappedResult, OVERLAPPED};
+use windows_sys::Wdk::Storage::FileSystem::{
+    FileIoCompletionNotificationInformation, NtQueryInformationFile,
+};
+use windows_sys::Win32::Foundation::{self as win32, CloseHandle, HANDLE, NTSTATUS};
+use windows_sys::Win32::Networking::WinSock::{
+    SO_PROTOCOL_INFOW, SOCKET, SOL_SOCKET, WSABUF, WSAEMSGSIZE, WSAENOBUFS, WSAPROTOCOL_INFOW,
+    WSARecv, WSASend, XP1_IFS_HANDLES, closesocket, getsockopt,
+};
+use windows_sys::Win32::Storage::FileSystem::{FILE_TYPE_PIPE, GetFileType, ReadFile, WriteFile};
+use windows_sys::Win32::System::IO::{
+    CancelIoEx, GetOverlappedResult, IO_STATUS_BLOCK, OVERLAPPED,
+};
 use windows_sys::Win32::System::Pipes::ConnectNamedPipe;
-use windows_sys::Win32::System::Threading::{CreateEventW, INFINITE, WaitForSingleObject};
+use windows_sys::Win32::System::Threading::{
+    CreateEventW, INFINITE, SetEvent, WaitForSingleObject,
+};
+use windows_sys::Win32::System::WindowsProgramming::FILE_SKIP_COMPLETION_PORT_ON_SUCCESS;
 
 /// Begins an operation of the host's own: gets its `arg`, the handle, the `OVERLAPPED`, the buffer and its
 /// size; returns what `GetLastError` says then, or 0.
@@ -72,7 +84,7 @@ pub struct Spec<'a> {
 pub(super) struct Request {
     /// From `submit` until it has ended the kernel's. Its `Internal` is the status.
     overlapped: UnsafeCell<OVERLAPPED>,
-    /// `WSARecv` writes here, when it ends.
+    /// `WSARecv` writes here, if it ends at once; a provider may keep the address for longer.
     receive_flags: UnsafeCell<u32>,
     event: HANDLE,
     handle: HANDLE,
@@ -81,8 +93,8 @@ pub(super) struct Request {
     kind: Kind,
     owns_handle: bool,
     no_cancel: bool,
-    /// It ended without the kernel, by this error; else 0.
-    at_once: AtomicU32,
+    /// It ended at once, in a way of which the system tells no completion port.
+    no_packet_comes: AtomicBool,
 }
 
 // SAFETY: the kernel alone touches the contents of the cells while the operation is pending, and nobody
@@ -100,6 +112,12 @@ impl Request {
         if crate::sink::Handle(spec.handle).is_synchronous() == Some(true) {
             return Err(Status::BadDescriptor.because(
                 "the handle was opened without FILE_FLAG_OVERLAPPED: the call would wait",
+            ));
+        }
+        if matches!(spec.kind, Kind::Receive | Kind::Send) && !is_kernels(spec.handle.addr()) {
+            return Err(Status::BadDescriptor.because(
+                "no socket, or one of a layered provider that is none of the kernel's: it does not say \
+                 when an operation has ended",
             ));
         }
         if u32::try_from(spec.size).is_err() {
@@ -126,7 +144,7 @@ impl Request {
             kind: spec.kind,
             owns_handle: spec.owns_handle,
             no_cancel: spec.no_cancel,
-            at_once: AtomicU32::new(0),
+            no_packet_comes: AtomicBool::new(false),
         })
     }
 
@@ -156,6 +174,8 @@ impl Request {
                     WSASend(self.handle.addr(), &one, 1, none.cast(), 0, overlapped, None) == 0
                 }
                 Kind::Other(begin, arg) => {
+                    // Win32's calls say so themselves, the kernel's own do not.
+                    self.status().store(PENDING, Ordering::Relaxed);
                     let answer = host_call::run(begin as *const (), || {
                         begin(arg, self.handle, overlapped.cast(), buffer.cast(), size)
                     });
@@ -168,17 +188,26 @@ impl Request {
         if began { 0 } else { unsafe { win32::GetLastError() } }
     }
 
+    /// The status in the `OVERLAPPED`: the lower half of a word of 64 bits, whose other half may be anything
+    /// (and which Windows' own `HasOverlappedIoCompleted` does not look at).
+    fn status(&self) -> &AtomicU32 {
+        // SAFETY: the word lives as long as `self`, is aligned, and whoever else writes it is the kernel.
+        unsafe { AtomicU32::from_ptr((&raw mut (*self.overlapped.get()).Internal).cast()) }
+    }
+
+    /// It has ended in an error and the kernel knows nothing of it: a call that fails at once leaves status
+    /// and event as they were, "pending" for ever to all who look at them.
+    fn end_as(&self, status: NTSTATUS) {
+        // Release: pairs with `ended`.
+        self.status().store(status as u32, Ordering::Release);
+        // SAFETY: the event is ours.
+        unsafe { SetEvent(self.event) };
+    }
+
     /// How it ended, by the system's number, and how many bytes it moved; `None` while it is pending.
     fn ended(&self) -> Option<(u32, u32)> {
-        // Relaxed: written by `submit`, before anybody else can ask.
-        let at_once = self.at_once.load(Ordering::Relaxed);
-        if at_once != 0 {
-            return Some((at_once, 0));
-        }
-        // SAFETY: the word lives as long as `self`, is aligned, and only the kernel writes it.
-        let status = unsafe { AtomicUsize::from_ptr(&raw mut (*self.overlapped.get()).Internal) };
         // Acquire: the kernel writes the status after all else it has to write.
-        if status.load(Ordering::Acquire) == win32::STATUS_PENDING as usize {
+        if self.status().load(Ordering::Acquire) == PENDING {
             return None;
         }
         let mut count = 0;
@@ -203,6 +232,18 @@ impl Request {
         })
     }
 
+    /// The status of an error that comes at once and is no failure.
+    fn end_at_once(&self, error: u32) -> Option<NTSTATUS> {
+        match error {
+            win32::ERROR_PIPE_CONNECTED if matches!(self.kind, Kind::Connect) => {
+                Some(win32::STATUS_PIPE_CONNECTED)
+            }
+            win32::ERROR_HANDLE_EOF if self.is_end(error) => Some(win32::STATUS_END_OF_FILE),
+            win32::ERROR_BROKEN_PIPE if self.is_end(error) => Some(win32::STATUS_PIPE_BROKEN),
+            _ => None,
+        }
+    }
+
     /// Whether the error only says that there is nothing more to read.
     fn is_end(&self, error: u32) -> bool {
         matches!(self.kind, Kind::Read)
@@ -212,19 +253,31 @@ impl Request {
 
 impl Provider for Request {
     fn submit(&self) -> Result<()> {
-        match self.begin() {
-            0 | win32::ERROR_IO_PENDING | win32::ERROR_MORE_DATA => Ok(()),
-            error if error == win32::ERROR_PIPE_CONNECTED || self.is_end(error) => {
-                // Relaxed: see `ended`.
-                self.at_once.store(error, Ordering::Relaxed);
-                Ok(())
-            }
+        const DATAGRAM_CUT: u32 = WSAEMSGSIZE as u32;
+        const NO_BUFFERS: u32 = WSAENOBUFS as u32;
+        let error = self.begin();
+        if let Some(status) = self.end_at_once(error) {
+            self.end_as(status);
+        }
+        if self.end_at_once(error).is_some() || error == 0 && skips_packets(self.handle) {
+            // Relaxed: read by this thread, or by whom it has told of the operation.
+            self.no_packet_comes.store(true, Ordering::Relaxed);
+            return Ok(());
+        }
+        match error {
+            // More than there was room for is a warning: the kernel has ended it, with what there was room
+            // for. Winsock has a number of its own for that, but only here.
+            0 | win32::ERROR_IO_PENDING | win32::ERROR_MORE_DATA | DATAGRAM_CUT => Ok(()),
             win32::ERROR_INVALID_HANDLE | win32::ERROR_ACCESS_DENIED => {
                 Err(Status::BadDescriptor.because("the handle is not one for this"))
             }
+            // By ReadFile's page the second row, too, is what too many requests come to.
             win32::ERROR_NO_SYSTEM_RESOURCES
             | win32::ERROR_NOT_ENOUGH_QUOTA
-            | win32::ERROR_TOO_MANY_CMDS => {
+            | win32::ERROR_TOO_MANY_CMDS
+            | win32::ERROR_INVALID_USER_BUFFER
+            | win32::ERROR_NOT_ENOUGH_MEMORY
+            | NO_BUFFERS => {
                 Err(Status::WouldBlock.because("the system takes no more requests now"))
             }
             error => {
@@ -267,9 +320,12 @@ impl Provider for Request {
         if self.owns_handle {
             // SAFETY: it was given to this object, and this is called once.
             unsafe {
-                match self.kind {
-                    Kind::Receive | Kind::Send => closesocket(self.handle.addr()),
-                    _ => CloseHandle(self.handle),
+                // Winsock keeps something of its own for every socket, also for one that was read as a file
+                // or accepts by `AcceptEx`; CloseHandle would leave that behind.
+                if protocol_of(self.handle.addr()).is_some() {
+                    closesocket(self.handle.addr());
+                } else {
+                    CloseHandle(self.handle);
                 }
             };
         }
@@ -289,6 +345,10 @@ impl Provider for Request {
         self.ended().map_or(0, |(error, _)| error)
     }
 
+    fn sends_no_packet(&self) -> bool {
+        self.no_packet_comes.load(Ordering::Relaxed)
+    }
+
     fn address(&self) -> *mut c_void {
         self.overlapped.get().cast()
     }
@@ -306,6 +366,44 @@ impl Drop for Request {
         // SAFETY: ours. The operation has ended, or never began: else it would have been shelved.
         unsafe { CloseHandle(self.event) };
     }
+}
+
+const PENDING: u32 = win32::STATUS_PENDING as u32;
+
+/// Whether the system tells the handle's completion port only of what has not succeeded at once
+/// (`SetFileCompletionNotificationModes`).
+fn skips_packets(handle: HANDLE) -> bool {
+    let (mut modes, mut answered) = (0u32, IO_STATUS_BLOCK::default());
+    let (answer, size) = ((&raw mut modes).cast(), size_of::<u32>() as u32);
+    // SAFETY: the answer is a number of this size; a handle that is none is refused.
+    let known = unsafe {
+        let class = FileIoCompletionNotificationInformation;
+        NtQueryInformationFile(handle, &mut answered, answer, size, class) >= 0
+    };
+    known && modes & FILE_SKIP_COMPLETION_PORT_ON_SUCCESS != 0
+}
+
+/// What kind of socket it is; `None` if it is none.
+fn protocol_of(socket: SOCKET) -> Option<WSAPROTOCOL_INFOW> {
+    // Winsock asks whatever it does not know by a request of its own, which is for no device to see.
+    // SAFETY: it only asks.
+    if unsafe { GetFileType(std::ptr::with_exposed_provenance_mut(socket)) } != FILE_TYPE_PIPE {
+        return None;
+    }
+    let mut protocol = std::mem::MaybeUninit::<WSAPROTOCOL_INFOW>::uninit();
+    let mut size = size_of::<WSAPROTOCOL_INFOW>() as i32;
+    // SAFETY: the answer has the size that is said; what is no socket is refused.
+    unsafe {
+        let answer = protocol.as_mut_ptr().cast();
+        (getsockopt(socket, SOL_SOCKET, SO_PROTOCOL_INFOW, answer, &mut size) == 0)
+            .then(|| protocol.assume_init())
+    }
+}
+
+/// Whether it is a socket whose operations are the kernel's. A layered provider may hand out sockets that
+/// are not: of those Winsock does not say what is in the `OVERLAPPED`, and `CancelIoEx` does not know them.
+fn is_kernels(socket: SOCKET) -> bool {
+    protocol_of(socket).is_some_and(|p| p.dwServiceFlags1 & XP1_IFS_HANDLES != 0)
 }
 
 /// `size` bytes, `data` first.

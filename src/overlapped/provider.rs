@@ -95,6 +95,11 @@ pub(crate) trait Provider: Send + Sync {
         0
     }
 
+    /// Whether it had ended when it was submitted, and the system tells no completion port of it.
+    fn sends_no_packet(&self) -> bool {
+        false
+    }
+
     /// Where the `OVERLAPPED` is, if there is one.
     #[cfg(windows)]
     fn address(&self) -> *mut libc::c_void {

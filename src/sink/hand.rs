@@ -118,6 +118,9 @@ impl Wanted {
                     sleep(Duration::from_micros(20));
                 }
                 hand.pass(TAKEN, IDLE);
+                if deadline.passed() {
+                    return;
+                }
             }
         }
     }

@@ -32,7 +32,10 @@ pub fn coarse_ms() -> u64 {
         unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC_COARSE, &mut now) };
         now.tv_sec as u64 * 1000 + now.tv_nsec as u64 / 1_000_000
     }
-    #[cfg(not(target_os = "linux"))]
+    #[cfg(windows)]
+    // SAFETY: no arguments, no effects.
+    return unsafe { windows_sys::Win32::System::SystemInformation::GetTickCount64() };
+    #[cfg(not(any(target_os = "linux", windows)))]
     {
         static START: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
         START.get_or_init(now).elapsed().as_millis() as u64
@@ -100,6 +103,13 @@ impl Deadline {
     pub fn instant(self) -> Option<Instant> {
         self.0
     }
+}
+
+/// Looks up, once, how the system makes a thread wait.
+#[cfg(windows)]
+pub fn prepare_parking() {
+    static KEY: u8 = 0;
+    park((&raw const KEY).addr(), || false, Deadline::NEVER);
 }
 
 /// Waits in the queue of `key` until woken or `deadline`.

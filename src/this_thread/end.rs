@@ -10,9 +10,9 @@ pub(crate) use unix::has_ended;
 #[cfg(unix)]
 pub(super) use unix::watch;
 #[cfg(windows)]
-pub(crate) use windows::has_ended;
-#[cfg(windows)]
 pub(super) use windows::watch;
+#[cfg(windows)]
+pub(crate) use windows::{ends_within_ms, has_ended, stay_loaded};
 
 #[cfg(unix)]
 mod unix {
@@ -67,8 +67,8 @@ mod unix {
 #[cfg(windows)]
 mod windows {
     use super::super::{Block, cell, ended};
+    use crate::sync::{AtomicBool, Ordering};
     use std::os::windows::io::AsRawHandle;
-    use std::sync::Once;
     use std::thread::JoinHandle;
     use windows_sys::Win32::Foundation::WAIT_OBJECT_0;
     use windows_sys::Win32::System::LibraryLoader::{
@@ -82,22 +82,37 @@ mod windows {
 
     /// Whether host code has ended a thread of the library's, where nothing unwinds and nobody notes it.
     pub fn has_ended(thread: &JoinHandle<()>) -> bool {
-        // SAFETY: the handle is open; nothing is waited for.
-        unsafe { WaitForSingleObject(thread.as_raw_handle(), 0) == WAIT_OBJECT_0 }
+        ends_within_ms(thread, 0)
+    }
+
+    /// Whether a thread of the library's ends in this time.
+    pub fn ends_within_ms(thread: &JoinHandle<()>, ms: u32) -> bool {
+        // SAFETY: the handle is open.
+        unsafe { WaitForSingleObject(thread.as_raw_handle(), ms) == WAIT_OBJECT_0 }
     }
 
     /// Sees to it that the library stays to be told when this thread ends.
     pub fn watch(_: *mut Block) {
-        static PINNED: Once = Once::new();
-        PINNED.call_once(|| {
-            let flags = GET_MODULE_HANDLE_EX_FLAG_PIN | GET_MODULE_HANDLE_EX_FLAG_FROM_ADDRESS;
-            let here = thread_ends as *const () as *const u16;
-            // SAFETY: the address is in this image; the handle is written and not used.
-            unsafe {
-                GetModuleHandleExW(flags, here, &mut std::ptr::null_mut());
-                rtfinalize_at_thread_end(thread_ends);
-            }
-        });
+        stay_loaded();
+    }
+
+    /// This image stays, and hears of every thread that ends. Called while it is loaded: later the loader
+    /// might keep the caller waiting.
+    pub fn stay_loaded() {
+        static PINNED: AtomicBool = AtomicBool::new(false);
+        // Acquire: the hook is set. Nobody waits for another who is at it, and may wait for the loader: it
+        // may be done twice.
+        if PINNED.load(Ordering::Acquire) {
+            return;
+        }
+        let flags = GET_MODULE_HANDLE_EX_FLAG_PIN | GET_MODULE_HANDLE_EX_FLAG_FROM_ADDRESS;
+        let here = thread_ends as *const () as *const u16;
+        // SAFETY: the address is in this image; the handle is written and not used.
+        unsafe {
+            GetModuleHandleExW(flags, here, &mut std::ptr::null_mut());
+            rtfinalize_at_thread_end(thread_ends);
+        }
+        PINNED.store(true, Ordering::Release);
     }
 
     /// Called by the loader's hook in `this_thread.c`, on the thread that ends.

@@ -92,9 +92,13 @@ impl Drop for Writer {
     }
 }
 
-/// For a thread whose process is about to end.
+/// For a thread whose process is about to end, by another; should that one have been killed, by this one.
 pub(crate) fn sleep_for_ever() -> ! {
     loop {
+        #[cfg(windows)]
+        if crate::process_end::under_way() {
+            crate::last_word::end_killed_process("the thread that wrote the last word was killed");
+        }
         sleep(Duration::from_secs(3600));
     }
 }
@@ -115,7 +119,7 @@ pub(crate) struct Toll {
 /// Writes what the writers of the process hold, as far as their destinations have room until
 /// `deadline` and no operation is under way in them. It is the end of them all.
 ///
-/// To be called once.
+/// To be called once; again only if the thread that was at it has been killed.
 pub(crate) fn rescue_all(deadline: Deadline) -> Toll {
     take_all();
     let mut toll = Toll::default();

@@ -49,9 +49,21 @@ impl<T: Send + Sync + 'static> Sentinel<T> {
     }
 
     /// Ends its sleep, and waits until it has left.
+    ///
+    /// On Windows a moment: no thread begins or ends while another has the loader's lock, and that may last.
+    /// One that has not begun leaves when it does; what it looks at is its own as well.
     pub fn dismiss(self) {
         self.rouse();
+        #[cfg(windows)]
+        {
+            let deadline = crate::sync::Deadline::after(std::time::Duration::from_secs(1));
+            while !crate::this_thread::ends_within_ms(&self.thread, 10)
+                && !self.thread.is_finished()
+                && !deadline.passed()
+            {}
+        }
         // A panic has ended the sentinel only.
+        #[cfg(not(windows))]
         let _ = self.thread.join();
     }
 }
