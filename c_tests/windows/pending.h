@@ -84,16 +84,6 @@ static inline rt_overlapped *start_read(HANDLE handle, uint32_t flags, size_t si
     return start(NULL, &r, name);
 }
 
-/* The operation has read exactly this. */
-static inline void check_data(rt_overlapped *op, const void *expected, size_t size)
-{
-    const void *data = NULL;
-    size_t got = 12345;
-    CHECK_EQ(rt_overlapped_data(op, &data, &got), RT_OK);
-    CHECK_EQ(got, size);
-    CHECK(got == size && memcmp(data, expected, size) == 0);
-}
-
 /* How it ended, by the system's number. */
 static inline uint32_t error_of(rt_overlapped *op)
 {

@@ -2,86 +2,28 @@
  * The end of a process: ExitProcess has killed all other threads, wherever they were, and a library's
  * DllMain still calls this one. Nothing is waited for, and what the dead held is taken over.
  */
-#include "../destination.h"
+#include "killed.h"
 
-static rt_buffered_lock lock = RT_BUFFERED_LOCK_INIT;
-static rt_writer *writer;
-static int ends[2];
-static event holds_all = EVENT_INIT, never = EVENT_INIT;
-
-/* Has a lock, the writer's lock with a record in it, and a guard, and is inside the runtime. */
-static void *hold_all(void *arg)
-{
-    rt_view *view = NULL;
-    rt_guard *guard = NULL;
-    rt_thread *thread = attach(NULL, "killed", 0, RT_POLICY_HANG);
-    (void)arg;
-    CHECK_EQ(rt_thread_enter(thread), RT_OK);
-    CHECK_EQ(rt_view_from(NULL, &view), RT_OK);
-    CHECK_EQ(rt_guard_acquire(view, "killed", &guard), RT_OK);
-    CHECK_EQ(rt_buffered_lock_acquire(&lock), RT_OK);
-    CHECK_EQ(rt_writer_lock(writer), RT_OK);
-    CHECK_EQ(rt_writer_write(writer, stream(0, 300), 300), RT_OK);
-    event_set(&holds_all);
-    event_wait(&never);
-    return NULL;
-}
+static event waits = EVENT_INIT;
+static pid_t waits_as;
 
 static void *wait_for_the_lock(void *arg)
 {
+    waits_as = my_tid();
+    event_set(&waits);
     CHECK_EQ(rt_buffered_lock_acquire(&lock), RT_OK);
     return arg;
 }
 
-/* How a process says that it ended well: its exit code is given away before its libraries hear of its
-   end (and under Wine stays, where Windows takes a later one). */
-static const char *const event_variable = "PROCESS_END_EVENT";
-
-static void end_well_elsewhere(void)
+/* Ends this process by ExitProcess, with `function` called by a library as it ends. */
+static void end_over_a_thread_that_holds_all(void (*function)(void))
 {
-    char name[64];
-    STARTUPINFOA start;
-    PROCESS_INFORMATION child;
-    HANDLE ended_well;
-    snprintf(name, sizeof name, "rtfinalize-process-end-%lu", GetCurrentProcessId());
-    ended_well = CreateEventA(NULL, TRUE, FALSE, name);
-    NEED(ended_well != NULL && setenv(event_variable, name, 1) == 0);
-    memset(&start, 0, sizeof start);
-    start.cb = sizeof start;
-    NEED(CreateProcessA(NULL, GetCommandLineA(), NULL, NULL, TRUE, 0, NULL, NULL, &start, &child));
-    CHECK(WaitForSingleObject(child.hProcess, CHECK_HANG_SECONDS * 500) == WAIT_OBJECT_0);
-    TerminateProcess(child.hProcess, 98);
-    CHECK(WaitForSingleObject(ended_well, 0) == WAIT_OBJECT_0);
-}
-
-static void say_whether_all_is_well(void)
-{
-    HANDLE ended_well = OpenEventA(EVENT_MODIFY_STATE, FALSE, getenv(event_variable));
-    if (ended_well != NULL && !check_failed_here) {
-        SetEvent(ended_well);
-    }
-}
-
-/* In a process of its own: ends it by ExitProcess, with `at_end` called by a library as it ends. */
-static void end_over_a_thread_that_holds_all(void (*at_end)(void))
-{
-    HMODULE library = LoadLibraryA("last_library.dll");
-    void (*call_at_end)(void (*)(void));
-    if (getenv(event_variable) == NULL) {
-        end_well_elsewhere();
-        return;
-    }
-    NEED(library != NULL);
-    call_at_end = (void (*)(void (*)(void)))(void (*)(void))GetProcAddress(library, "call_at_end");
-    NEED(call_at_end != NULL);
-    call_at_end(at_end);
-    pipe_open(ends);
-    writer = writer_open(NULL, ends[1], "log", 1000, 0);
-    thread_start(hold_all, NULL);
-    event_wait(&holds_all);
+    static char guard[] = "killed";
+    library_calling(function);
+    start_one_that_holds_all(guard);
     thread_start(wait_for_the_lock, NULL);
-    Sleep(20);
-    fflush(NULL);
+    event_wait(&waits);
+    wait_until_asleep(waits_as);
     ExitProcess(0);
 }
 
@@ -100,9 +42,15 @@ static void take_over_and_finalize(void)
     say_whether_all_is_well();
 }
 
-static void a_library_finalizes_as_the_process_ends_and_waits_for_no_dead_thread(void)
+static void end_and_finalize(void)
 {
     end_over_a_thread_that_holds_all(take_over_and_finalize);
+}
+
+static void a_library_finalizes_as_the_process_ends_and_waits_for_no_dead_thread(void)
+{
+    char said[4000];
+    check_that_all_is_well(end_and_finalize, said, sizeof said);
 }
 
 static void take_over_by_writing(void)
@@ -117,9 +65,15 @@ static void take_over_by_writing(void)
     say_whether_all_is_well();
 }
 
-static void a_writer_is_taken_over_from_a_dead_thread_as_the_process_ends(void)
+static void end_and_write(void)
 {
     end_over_a_thread_that_holds_all(take_over_by_writing);
+}
+
+static void a_writer_is_taken_over_from_a_dead_thread_as_the_process_ends(void)
+{
+    char said[4000];
+    check_that_all_is_well(end_and_write, said, sizeof said);
 }
 
 static int run_by_the_finalization;
@@ -141,12 +95,7 @@ static void finalize_in_the_loader(void)
 
 static void a_library_finalizes_as_it_is_unloaded_when_no_thread_can_begin_or_end(void)
 {
-    HMODULE library = LoadLibraryA("last_library.dll");
-    void (*call_at_end)(void (*)(void));
-    NEED(library != NULL);
-    call_at_end = (void (*)(void (*)(void)))(void (*)(void))GetProcAddress(library, "call_at_end");
-    NEED(call_at_end != NULL);
-    call_at_end(finalize_in_the_loader);
+    HMODULE library = library_calling(finalize_in_the_loader);
     CHECK_EQ(rt_atexit(NULL, "note", note_that_it_ran, NULL, NULL), RT_OK);
     NEED(FreeLibrary(library));
     CHECK_EQ(rt_runtime_state(NULL), RT_STATE_FINALIZED);
