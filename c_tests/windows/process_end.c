@@ -128,6 +128,34 @@ static void a_thread_that_ends_in_an_atexit_callback_leaves_the_finalization_to_
     CHECK_EQ(rt_finalize_ex(), 0);
 }
 
+static int32_t end_this_thread_once(const rt_event *told, void *times)
+{
+    if (told->kind == RT_EVENT_PHASE_BEGIN && told->phase == RT_PHASE_FREEZE && ++*(int *)times == 1) {
+        ExitThread(0);
+    }
+    return 0;
+}
+
+static void a_thread_that_ends_in_an_event_callback_leaves_no_finalization_that_hangs(void)
+{
+    static int times;
+    rt_finalize_options options = options_none();
+    bytes got = {0};
+    options.on_event = end_this_thread_once;
+    options.event_arg = &times;
+    CHECK_EQ(rt_runtime_set_options(NULL, &options), RT_OK);
+    pipe_open(ends);
+    writer = writer_open(NULL, ends[1], "log", 1000, 0);
+    CHECK_EQ(rt_writer_write(writer, stream(0, 300), 300), RT_OK);
+    wait_for_its_end(thread_start(finalize_in_vain, NULL));
+    CHECK_EQ(times, 1);
+    CHECK_EQ(rt_finalize_ex(), -1);
+    CHECK_EQ(rt_runtime_state(NULL), RT_STATE_FINALIZED);
+    read_now(ends[0], &got);
+    CHECK_STREAM(&got, 300);
+    bytes_free(&got);
+}
+
 static void a_thread_that_ends_in_a_later_callback_cuts_its_finalization_off_with_all_bytes_written(void)
 {
     bytes got = {0};
@@ -152,6 +180,7 @@ int main(void)
     RUN(a_writer_is_taken_over_from_a_dead_thread_as_the_process_ends);
     RUN(a_library_finalizes_as_it_is_unloaded_when_no_thread_can_begin_or_end);
     RUN(a_thread_that_ends_in_an_atexit_callback_leaves_the_finalization_to_another);
+    RUN(a_thread_that_ends_in_an_event_callback_leaves_no_finalization_that_hangs);
     RUN(a_thread_that_ends_in_a_later_callback_cuts_its_finalization_off_with_all_bytes_written);
     return check_done();
 }
