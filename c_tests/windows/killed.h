@@ -32,13 +32,13 @@ static inline void *hold_all(void *arg)
     return arg;
 }
 
-/* A thread that does, and a pipe that the record goes to. */
-static inline pthread_t start_one_that_holds_all(char *guard)
+/* A thread that does, by `body`, and a pipe that the record goes to. */
+static inline pthread_t start_one_that_holds_all(void *(*body)(void *), char *guard)
 {
     pthread_t thread;
     pipe_open(ends);
     writer = writer_open(NULL, ends[1], "log", 1000, 0);
-    thread = thread_start(hold_all, guard);
+    thread = thread_start(body, guard);
     event_wait(&holds_all);
     return thread;
 }

@@ -4,6 +4,8 @@
  */
 #include "killed.h"
 
+#include "../scarce.h"
+
 static event waits = EVENT_INIT;
 static pid_t waits_as;
 
@@ -15,12 +17,13 @@ static void *wait_for_the_lock(void *arg)
     return arg;
 }
 
-/* Ends this process by ExitProcess, with `function` called by a library as it ends. */
-static void end_over_a_thread_that_holds_all(void (*function)(void))
+/* Ends this process by ExitProcess, with `function` called by a library as it ends, over a thread that holds all
+   by `body`. */
+static void end_over(void *(*body)(void *), void (*function)(void))
 {
     static char guard[] = "killed";
     library_calling(function);
-    start_one_that_holds_all(guard);
+    start_one_that_holds_all(body, guard);
     thread_start(wait_for_the_lock, NULL);
     event_wait(&waits);
     wait_until_asleep(waits_as);
@@ -44,13 +47,41 @@ static void take_over_and_finalize(void)
 
 static void end_and_finalize(void)
 {
-    end_over_a_thread_that_holds_all(take_over_and_finalize);
+    end_over(hold_all, take_over_and_finalize);
 }
 
 static void a_library_finalizes_as_the_process_ends_and_waits_for_no_dead_thread(void)
 {
     char said[4000];
     check_that_all_is_well(end_and_finalize, said, sizeof said);
+}
+
+static LONG WINAPI duplicate_no_handle(void)
+{
+    return NO_MEMORY;
+}
+
+/* The system has no handle to spare by which the library could ask later whether this thread has ended. */
+static void *hold_all_without_a_handle(void *arg)
+{
+    rt_buffered_lock first = RT_BUFFERED_LOCK_INIT;
+    patch p;
+    patch_set(&p, "NtDuplicateObject", (uintptr_t)duplicate_no_handle);
+    CHECK_EQ(rt_buffered_lock_acquire(&first), RT_OK);
+    patch_undo(&p);
+    CHECK_EQ(rt_buffered_lock_release(&first), RT_OK);
+    return hold_all(arg);
+}
+
+static void end_without_handles_and_finalize(void)
+{
+    end_over(hold_all_without_a_handle, take_over_and_finalize);
+}
+
+static void nor_for_one_that_there_was_no_handle_of(void)
+{
+    char said[4000];
+    check_that_all_is_well(end_without_handles_and_finalize, said, sizeof said);
 }
 
 static void take_over_by_writing(void)
@@ -67,7 +98,7 @@ static void take_over_by_writing(void)
 
 static void end_and_write(void)
 {
-    end_over_a_thread_that_holds_all(take_over_by_writing);
+    end_over(hold_all, take_over_by_writing);
 }
 
 static void a_writer_is_taken_over_from_a_dead_thread_as_the_process_ends(void)
@@ -177,6 +208,7 @@ static void a_thread_that_ends_in_a_later_callback_cuts_its_finalization_off_wit
 int main(void)
 {
     RUN(a_library_finalizes_as_the_process_ends_and_waits_for_no_dead_thread);
+    RUN(nor_for_one_that_there_was_no_handle_of);
     RUN(a_writer_is_taken_over_from_a_dead_thread_as_the_process_ends);
     RUN(a_library_finalizes_as_it_is_unloaded_when_no_thread_can_begin_or_end);
     RUN(a_thread_that_ends_in_an_atexit_callback_leaves_the_finalization_to_another);
