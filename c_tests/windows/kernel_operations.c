@@ -138,24 +138,9 @@ static void the_end_of_a_pipe_ends_a_read_with_nothing(void)
     CloseHandle(d.server);
 }
 
-static HANDLE file_with(const char *data, DWORD flags)
-{
-    char folder[MAX_PATH], path[MAX_PATH];
-    HANDLE file;
-    NEED(GetTempPathA(sizeof folder, folder) && GetTempFileNameA(folder, "rtf", 0, path));
-    file = CreateFileA(path, GENERIC_WRITE, 0, NULL, CREATE_ALWAYS, 0, NULL);
-    NEED(file != INVALID_HANDLE_VALUE);
-    put(file, data, (DWORD)strlen(data));
-    CloseHandle(file);
-    file = CreateFileA(path, GENERIC_READ | GENERIC_WRITE | DELETE, FILE_SHARE_READ | FILE_SHARE_DELETE, NULL,
-                       OPEN_EXISTING, flags | FILE_FLAG_DELETE_ON_CLOSE, NULL);
-    NEED(file != INVALID_HANDLE_VALUE);
-    return file;
-}
-
 static void a_file_is_read_at_an_offset_and_ends(void)
 {
-    HANDLE file = file_with("0123456789", FILE_FLAG_OVERLAPPED);
+    HANDLE file = file_handle_with("0123456789", FILE_FLAG_OVERLAPPED);
     rt_overlapped_request r = request(RT_OVERLAPPED_READ, file, 0, 64);
     rt_overlapped *op;
     r.offset = 7;
@@ -455,40 +440,6 @@ static void what_can_be_cancelled_is_freed_by_finalization(void)
     CHECK_EQ(rt_report_free(report), RT_OK);
 }
 
-static void nothing_is_started_on_what_is_no_handle_for_it(void)
-{
-    HANDLE waits = file_with("0123456789", 0);
-    rt_overlapped_request r = request(RT_OVERLAPPED_READ, NULL, 0, 64);
-    rt_overlapped *op = NULL;
-    REFUSED(rt_overlapped_start(NULL, &r, NULL, &op), RT_ERR_BAD_DESCRIPTOR);
-    r.handle = INVALID_HANDLE_VALUE;
-    REFUSED(rt_overlapped_start(NULL, &r, NULL, &op), RT_ERR_BAD_DESCRIPTOR);
-    r.handle = (HANDLE)(uintptr_t)0x7ffffff0;
-    REFUSED(rt_overlapped_start(NULL, &r, NULL, &op), RT_ERR_BAD_DESCRIPTOR);
-    r.handle = waits; /* a call on it would wait */
-    REFUSED(rt_overlapped_start(NULL, &r, NULL, &op), RT_ERR_BAD_DESCRIPTOR);
-    r.flags = 8;
-    REFUSED(rt_overlapped_start(NULL, &r, NULL, &op), RT_ERR_INVALID);
-    r.flags = 0;
-    r.kind = 7;
-    REFUSED(rt_overlapped_start(NULL, &r, NULL, &op), RT_ERR_INVALID);
-    r.kind = RT_OVERLAPPED_WRITE; /* of nothing */
-    REFUSED(rt_overlapped_start(NULL, &r, NULL, &op), RT_ERR_NULL);
-    REFUSED(rt_overlapped_start(NULL, NULL, NULL, &op), RT_ERR_NULL);
-    CHECK(op == NULL);
-    CloseHandle(waits);
-}
-
-static void nothing_is_started_once_the_runtime_is_finalized(void)
-{
-    duplex d = duplex_open();
-    rt_overlapped_request r = request(RT_OVERLAPPED_READ, d.server, 0, 64);
-    rt_overlapped *op = NULL;
-    CHECK_EQ(rt_finalize_ex(), 0);
-    REFUSED(rt_overlapped_start(NULL, &r, NULL, &op), RT_ERR_FINALIZING);
-    duplex_close(&d);
-}
-
 int main(void)
 {
     RUN(a_read_of_a_pipe_pends_until_data_comes);
@@ -508,7 +459,5 @@ int main(void)
     RUN(what_cannot_be_cancelled_is_warned_of_and_kept_while_the_runtime_runs);
     RUN(what_cannot_be_cancelled_is_leaked_with_all_it_has_while_finalizing);
     RUN(what_can_be_cancelled_is_freed_by_finalization);
-    RUN(nothing_is_started_on_what_is_no_handle_for_it);
-    RUN(nothing_is_started_once_the_runtime_is_finalized);
     return check_done();
 }

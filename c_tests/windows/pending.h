@@ -58,6 +58,22 @@ static inline void put(HANDLE handle, const void *data, DWORD size)
     NEED(WriteFile(handle, data, size, &put_bytes, NULL) && put_bytes == size);
 }
 
+/* A file opened for operations by `flags`, gone with its handle. */
+static inline HANDLE file_handle_with(const char *data, DWORD flags)
+{
+    char folder[MAX_PATH], path[MAX_PATH];
+    HANDLE file;
+    NEED(GetTempPathA(sizeof folder, folder) && GetTempFileNameA(folder, "rtf", 0, path));
+    file = CreateFileA(path, GENERIC_WRITE, 0, NULL, CREATE_ALWAYS, 0, NULL);
+    NEED(file != INVALID_HANDLE_VALUE);
+    put(file, data, (DWORD)strlen(data));
+    CloseHandle(file);
+    file = CreateFileA(path, GENERIC_READ | GENERIC_WRITE | DELETE, FILE_SHARE_READ | FILE_SHARE_DELETE, NULL,
+                       OPEN_EXISTING, flags | FILE_FLAG_DELETE_ON_CLOSE, NULL);
+    NEED(file != INVALID_HANDLE_VALUE);
+    return file;
+}
+
 static inline rt_overlapped_request request(uint32_t kind, HANDLE handle, uint32_t flags, size_t size)
 {
     rt_overlapped_request r;

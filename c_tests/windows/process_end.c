@@ -133,6 +133,50 @@ static void a_library_finalizes_as_it_is_unloaded_when_no_thread_can_begin_or_en
     CHECK_EQ(run_by_the_finalization, 1);
 }
 
+static event has_the_loaders_lock = EVENT_INIT;
+
+static void sit_in_the_loader(void)
+{
+    event_set(&has_the_loaders_lock);
+    event_wait(&never);
+}
+
+static void *unload(void *library)
+{
+    FreeLibrary((HMODULE)library);
+    return NULL;
+}
+
+static int unload_on_a_thread_and_get_stuck(void *library)
+{
+    thread_start(unload, library);
+    event_wait(&has_the_loaders_lock);
+    event_wait(&never);
+    return 0;
+}
+
+static void overrun_while_the_loaders_lock_is_taken(void)
+{
+    rt_finalize_options options = options_none();
+    options.overrun = RT_OVERRUN_EXIT;
+    options.deadline_us = 300000;
+    options.exit_code = 75;
+    writer = writer_open(NULL, STDERR_FILENO, "log", 1000, 0);
+    NEED(rt_writer_write(writer, "kept\n", 5) == RT_OK);
+    NEED(rt_atexit(NULL, "stuck", unload_on_a_thread_and_get_stuck, library_calling(sit_in_the_loader), NULL)
+         == RT_OK);
+    rt_finalize(NULL, &options, NULL);
+}
+
+/* ExitProcess would wait for it. */
+static void a_process_ends_by_its_deadline_though_the_loaders_lock_is_taken(void)
+{
+    char said[2000];
+    CHECK_EQ(exit_code_of(overrun_while_the_loaders_lock_is_taken, said, sizeof said), 75);
+    CHECK(strstr(said, "kept\n") != NULL);
+    CHECK(strstr(said, "callback 'stuck': 5 bytes written") != NULL);
+}
+
 static int end_this_thread(void *arg)
 {
     (void)arg;
@@ -211,6 +255,7 @@ int main(void)
     RUN(nor_for_one_that_there_was_no_handle_of);
     RUN(a_writer_is_taken_over_from_a_dead_thread_as_the_process_ends);
     RUN(a_library_finalizes_as_it_is_unloaded_when_no_thread_can_begin_or_end);
+    RUN(a_process_ends_by_its_deadline_though_the_loaders_lock_is_taken);
     RUN(a_thread_that_ends_in_an_atexit_callback_leaves_the_finalization_to_another);
     RUN(a_thread_that_ends_in_an_event_callback_leaves_no_finalization_that_hangs);
     RUN(a_thread_that_ends_in_a_later_callback_cuts_its_finalization_off_with_all_bytes_written);
