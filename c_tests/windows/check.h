@@ -242,19 +242,33 @@ static inline void wait_until_gone(pid_t tid)
     }
 }
 
-/* How many threads this process has. */
-static inline int threads_now(void)
+/* Calls `look` with the number of each thread that this process has. */
+static inline void each_thread(void (*look)(DWORD tid, void *arg), void *arg)
 {
     HANDLE all = CreateToolhelp32Snapshot(TH32CS_SNAPTHREAD, 0);
     THREADENTRY32 thread;
-    int count = 0;
     BOOL more;
     NEED(all != INVALID_HANDLE_VALUE);
     thread.dwSize = sizeof thread;
     for (more = Thread32First(all, &thread); more; more = Thread32Next(all, &thread)) {
-        count += thread.th32OwnerProcessID == GetCurrentProcessId();
+        if (thread.th32OwnerProcessID == GetCurrentProcessId()) {
+            look(thread.th32ThreadID, arg);
+        }
     }
     CloseHandle(all);
+}
+
+static inline void check_count_thread(DWORD tid, void *count)
+{
+    (void)tid;
+    ++*(int *)count;
+}
+
+/* How many threads this process has. */
+static inline int threads_now(void)
+{
+    int count = 0;
+    each_thread(check_count_thread, &count);
     return count;
 }
 
