@@ -4,7 +4,7 @@
  */
 #include "killed.h"
 
-static event begun = EVENT_INIT;
+static event begun = EVENT_INIT, looks;
 
 /* Something to look through, with the runtime's books locked. */
 enum { MANY = 50000 };
@@ -31,6 +31,7 @@ static void *look_for_ever(void *arg)
 
 static void *look_once(void *arg)
 {
+    event_set(&looks);
     look_through_the_books();
     return arg;
 }
@@ -38,14 +39,17 @@ static void *look_once(void *arg)
 /* Stops a thread with the books locked: then another cannot look through them. */
 static void stop_with_the_books_locked(void)
 {
-    HANDLE looks = (HANDLE)pthread_gethandle(thread_start(look_for_ever, NULL));
+    HANDLE stopped = (HANDLE)pthread_gethandle(thread_start(look_for_ever, NULL)), other;
     DWORD waited;
     event_wait(&begun);
     do {
-        NEED(SuspendThread(looks) != (DWORD)-1);
-        waited = WaitForSingleObject((HANDLE)pthread_gethandle(thread_start(look_once, NULL)), 1000);
+        NEED(SuspendThread(stopped) != (DWORD)-1);
+        looks = (event)EVENT_INIT;
+        other = (HANDLE)pthread_gethandle(thread_start(look_once, NULL));
+        event_wait(&looks);
+        waited = WaitForSingleObject(other, 1000);
         if (waited == WAIT_OBJECT_0) {
-            ResumeThread(looks);
+            ResumeThread(stopped);
             Sleep(1);
         }
     } while (waited == WAIT_OBJECT_0);
