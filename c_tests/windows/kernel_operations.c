@@ -318,11 +318,11 @@ static void a_completion_port_gets_the_packet_unless_asked_not_to(void)
     duplex_close(&d);
 }
 
-/* Completes reads while the main thread cancels them. */
+/* Completes reads while the main thread cancels or frees them. */
 typedef struct race {
     HANDLE client;
     int rounds;
-    HANDLE go;
+    HANDLE go, done;
 } race;
 
 static void *complete_each(void *arg)
@@ -332,6 +332,7 @@ static void *complete_each(void *arg)
     for (i = 0; i < r->rounds; i++) {
         WaitForSingleObject(r->go, INFINITE);
         put(r->client, "x", 1);
+        SetEvent(r->done);
     }
     return NULL;
 }
@@ -339,7 +340,7 @@ static void *complete_each(void *arg)
 static void a_completion_that_races_with_the_cancel_loses_no_byte(void)
 {
     duplex d = duplex_open();
-    race r = {d.client, 500, CreateEventA(NULL, FALSE, FALSE, NULL)};
+    race r = {d.client, 500, CreateEventA(NULL, FALSE, FALSE, NULL), NULL};
     pthread_t thread = thread_start(complete_each, &r);
     int i, read_bytes = 0;
     size_t count = 0;
@@ -366,6 +367,33 @@ static void a_completion_that_races_with_the_cancel_loses_no_byte(void)
     pthread_join(thread, NULL);
     CHECK_EQ(read_bytes, r.rounds);
     CloseHandle(r.go);
+    duplex_close(&d);
+}
+
+static void a_completion_that_races_with_the_free_takes_the_byte_or_leaves_it(void)
+{
+    duplex d = duplex_open();
+    race r = {d.client, 300, CreateEventA(NULL, FALSE, FALSE, NULL), CreateEventA(NULL, FALSE, FALSE, NULL)};
+    pthread_t thread = thread_start(complete_each, &r);
+    int i;
+    for (i = 0; i < r.rounds; i++) {
+        rt_overlapped *op = start_read(d.server, 0, 1, "racer");
+        DWORD left = 0;
+        SetEvent(r.go);
+        CHECK_EQ(rt_overlapped_dealloc(op), RT_OK);
+        NEED(WaitForSingleObject(r.done, 30000) == WAIT_OBJECT_0);
+        NEED(PeekNamedPipe(d.server, NULL, 0, NULL, &left, NULL));
+        CHECK(left <= 1);
+        if (left == 1) {
+            op = start_read(d.server, 0, 1, "next");
+            CHECK_EQ(rt_overlapped_wait(op, LONG_US), RT_OK);
+            check_data(op, "x", 1);
+            CHECK_EQ(rt_overlapped_dealloc(op), RT_OK);
+        }
+    }
+    pthread_join(thread, NULL);
+    CloseHandle(r.go);
+    CloseHandle(r.done);
     duplex_close(&d);
 }
 
@@ -458,6 +486,7 @@ int main(void)
     RUN(an_operation_outlives_the_thread_that_issued_it);
     RUN(a_completion_port_gets_the_packet_unless_asked_not_to);
     RUN(a_completion_that_races_with_the_cancel_loses_no_byte);
+    RUN(a_completion_that_races_with_the_free_takes_the_byte_or_leaves_it);
     RUN(what_cannot_be_cancelled_is_warned_of_and_kept_while_the_runtime_runs);
     RUN(what_cannot_be_cancelled_is_leaked_with_all_it_has_while_finalizing);
     RUN(what_can_be_cancelled_is_freed_by_finalization);
