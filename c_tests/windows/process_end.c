@@ -7,7 +7,7 @@
 #include "../scarce.h"
 
 static event waits = EVENT_INIT;
-static pid_t waits_as;
+static pid_t waits_as, ended_by;
 
 static void *wait_for_the_lock(void *arg)
 {
@@ -22,6 +22,7 @@ static void *wait_for_the_lock(void *arg)
 static void end_over(void *(*body)(void *), void (*function)(void))
 {
     static char guard[] = "killed";
+    ended_by = my_tid();
     library_calling(function);
     start_one_that_holds_all(body, guard);
     thread_start(wait_for_the_lock, NULL);
@@ -61,14 +62,20 @@ static LONG WINAPI duplicate_no_handle(void)
     return NO_MEMORY;
 }
 
-/* The system has no handle to spare by which the library could ask later whether this thread has ended. */
+/* The system has no handle to spare by which the library could ask later whether this thread has ended. The
+   other thread, which waits for this one, needs none meanwhile. */
 static void *hold_all_without_a_handle(void *arg)
 {
     rt_buffered_lock first = RT_BUFFERED_LOCK_INIT;
+    HANDLE other = OpenThread(THREAD_SUSPEND_RESUME, FALSE, (DWORD)ended_by);
     patch p;
+    wait_until_asleep(ended_by);
+    NEED(other != NULL && SuspendThread(other) != (DWORD)-1);
     patch_set(&p, "NtDuplicateObject", (uintptr_t)duplicate_no_handle);
     CHECK_EQ(rt_buffered_lock_acquire(&first), RT_OK);
     patch_undo(&p);
+    NEED(ResumeThread(other) == 1);
+    CloseHandle(other);
     CHECK_EQ(rt_buffered_lock_release(&first), RT_OK);
     return hold_all(arg);
 }
