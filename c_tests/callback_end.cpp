@@ -197,6 +197,24 @@ static void pthread_exit_in_a_callback_ends_the_thread_at_once_and_is_no_excepti
     CHECK_EQ(rt_finalize_ex(), 0);
 }
 
+static void *run_pending_calls(void *)
+{
+    rt_pending_run(nullptr, nullptr);
+    return nullptr;
+}
+
+static void pthread_exit_in_a_pending_call_leaves_the_others_to_the_finalization()
+{
+    void *value = nullptr;
+    CHECK_EQ(rt_pending_add(nullptr, nullptr, exit_thread, &value_of_thread, nullptr), RT_OK);
+    CHECK_EQ(rt_pending_add(nullptr, nullptr, count, nullptr, nullptr), RT_OK);
+    NEED(pthread_join(thread_start(run_pending_calls, nullptr), &value) == 0);
+    CHECK(value == &value_of_thread);
+    CHECK_EQ(calls, 1);
+    CHECK_EQ(rt_finalize_ex(), 0);
+    CHECK_EQ(calls, 2);
+}
+
 #endif
 
 static char said[4096];
@@ -382,6 +400,7 @@ int main()
               HELD_UP);
 #ifdef _WIN32
     RUN(pthread_exit_in_a_callback_ends_the_thread_at_once_and_is_no_exception);
+    RUN(pthread_exit_in_a_pending_call_leaves_the_others_to_the_finalization);
 #endif
     RUN(an_exception_out_of_a_callback_ends_the_process_with_a_message);
     RUN(an_exception_caught_inside_a_callback_is_the_hosts_own_matter);

@@ -6,6 +6,7 @@
 
 #include <fcntl.h>
 #ifdef _WIN32
+#include "heap_use.h"
 #include <psapi.h>
 /* Wine takes ten times as long for a thread. */
 enum { WARM_UP = 100, CYCLES = 2000, CYCLES_UNDER_VALGRIND = 150 };
@@ -24,25 +25,6 @@ typedef struct use {
 } use;
 
 #ifdef _WIN32
-
-static long given_out_by_heaps(void)
-{
-    static HANDLE heaps[64];
-    const DWORD count = GetProcessHeaps(64, heaps);
-    size_t busy = 0;
-    DWORD i;
-    NEED(count > 0 && count <= 64);
-    for (i = 0; i < count; i++) {
-        PROCESS_HEAP_ENTRY entry;
-        memset(&entry, 0, sizeof entry);
-        NEED(HeapLock(heaps[i]));
-        while (HeapWalk(heaps[i], &entry)) {
-            busy += entry.wFlags & PROCESS_HEAP_ENTRY_BUSY ? entry.cbData : 0;
-        }
-        HeapUnlock(heaps[i]);
-    }
-    return (long)(busy / 4096);
-}
 
 static void *do_nothing(void *arg)
 {
@@ -92,7 +74,7 @@ static use use_now(void)
     use u;
     NEED(K32GetProcessMemoryInfo(GetCurrentProcess(), &counters, sizeof counters));
     u.pages = (long)(counters.PagefileUsage / 4096);
-    u.given_out = given_out_by_heaps();
+    u.given_out = (long)(given_out_by_the_heap() / 4096);
     return u;
 }
 

@@ -139,6 +139,67 @@ static void no_granted_guard_is_held_from_the_freeze_on(void)
     }
 }
 
+/* Asks all the time, and most of the time in vain: who is refused has noted a guard and takes it back, and may be
+   switched out between the two. */
+typedef struct crowd {
+    _Atomic(rt_view *) view; /* of the present life */
+    atomic_int at_work, over;
+} crowd;
+
+static void *ask_again_and_again(void *arg)
+{
+    crowd *c = (crowd *)arg;
+    rt_guard *guard;
+    atomic_fetch_add(&c->at_work, 1);
+    while (!atomic_load(&c->over)) {
+        if (rt_guard_acquire(atomic_load(&c->view), "asked for", &guard) == RT_OK) {
+            CHECK_EQ(rt_guard_release(guard), RT_OK);
+        }
+    }
+    return NULL;
+}
+
+static rt_view *view_of_this_life(void)
+{
+    rt_view *view = NULL;
+    CHECK_EQ(rt_view_from(NULL, &view), RT_OK);
+    return view;
+}
+
+static void who_is_refused_holds_nothing_however_often_it_asks(void)
+{
+    enum { CROWD = 16, LIVES = 50 };
+    rt_view *views[LIVES];
+    pthread_t threads[CROWD];
+    crowd c;
+    int i, life;
+    memset(&c, 0, sizeof c);
+    atomic_store(&c.view, views[0] = view_of_this_life());
+    for (i = 0; i < CROWD; i++) {
+        threads[i] = thread_start(ask_again_and_again, &c);
+    }
+    while (atomic_load(&c.at_work) < CROWD) {
+        sched_yield();
+    }
+    for (life = 0; life < (under_valgrind() ? LIVES / 10 : LIVES); life++) {
+        rt_report *report = NULL;
+        if (life > 0) {
+            CHECK_EQ(rt_initialize(NULL), RT_OK);
+            atomic_store(&c.view, views[life] = view_of_this_life());
+        }
+        CHECK_EQ(rt_finalize(NULL, NULL, &report), RT_OK);
+        CHECK_EQ(summary_of(report).runaways, 0);
+        CHECK_EQ(rt_report_free(report), RT_OK);
+    }
+    atomic_store(&c.over, 1);
+    for (i = 0; i < CROWD; i++) {
+        pthread_join(threads[i], NULL);
+    }
+    for (i = 0; i < life; i++) {
+        CHECK_EQ(rt_view_close(views[i]), RT_OK);
+    }
+}
+
 #ifndef _WIN32
 
 /* From here on the kernel has no membarrier for this process. */
@@ -269,6 +330,7 @@ static void a_signal_handler_pins_over_the_pinning_of_its_thread(void)
 int main(void)
 {
     RUN(no_granted_guard_is_held_from_the_freeze_on);
+    RUN(who_is_refused_holds_nothing_however_often_it_asks);
     RUN_POSIX(the_same_where_the_kernel_has_no_membarrier, "seccomp");
     RUN_POSIX(the_same_where_a_sandbox_takes_membarrier_away, "seccomp");
     RUN(guards_that_overlap_without_end_do_not_keep_finalization_for_ever);

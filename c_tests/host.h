@@ -1,6 +1,6 @@
 /*
  * What several C tests need of a host: threads with their system number, callbacks that write a
- * diary, and a look into a report.
+ * diary, and looks into an operation and a report.
  */
 #ifndef HOST_H
 #define HOST_H
@@ -111,6 +111,16 @@ static inline rt_report_summary summary_of(const rt_report *report)
     summary.struct_size = sizeof summary;
     CHECK_EQ(rt_report_get_summary(report, &summary), RT_OK);
     return summary;
+}
+
+/* The operation has read exactly this. */
+static inline void check_data(rt_overlapped *op, const void *expected, size_t size)
+{
+    const void *data = NULL;
+    size_t got = 12345;
+    CHECK_EQ(rt_overlapped_data(op, &data, &got), RT_OK);
+    CHECK_EQ(got, size);
+    CHECK(got == size && memcmp(data, expected, size) == 0);
 }
 
 /* Whether the report for a person mentions something. */

@@ -222,7 +222,7 @@ typedef struct shared {
     int users;
 } shared;
 
-static shared *handed;
+static shared *handed, no_more;
 
 static void use_and_free_if_last(shared *s)
 {
@@ -243,31 +243,39 @@ static int hand_overs(void)
 
 static void *other_user(void *arg)
 {
-    int i;
-    for (i = 0; i < hand_overs(); i++) {
-        shared *s;
-        while ((s = __atomic_exchange_n(&handed, NULL, __ATOMIC_ACQUIRE)) == NULL) {
+    shared *s = NULL;
+    while (s != &no_more) {
+        s = __atomic_exchange_n(&handed, NULL, __ATOMIC_ACQUIRE);
+        if (s == NULL) {
             sched_yield();
+        } else if (s != &no_more) {
+            use_and_free_if_last(s);
         }
-        use_and_free_if_last(s);
     }
     return arg;
+}
+
+static void hand_over(shared *s)
+{
+    while (__atomic_load_n(&handed, __ATOMIC_RELAXED) != NULL) {
+        sched_yield();
+    }
+    __atomic_store_n(&handed, s, __ATOMIC_RELEASE);
 }
 
 static void the_last_user_may_free_the_lock_at_once(void)
 {
     int i;
     pthread_t thread = thread_start(other_user, NULL);
-    for (i = 0; i < hand_overs(); i++) {
+    const int64_t enough = now_us() + 10000000; /* where others keep the processors busy */
+    for (i = 0; i < hand_overs() && now_us() < enough; i++) {
         shared *s = (shared *)calloc(1, sizeof *s);
         NEED(s != NULL);
         s->users = 2;
-        while (__atomic_load_n(&handed, __ATOMIC_RELAXED) != NULL) {
-            sched_yield();
-        }
-        __atomic_store_n(&handed, s, __ATOMIC_RELEASE);
+        hand_over(s);
         use_and_free_if_last(s);
     }
+    hand_over(&no_more);
     pthread_join(thread, NULL);
 }
 

@@ -162,16 +162,6 @@ static inline size_t bytes_in(int fd)
     return (size_t)count;
 }
 
-/* The operation has read exactly this. */
-static inline void check_data(rt_overlapped *op, const void *expected, size_t size)
-{
-    const void *data = NULL;
-    size_t got = 12345;
-    CHECK_EQ(rt_overlapped_data(op, &data, &got), RT_OK);
-    CHECK_EQ(got, size);
-    CHECK(got == size && memcmp(data, expected, size) == 0);
-}
-
 /* Waits until a helper thread of the system's sits in a read of this descriptor. */
 static inline void wait_until_read_from(int fd)
 {

@@ -419,8 +419,6 @@ static void dealloc_from_inside_its_own_callbacks_is_refused(void)
     CHECK_EQ(k.frees, 1);
 }
 
-#ifndef _WIN32
-
 static int close_that_ends_its_thread(void *arg)
 {
     kernel_close(arg);
@@ -434,23 +432,48 @@ static void *dealloc_once(void *arg)
     return NULL;
 }
 
+/* Its close callback ends the thread that frees it. */
+static void free_on_a_thread_that_ends(kernel *k, caller *c)
+{
+    rt_overlapped_callbacks callbacks;
+    void *value = NULL;
+    kernel_start(k, 1);
+    callbacks = kernel_callbacks(k);
+    callbacks.close = close_that_ends_its_thread;
+    CHECK_EQ(rt_overlapped_new(NULL, &callbacks, "own", &c->op), RT_OK);
+    pthread_join(thread_start(dealloc_once, c), &value);
+    CHECK(value == k); /* the thread has ended, as it wanted to */
+    CHECK_EQ(k->closes, 1);
+}
+
+#ifndef _WIN32
+
 static void a_callback_that_ends_its_thread_leaves_the_operation_freed(void)
 {
     kernel k;
     caller c = {NULL, RT_ERR_INTERNAL, NULL};
-    rt_overlapped_callbacks callbacks;
-    pthread_t thread;
-    void *value = NULL;
-    kernel_start(&k, 1);
-    callbacks = kernel_callbacks(&k);
-    callbacks.close = close_that_ends_its_thread;
-    CHECK_EQ(rt_overlapped_new(NULL, &callbacks, "own", &c.op), RT_OK);
-    thread = thread_start(dealloc_once, &c);
-    pthread_join(thread, &value);
-    CHECK(value == &k); /* the thread has ended, as it wanted to */
-    CHECK_EQ(k.closes, 1);
+    free_on_a_thread_that_ends(&k, &c);
     CHECK_EQ(k.frees, 1);
     CHECK_EQ(rt_overlapped_dealloc(c.op), RT_ERR_HANDLE);
+}
+
+#else
+
+/* Nothing is unwound: how far the thread came nobody knows. */
+static void what_a_thread_that_ended_was_freeing_stays_and_is_leaked_by_the_finalization(void)
+{
+    kernel k;
+    caller c = {NULL, RT_ERR_INTERNAL, NULL};
+    rt_report *report = NULL;
+    rt_report_leak leak;
+    free_on_a_thread_that_ends(&k, &c);
+    CHECK_EQ(rt_overlapped_dealloc(c.op), RT_ERR_IN_FLIGHT);
+    CHECK_EQ(rt_finalize(NULL, NULL, &report), RT_OK);
+    CHECK_EQ(leaks_named(report, "own", &leak), 1);
+    CHECK_EQ(rt_overlapped_dealloc(c.op), RT_LEAKED);
+    CHECK_EQ(k.closes, 1);
+    CHECK_EQ(k.frees, 0);
+    CHECK_EQ(rt_report_free(report), RT_OK);
 }
 
 #endif
@@ -480,6 +503,9 @@ int main(void)
     RUN(dealloc_wakes_a_thread_that_waits);
     RUN(a_thread_that_waits_is_woken_by_the_end);
     RUN(dealloc_from_inside_its_own_callbacks_is_refused);
+#ifdef _WIN32
+    RUN(what_a_thread_that_ended_was_freeing_stays_and_is_leaked_by_the_finalization);
+#endif
     RUN_POSIX(a_callback_that_ends_its_thread_leaves_the_operation_freed,
               "end of a thread that could be held up");
     return check_done();

@@ -428,7 +428,7 @@ int main(void)
 #ifndef _WIN32
     if (dlsym(RTLD_DEFAULT, "_dl_find_object") == NULL) {
         printf("skipped plugin.c: this C library cannot say what is loaded without a lock\n");
-        return 0;
+        return check_done();
     }
     if (!compile()) {
         clean_up();

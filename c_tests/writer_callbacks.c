@@ -302,8 +302,6 @@ static void what_a_callback_published_counts_though_it_failed_later(void)
     bytes_free(&p.got);
 }
 
-#ifndef _WIN32
-
 /* A thread that writes through a callback which ends it. */
 typedef struct ending {
     rt_writer *writer;
@@ -367,6 +365,10 @@ static void a_callback_that_ends_its_thread_leaves_a_whole_writer(void)
         NEED(pthread_join(thread, &value) == 0);
         CHECK_EQ(e.returned, 0);
         CHECK(value == (ways[i / 2] == be_cancelled ? PTHREAD_CANCELED : (void *)17));
+#ifdef _WIN32 /* where nothing is unwound: who takes the lock over finds out what became of the write */
+        p.next = take;
+        CHECK_EQ(rt_writer_flush(e.writer, -1), RT_OK);
+#endif
         account = account_of(e.writer);
         CHECK_EQ(account.written, p.got.len);
         CHECK_EQ(account.in_flight, 0);
@@ -377,8 +379,6 @@ static void a_callback_that_ends_its_thread_leaves_a_whole_writer(void)
         bytes_free(&p.got);
     }
 }
-
-#endif
 
 static int64_t interrupted_then_take(place *p, const void *data, size_t len)
 {
@@ -406,8 +406,7 @@ int main(void)
     RUN(a_close_callback_runs_once_and_its_failure_ends_the_handle_all_the_same);
     RUN(a_callback_may_use_other_writers_and_is_refused_its_own);
     RUN(what_a_callback_published_counts_though_it_failed_later);
-    RUN_POSIX(a_callback_that_ends_its_thread_leaves_a_whole_writer,
-              "end of a thread that could be held up");
+    RUN(a_callback_that_ends_its_thread_leaves_a_whole_writer);
     RUN(an_interrupted_callback_is_called_again);
     return check_done();
 }

@@ -5,6 +5,7 @@
 #include "destination.h"
 
 #ifdef _WIN32
+#include "scarce.h"
 
 /* What the system says of a pipe that nobody reads. */
 #define BROKEN_PIPE "(os error 232)"
@@ -131,16 +132,64 @@ static void a_finalization_to_a_closed_pipe_ends_normally_and_counts_the_bytes(v
     CHECK_EQ(rt_writer_close(writer, 0), RT_OK);
 }
 
-#ifndef _WIN32
+#ifdef _WIN32
+
+typedef LONG(WINAPI *write_file)(HANDLE file, HANDLE event, void *call, void *arg, void *status, const void *data,
+                                 ULONG size, LARGE_INTEGER *offset, ULONG *key);
+
+static patch full_disk;
+static HANDLE on_a_full_disk;
+
+static LONG WINAPI find_no_room(HANDLE file, HANDLE event, void *call, void *arg, void *status,
+                                const void *data, ULONG size, LARGE_INTEGER *offset, ULONG *key)
+{
+    LONG answer = (LONG)0xC000007F; /* STATUS_DISK_FULL */
+    if (file != on_a_full_disk) {
+        patch_undo(&full_disk);
+        answer = ((write_file)(uintptr_t)full_disk.at)(file, event, call, arg, status, data, size, offset, key);
+        patch_set(&full_disk, "NtWriteFile", (uintptr_t)find_no_room);
+    }
+    return answer;
+}
+
+static int open_on_a_full_disk(void)
+{
+    int file = file_without_name();
+    on_a_full_disk = (HANDLE)_get_osfhandle(file);
+    patch_set(&full_disk, "NtWriteFile", (uintptr_t)find_no_room);
+    return file;
+}
+
+/* There is room; the file that the descriptor leads to from here on. */
+static int make_room(int full)
+{
+    patch_undo(&full_disk);
+    return full;
+}
+
+#else
+
+static int open_on_a_full_disk(void)
+{
+    int full = open("/dev/full", O_WRONLY);
+    NEED(full >= 0);
+    return full;
+}
+
+static int make_room(int full)
+{
+    int file = file_without_name();
+    NEED(dup2(file, full) == full);
+    return file;
+}
+
+#endif
 
 static void when_a_full_disk_has_room_again_each_byte_is_written_once(void)
 {
-    char path[] = "/tmp/rtfinalize-full-XXXXXX";
-    int full = open("/dev/full", O_WRONLY), file = mkstemp(path), i;
-    rt_writer *writer;
+    int full = open_on_a_full_disk(), file, i;
+    rt_writer *writer = writer_open(NULL, full, "log", 100, 0);
     bytes got = {0};
-    NEED(full >= 0 && file >= 0 && unlink(path) == 0);
-    writer = writer_open(NULL, full, "log", 100, 0);
     CHECK_EQ(rt_writer_write(writer, stream(0, 60), 60), RT_OK);
     for (i = 0; i < 3; i++) {
         CHECK_EQ(rt_writer_write(writer, stream(0, 60), 60), RT_ERR_IO);
@@ -149,7 +198,7 @@ static void when_a_full_disk_has_room_again_each_byte_is_written_once(void)
     }
     CHECK_EQ(account_of(writer).accepted, 60);
     CHECK_EQ(rt_writer_write(writer, stream(60, 40), 40), RT_OK);
-    NEED(dup2(file, full) == full); /* the host makes room */
+    file = make_room(full);
     CHECK_EQ(rt_writer_write(writer, stream(100, 300), 300), RT_OK);
     CHECK_EQ(rt_writer_close(writer, -1), RT_OK);
     NEED(lseek(file, 0, SEEK_SET) == 0);
@@ -157,6 +206,8 @@ static void when_a_full_disk_has_room_again_each_byte_is_written_once(void)
     CHECK_STREAM(&got, 400);
     bytes_free(&got);
 }
+
+#ifndef _WIN32
 
 static void a_file_that_may_not_grow_takes_a_part_and_the_rest_stays(void)
 {
@@ -342,7 +393,7 @@ int main(void)
     RUN_POSIX(a_host_that_blocks_sigpipe_finds_none_pending, "SIGPIPE");
     RUN_POSIX(a_sigpipe_that_was_pending_stays_pending, "SIGPIPE");
     RUN(a_finalization_to_a_closed_pipe_ends_normally_and_counts_the_bytes);
-    RUN_POSIX(when_a_full_disk_has_room_again_each_byte_is_written_once, "/dev/full");
+    RUN(when_a_full_disk_has_room_again_each_byte_is_written_once);
     RUN_POSIX(a_file_that_may_not_grow_takes_a_part_and_the_rest_stays, "limit on a file");
     RUN(a_descriptor_closed_behind_the_writers_back_keeps_the_bytes);
     RUN(the_bytes_go_where_the_descriptor_leads_when_they_are_written);

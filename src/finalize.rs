@@ -15,6 +15,7 @@ use crate::options::Options;
 use crate::overlapped::Settled;
 use crate::owner::{Fate, Owner};
 use crate::phase::{Phase, Side, Work};
+use crate::rack::OpenGuard;
 use crate::report::{PhaseRecord, Recorder, Report, restart};
 use crate::runtime::Runtime;
 use crate::status::{Result, Status};
@@ -121,6 +122,7 @@ fn run(runtime: &Arc<Runtime>, me: Arc<Owner>, options: Options) -> Arc<Report> 
         gave_up_on_threads: false,
         gave_up_on_guards: false,
         guard_window_ms: 1,
+        open_at_the_step: Vec::new(),
         leaked_guards: Vec::new(),
         continued: Vec::new(),
     }
@@ -166,6 +168,8 @@ pub(crate) struct Finalization<'a> {
     pub(crate) gave_up_on_guards: bool,
     /// How long the next step to the freeze gives open guards to close.
     pub(crate) guard_window_ms: u64,
+    /// The guards that were open when the step to the freeze was tried last, as far as they were granted.
+    pub(crate) open_at_the_step: Vec<OpenGuard>,
     /// The guards that were still open after the freeze: nothing of the host's that their holders may
     /// reach is freed.
     pub(crate) leaked_guards: Vec<String>,

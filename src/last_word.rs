@@ -19,7 +19,7 @@ use std::time::Duration;
 const RESCUE: Duration = Duration::from_millis(250);
 
 /// How long stderr may take to have room.
-const TELL: Duration = Duration::from_millis(50);
+const TELL: Duration = Duration::from_millis(250);
 
 /// Writes what the writers hold, as far as that is safe, says in one line on stderr that `runtime`
 /// has overrun in `phase`, `during` what, and what became of the bytes; and ends the process.

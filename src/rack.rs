@@ -305,6 +305,11 @@ impl OpenGuard {
         found
     }
 
+    /// Whether only this thread closes it.
+    pub fn is_only_of(&self, thread: OwnerId) -> bool {
+        !self.note.shared && self.owner.id() == thread
+    }
+
     /// Whether it still is.
     pub fn is_open(&self) -> bool {
         self.slot.is_open(self.generation)

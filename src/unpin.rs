@@ -75,13 +75,18 @@ impl Finalization<'_> {
     pub(crate) fn hold_guards(&mut self) -> bool {
         let Some(pin) = self.runtime.pin() else { return true };
         pin.anchor().decide(pin.life());
-        if self.gave_up_on_guards {
-            return true;
-        }
         let window = Duration::from_millis(self.guard_window_ms);
         self.guard_window_ms = (self.guard_window_ms * 2).min(WIDEST_WINDOW_MS);
         let until = Deadline::after(window).min(self.passes_deadline);
-        self.runtime.gate().wait_until(until, || self.guards_waited_for().is_empty())
+        let all_closed = !self.gave_up_on_guards
+            && self.runtime.gate().wait_until(until, || self.guards_waited_for().is_empty());
+        self.open_at_the_step = OpenGuard::all(pin, None);
+        if all_closed {
+            // From the moment when none was open, all but this thread's own are about to be refused:
+            // such a guard stands in its slot until the thread that asks for it goes on.
+            self.open_at_the_step.retain(|guard| guard.is_only_of(self.me.id()));
+        }
+        all_closed || self.gave_up_on_guards
     }
 
     /// There is more to do before the freeze: guards are granted again.
@@ -98,10 +103,9 @@ impl Finalization<'_> {
         }
     }
 
-    /// What is open after the freeze is as good as a runaway.
+    /// What is still open after the freeze is as good as a runaway.
     pub(crate) fn note_leaked_guards(&mut self) {
-        let Some(pin) = self.runtime.pin() else { return };
-        for guard in OpenGuard::all(pin, None) {
+        for guard in std::mem::take(&mut self.open_at_the_step) {
             if guard.is_open() {
                 self.leaked_guards.push(guard.late().describe());
             }

@@ -150,12 +150,13 @@ static inline int exit_code_given(void (*body)(const given *), const given *g, c
     }
     said[len] = '\0';
     close(ends[0]);
+    check_what_was_said(said);
     return (int)check_end(child, CHECK_HANG_SECONDS / 2);
 }
 
 static inline void check_report(const char *name, DWORD code)
 {
-    if (code == 0) {
+    if (code == CHECK_HELD) {
         check_passed++;
         printf("ok %s\n", name);
     } else {
@@ -176,10 +177,12 @@ static inline void check_run(const char *name, void (*test)(void))
         if (getenv(check_body_variable) != NULL) {
             /* What fails on the way to the body was not done. */
             NEED(freopen("NUL", "w", stderr) != NULL);
+            test();
+            _exit(96); /* it did not come to its body */
         }
         test();
         fflush(NULL);
-        _exit(check_failed_here ? 1 : 0);
+        _exit(check_failed_here ? 1 : CHECK_HELD);
     }
     check_report(name, check_end(check_start(name), (DWORD)CHECK_HANG_SECONDS));
 }
@@ -239,19 +242,33 @@ static inline void wait_until_gone(pid_t tid)
     }
 }
 
-/* How many threads this process has. */
-static inline int threads_now(void)
+/* Calls `look` with the number of each thread that this process has. */
+static inline void each_thread(void (*look)(DWORD tid, void *arg), void *arg)
 {
     HANDLE all = CreateToolhelp32Snapshot(TH32CS_SNAPTHREAD, 0);
     THREADENTRY32 thread;
-    int count = 0;
     BOOL more;
     NEED(all != INVALID_HANDLE_VALUE);
     thread.dwSize = sizeof thread;
     for (more = Thread32First(all, &thread); more; more = Thread32Next(all, &thread)) {
-        count += thread.th32OwnerProcessID == GetCurrentProcessId();
+        if (thread.th32OwnerProcessID == GetCurrentProcessId()) {
+            look(thread.th32ThreadID, arg);
+        }
     }
     CloseHandle(all);
+}
+
+static inline void check_count_thread(DWORD tid, void *count)
+{
+    (void)tid;
+    ++*(int *)count;
+}
+
+/* How many threads this process has. */
+static inline int threads_now(void)
+{
+    int count = 0;
+    each_thread(check_count_thread, &count);
     return count;
 }
 

@@ -14,6 +14,9 @@ typedef struct duplex {
     HANDLE server, client;
 } duplex;
 
+/* The bound on waits that must end; no test is to take so long. */
+enum { LONG_US = 30 * 1000000 };
+
 static inline HANDLE server_end(char *name, size_t size, DWORD mode)
 {
     static LONG count;
@@ -58,6 +61,22 @@ static inline void put(HANDLE handle, const void *data, DWORD size)
     NEED(WriteFile(handle, data, size, &put_bytes, NULL) && put_bytes == size);
 }
 
+/* A file opened for operations by `flags`, gone with its handle. */
+static inline HANDLE file_handle_with(const char *data, DWORD flags)
+{
+    char folder[MAX_PATH], path[MAX_PATH];
+    HANDLE file;
+    NEED(GetTempPathA(sizeof folder, folder) && GetTempFileNameA(folder, "rtf", 0, path));
+    file = CreateFileA(path, GENERIC_WRITE, 0, NULL, CREATE_ALWAYS, 0, NULL);
+    NEED(file != INVALID_HANDLE_VALUE);
+    put(file, data, (DWORD)strlen(data));
+    CloseHandle(file);
+    file = CreateFileA(path, GENERIC_READ | GENERIC_WRITE | DELETE, FILE_SHARE_READ | FILE_SHARE_DELETE, NULL,
+                       OPEN_EXISTING, flags | FILE_FLAG_DELETE_ON_CLOSE, NULL);
+    NEED(file != INVALID_HANDLE_VALUE);
+    return file;
+}
+
 static inline rt_overlapped_request request(uint32_t kind, HANDLE handle, uint32_t flags, size_t size)
 {
     rt_overlapped_request r;
@@ -84,14 +103,13 @@ static inline rt_overlapped *start_read(HANDLE handle, uint32_t flags, size_t si
     return start(NULL, &r, name);
 }
 
-/* The operation has read exactly this. */
-static inline void check_data(rt_overlapped *op, const void *expected, size_t size)
+/* One that has ended when it is begun, and of which no completion port hears. */
+static inline rt_overlapped *start_ended(const rt_overlapped_request *r, const char *name)
 {
-    const void *data = NULL;
-    size_t got = 12345;
-    CHECK_EQ(rt_overlapped_data(op, &data, &got), RT_OK);
-    CHECK_EQ(got, size);
-    CHECK(got == size && memcmp(data, expected, size) == 0);
+    rt_overlapped *op = NULL;
+    CHECK_EQ(rt_overlapped_start(NULL, r, name, &op), RT_ENDED);
+    NEED(op != NULL);
+    return op;
 }
 
 /* How it ended, by the system's number. */
@@ -113,6 +131,32 @@ static inline uint64_t leaks_in(const rt_report *report, uint32_t kind)
         found += leak.kind == kind;
     }
     return found;
+}
+
+typedef struct pair {
+    SOCKET here, there;
+} pair;
+
+static inline pair connected_sockets(void)
+{
+    struct sockaddr_in address;
+    int size = sizeof address;
+    WSADATA about;
+    pair p;
+    SOCKET listener;
+    NEED(WSAStartup(MAKEWORD(2, 2), &about) == 0);
+    memset(&address, 0, sizeof address);
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    listener = socket(AF_INET, SOCK_STREAM, 0);
+    NEED(bind(listener, (struct sockaddr *)&address, size) == 0 && listen(listener, 1) == 0);
+    NEED(getsockname(listener, (struct sockaddr *)&address, &size) == 0);
+    p.there = socket(AF_INET, SOCK_STREAM, 0);
+    NEED(connect(p.there, (struct sockaddr *)&address, sizeof address) == 0);
+    p.here = accept(listener, NULL, NULL);
+    NEED(p.here != INVALID_SOCKET);
+    closesocket(listener);
+    return p;
 }
 
 #endif

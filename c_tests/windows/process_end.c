@@ -2,91 +2,32 @@
  * The end of a process: ExitProcess has killed all other threads, wherever they were, and a library's
  * DllMain still calls this one. Nothing is waited for, and what the dead held is taken over.
  */
-#include "../destination.h"
+#include "killed.h"
 
-static rt_buffered_lock lock = RT_BUFFERED_LOCK_INIT;
-static rt_writer *writer;
-static int ends[2];
-static event holds_all = EVENT_INIT, never = EVENT_INIT;
+#include "../scarce.h"
 
-/* Has a lock, the writer's lock with a record in it, and a guard, and is inside the runtime. */
-static void *hold_all(void *arg)
-{
-    rt_view *view = NULL;
-    rt_guard *guard = NULL;
-    rt_thread *thread = attach(NULL, "killed", 0, RT_POLICY_HANG);
-    (void)arg;
-    CHECK_EQ(rt_thread_enter(thread), RT_OK);
-    CHECK_EQ(rt_view_from(NULL, &view), RT_OK);
-    CHECK_EQ(rt_guard_acquire(view, "killed", &guard), RT_OK);
-    CHECK_EQ(rt_buffered_lock_acquire(&lock), RT_OK);
-    CHECK_EQ(rt_writer_lock(writer), RT_OK);
-    CHECK_EQ(rt_writer_write(writer, stream(0, 300), 300), RT_OK);
-    event_set(&holds_all);
-    event_wait(&never);
-    return NULL;
-}
+static event waits = EVENT_INIT;
+static pid_t waits_as, ended_by;
 
 static void *wait_for_the_lock(void *arg)
 {
+    waits_as = my_tid();
+    event_set(&waits);
     CHECK_EQ(rt_buffered_lock_acquire(&lock), RT_OK);
     return arg;
 }
 
-/* How a process says that it ended well: its exit code is given away before its libraries hear of its
-   end (and under Wine stays, where Windows takes a later one). */
-static const char *const event_variable = "PROCESS_END_EVENT";
-
-static void end_well_elsewhere(void)
+/* Ends this process by ExitProcess, with `function` called by a library as it ends, over a thread that holds all
+   by `body`. */
+static void end_over(void *(*body)(void *), void (*function)(void))
 {
-    char name[64];
-    STARTUPINFOA start;
-    PROCESS_INFORMATION child;
-    HANDLE ended_well;
-    snprintf(name, sizeof name, "rtfinalize-process-end-%lu", GetCurrentProcessId());
-    ended_well = CreateEventA(NULL, TRUE, FALSE, name);
-    NEED(ended_well != NULL && setenv(event_variable, name, 1) == 0);
-    memset(&start, 0, sizeof start);
-    start.cb = sizeof start;
-    NEED(CreateProcessA(NULL, GetCommandLineA(), NULL, NULL, TRUE, 0, NULL, NULL, &start, &child));
-    CHECK(WaitForSingleObject(child.hProcess, CHECK_HANG_SECONDS * 500) == WAIT_OBJECT_0);
-    TerminateProcess(child.hProcess, 98);
-    CHECK(WaitForSingleObject(ended_well, 0) == WAIT_OBJECT_0);
-}
-
-static void say_whether_all_is_well(void)
-{
-    HANDLE ended_well = OpenEventA(EVENT_MODIFY_STATE, FALSE, getenv(event_variable));
-    if (ended_well != NULL && !check_failed_here) {
-        SetEvent(ended_well);
-    }
-}
-
-static void call_as_the_process_ends(void (*at_end)(void))
-{
-    HMODULE library = LoadLibraryA("last_library.dll");
-    void (*call_at_end)(void (*)(void));
-    NEED(library != NULL);
-    call_at_end = (void (*)(void (*)(void)))(void (*)(void))GetProcAddress(library, "call_at_end");
-    NEED(call_at_end != NULL);
-    call_at_end(at_end);
-}
-
-/* In a process of its own: ends it by ExitProcess, with `at_end` called by a library as it ends. */
-static void end_over_a_thread_that_holds_all(void (*at_end)(void))
-{
-    if (getenv(event_variable) == NULL) {
-        end_well_elsewhere();
-        return;
-    }
-    call_as_the_process_ends(at_end);
-    pipe_open(ends);
-    writer = writer_open(NULL, ends[1], "log", 1000, 0);
-    thread_start(hold_all, NULL);
-    event_wait(&holds_all);
+    static char guard[] = "killed";
+    ended_by = my_tid();
+    library_calling(function);
+    start_one_that_holds_all(body, guard);
     thread_start(wait_for_the_lock, NULL);
-    Sleep(20);
-    fflush(NULL);
+    event_wait(&waits);
+    wait_until_asleep(waits_as);
     ExitProcess(0);
 }
 
@@ -105,9 +46,49 @@ static void take_over_and_finalize(void)
     say_whether_all_is_well();
 }
 
+static void end_and_finalize(void)
+{
+    end_over(hold_all, take_over_and_finalize);
+}
+
 static void a_library_finalizes_as_the_process_ends_and_waits_for_no_dead_thread(void)
 {
-    end_over_a_thread_that_holds_all(take_over_and_finalize);
+    char said[4000];
+    check_that_all_is_well(end_and_finalize, said, sizeof said);
+}
+
+static LONG WINAPI duplicate_no_handle(void)
+{
+    return NO_MEMORY;
+}
+
+/* The system has no handle to spare by which the library could ask later whether this thread has ended. The
+   other thread, which waits for this one, needs none meanwhile. */
+static void *hold_all_without_a_handle(void *arg)
+{
+    rt_buffered_lock first = RT_BUFFERED_LOCK_INIT;
+    HANDLE other = OpenThread(THREAD_SUSPEND_RESUME, FALSE, (DWORD)ended_by);
+    patch p;
+    wait_until_asleep(ended_by);
+    NEED(other != NULL && SuspendThread(other) != (DWORD)-1);
+    patch_set(&p, "NtDuplicateObject", (uintptr_t)duplicate_no_handle);
+    CHECK_EQ(rt_buffered_lock_acquire(&first), RT_OK);
+    patch_undo(&p);
+    NEED(ResumeThread(other) == 1);
+    CloseHandle(other);
+    CHECK_EQ(rt_buffered_lock_release(&first), RT_OK);
+    return hold_all(arg);
+}
+
+static void end_without_handles_and_finalize(void)
+{
+    end_over(hold_all_without_a_handle, take_over_and_finalize);
+}
+
+static void nor_for_one_that_there_was_no_handle_of(void)
+{
+    char said[4000];
+    check_that_all_is_well(end_without_handles_and_finalize, said, sizeof said);
 }
 
 static void take_over_by_writing(void)
@@ -122,9 +103,15 @@ static void take_over_by_writing(void)
     say_whether_all_is_well();
 }
 
+static void end_and_write(void)
+{
+    end_over(hold_all, take_over_by_writing);
+}
+
 static void a_writer_is_taken_over_from_a_dead_thread_as_the_process_ends(void)
 {
-    end_over_a_thread_that_holds_all(take_over_by_writing);
+    char said[4000];
+    check_that_all_is_well(end_and_write, said, sizeof said);
 }
 
 static rt_thread *late;
@@ -142,17 +129,18 @@ static void *finalize_well(void *arg)
 }
 
 /* Parked, it would keep the process: there is nobody else. */
-static void the_last_thread_of_a_process_is_not_parked(void)
+static void end_with_a_late_thread(void)
 {
-    if (getenv(event_variable) == NULL) {
-        end_well_elsewhere();
-        return;
-    }
     late = attach(NULL, "late", 1, RT_POLICY_HANG);
     NEED(pthread_join(thread_start(finalize_well, NULL), NULL) == 0);
-    call_as_the_process_ends(come_too_late);
-    fflush(NULL);
+    library_calling(come_too_late);
     ExitProcess(0);
+}
+
+static void the_last_thread_of_a_process_is_not_parked(void)
+{
+    char said[4000];
+    check_that_all_is_well(end_with_a_late_thread, said, sizeof said);
 }
 
 static int run_by_the_finalization;
@@ -174,16 +162,55 @@ static void finalize_in_the_loader(void)
 
 static void a_library_finalizes_as_it_is_unloaded_when_no_thread_can_begin_or_end(void)
 {
-    HMODULE library = LoadLibraryA("last_library.dll");
-    void (*call_at_end)(void (*)(void));
-    NEED(library != NULL);
-    call_at_end = (void (*)(void (*)(void)))(void (*)(void))GetProcAddress(library, "call_at_end");
-    NEED(call_at_end != NULL);
-    call_at_end(finalize_in_the_loader);
+    HMODULE library = library_calling(finalize_in_the_loader);
     CHECK_EQ(rt_atexit(NULL, "note", note_that_it_ran, NULL, NULL), RT_OK);
     NEED(FreeLibrary(library));
     CHECK_EQ(rt_runtime_state(NULL), RT_STATE_FINALIZED);
     CHECK_EQ(run_by_the_finalization, 1);
+}
+
+static event has_the_loaders_lock = EVENT_INIT;
+
+static void sit_in_the_loader(void)
+{
+    event_set(&has_the_loaders_lock);
+    event_wait(&never);
+}
+
+static void *unload(void *library)
+{
+    FreeLibrary((HMODULE)library);
+    return NULL;
+}
+
+static int unload_on_a_thread_and_get_stuck(void *library)
+{
+    thread_start(unload, library);
+    event_wait(&has_the_loaders_lock);
+    event_wait(&never);
+    return 0;
+}
+
+static void overrun_while_the_loaders_lock_is_taken(void)
+{
+    rt_finalize_options options = options_none();
+    options.overrun = RT_OVERRUN_EXIT;
+    options.deadline_us = 300000;
+    options.exit_code = 75;
+    writer = writer_open(NULL, STDERR_FILENO, "log", 1000, 0);
+    NEED(rt_writer_write(writer, "kept\n", 5) == RT_OK);
+    NEED(rt_atexit(NULL, "stuck", unload_on_a_thread_and_get_stuck, library_calling(sit_in_the_loader), NULL)
+         == RT_OK);
+    rt_finalize(NULL, &options, NULL);
+}
+
+/* ExitProcess would wait for it. */
+static void a_process_ends_by_its_deadline_though_the_loaders_lock_is_taken(void)
+{
+    char said[2000];
+    CHECK_EQ(exit_code_of(overrun_while_the_loaders_lock_is_taken, said, sizeof said), 75);
+    CHECK(strstr(said, "kept\n") != NULL);
+    CHECK(strstr(said, "callback 'stuck': 5 bytes written") != NULL);
 }
 
 static int end_this_thread(void *arg)
@@ -212,6 +239,34 @@ static void a_thread_that_ends_in_an_atexit_callback_leaves_the_finalization_to_
     CHECK_EQ(rt_finalize_ex(), 0);
 }
 
+static int32_t end_this_thread_once(const rt_event *told, void *times)
+{
+    if (told->kind == RT_EVENT_PHASE_BEGIN && told->phase == RT_PHASE_FREEZE && ++*(int *)times == 1) {
+        ExitThread(0);
+    }
+    return 0;
+}
+
+static void a_thread_that_ends_in_an_event_callback_leaves_no_finalization_that_hangs(void)
+{
+    static int times;
+    rt_finalize_options options = options_none();
+    bytes got = {0};
+    options.on_event = end_this_thread_once;
+    options.event_arg = &times;
+    CHECK_EQ(rt_runtime_set_options(NULL, &options), RT_OK);
+    pipe_open(ends);
+    writer = writer_open(NULL, ends[1], "log", 1000, 0);
+    CHECK_EQ(rt_writer_write(writer, stream(0, 300), 300), RT_OK);
+    wait_for_its_end(thread_start(finalize_in_vain, NULL));
+    CHECK_EQ(times, 1);
+    CHECK_EQ(rt_finalize_ex(), -1);
+    CHECK_EQ(rt_runtime_state(NULL), RT_STATE_FINALIZED);
+    read_now(ends[0], &got);
+    CHECK_STREAM(&got, 300);
+    bytes_free(&got);
+}
+
 static void a_thread_that_ends_in_a_later_callback_cuts_its_finalization_off_with_all_bytes_written(void)
 {
     bytes got = {0};
@@ -233,10 +288,13 @@ static void a_thread_that_ends_in_a_later_callback_cuts_its_finalization_off_wit
 int main(void)
 {
     RUN(a_library_finalizes_as_the_process_ends_and_waits_for_no_dead_thread);
+    RUN(nor_for_one_that_there_was_no_handle_of);
     RUN(a_writer_is_taken_over_from_a_dead_thread_as_the_process_ends);
     RUN(the_last_thread_of_a_process_is_not_parked);
     RUN(a_library_finalizes_as_it_is_unloaded_when_no_thread_can_begin_or_end);
+    RUN(a_process_ends_by_its_deadline_though_the_loaders_lock_is_taken);
     RUN(a_thread_that_ends_in_an_atexit_callback_leaves_the_finalization_to_another);
+    RUN(a_thread_that_ends_in_an_event_callback_leaves_no_finalization_that_hangs);
     RUN(a_thread_that_ends_in_a_later_callback_cuts_its_finalization_off_with_all_bytes_written);
     return check_done();
 }

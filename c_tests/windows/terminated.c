@@ -2,37 +2,10 @@
  * Threads that end with no hook called, by TerminateThread: what they held is taken over, and nobody
  * waits for them.
  */
-#include "../destination.h"
+#include "killed.h"
 
-static rt_buffered_lock lock = RT_BUFFERED_LOCK_INIT;
-static rt_writer *writer;
-static int ends[2];
-static event holds_all = EVENT_INIT, never = EVENT_INIT, waits = EVENT_INIT;
+static event waits = EVENT_INIT;
 static pid_t waits_as;
-
-/* Is inside the runtime, with a lock, and the writer's lock with a record in it. */
-static void *hold_all(void *arg)
-{
-    rt_thread *thread = attach(NULL, "terminated", 0, RT_POLICY_HANG);
-    (void)arg;
-    CHECK_EQ(rt_thread_enter(thread), RT_OK);
-    CHECK_EQ(rt_buffered_lock_acquire(&lock), RT_OK);
-    CHECK_EQ(rt_writer_lock(writer), RT_OK);
-    CHECK_EQ(rt_writer_write(writer, stream(0, 300), 300), RT_OK);
-    event_set(&holds_all);
-    event_wait(&never);
-    return NULL;
-}
-
-static pthread_t started(void)
-{
-    pthread_t thread;
-    pipe_open(ends);
-    writer = writer_open(NULL, ends[1], "log", 1000, 0);
-    thread = thread_start(hold_all, NULL);
-    event_wait(&holds_all);
-    return thread;
-}
 
 static void terminate(pthread_t thread)
 {
@@ -43,7 +16,7 @@ static void terminate(pthread_t thread)
 
 static void a_lock_is_taken_over_from_a_terminated_thread(void)
 {
-    terminate(started());
+    terminate(start_one_that_holds_all(hold_all, NULL));
     CHECK_EQ(rt_buffered_lock_acquire(&lock), RT_RECOVERED);
     CHECK_EQ(rt_buffered_lock_release(&lock), RT_OK);
     CHECK_EQ(rt_buffered_lock_acquire(&lock), RT_OK);
@@ -52,7 +25,7 @@ static void a_lock_is_taken_over_from_a_terminated_thread(void)
 static void a_writer_is_taken_over_from_a_terminated_thread_with_its_bytes(void)
 {
     bytes got = {0};
-    terminate(started());
+    terminate(start_one_that_holds_all(hold_all, NULL));
     CHECK_EQ(rt_writer_write(writer, stream(300, 100), 100), RT_OK);
     CHECK_EQ(rt_writer_flush(writer, 1000000), RT_OK);
     CHECK_EQ(account_of(writer).recovered, 300);
@@ -71,7 +44,7 @@ static void *wait_for_the_lock(void *arg)
 
 static void a_thread_that_waits_already_takes_over_from_one_that_is_terminated(void)
 {
-    pthread_t owner = started(), waiter = thread_start(wait_for_the_lock, NULL);
+    pthread_t owner = start_one_that_holds_all(hold_all, NULL), waiter = thread_start(wait_for_the_lock, NULL);
     event_wait(&waits);
     wait_until_asleep(waits_as);
     terminate(owner);
@@ -84,7 +57,7 @@ static void a_finalization_waits_for_no_terminated_thread_and_writes_what_it_hel
     rt_report *report = NULL;
     rt_finalize_options options = options_none();
     options.grace_us = 100000;
-    terminate(started());
+    terminate(start_one_that_holds_all(hold_all, NULL));
     CHECK_EQ(rt_finalize(NULL, &options, &report), RT_OK);
     CHECK_EQ(destination_of(report, "log").recovered, 300);
     read_now(ends[0], &got);
