@@ -36,7 +36,7 @@ impl Stuck {
     /// Why the writer's bytes stay where they are.
     fn why(&self) -> String {
         match self {
-            Stuck::Full(writer) if writer.account().in_flight > 0 => {
+            Stuck::Full(writer) if writer.is_under_way() => {
                 "a write that waits for another thread's operation on the same handle did not return \
                  within the grace"
                     .to_owned()

@@ -194,6 +194,14 @@ impl Sink {
         }
     }
 
+    /// A thread ended in the middle of a write.
+    #[cfg(windows)]
+    pub(crate) fn note_cut_off(&self) {
+        if let Sink::Descriptor(descriptor) = self {
+            descriptor.note_cut_off();
+        }
+    }
+
     /// Ends a write that has not returned, or gives up on it: how much was taken, if that is certain.
     #[cfg(windows)]
     pub(crate) fn give_up(&self) -> Option<usize> {

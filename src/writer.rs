@@ -315,6 +315,7 @@ impl Writer {
             drop(core);
             return Err(Status::State.because("another thread writes while this one closes"));
         }
+        self.note_loss(self.flow.cut_off());
         self.retire(core, deadline)
     }
 
@@ -329,13 +330,18 @@ impl Writer {
         let _ = self.drain(&mut core, deadline);
         #[cfg(windows)]
         self.give_up_offer(&mut core);
-        *lost = core.len() as u64;
-        if *lost > 0
+        *lost = core.len() as u64 + self.flow.cut_off();
+        self.note_loss(*lost);
+        self.retire(core, deadline)
+    }
+
+    /// The report will name it, if bytes of it are missing.
+    fn note_loss(&self, missing: u64) {
+        if missing > 0
             && let Some(runtime) = self.runtime.upgrade()
         {
             runtime.abandon_writer(self);
         }
-        self.retire(core, deadline)
     }
 
     /// Takes a writer that nobody has used out of its runtime.
@@ -343,6 +349,11 @@ impl Writer {
         if let Some(runtime) = self.runtime.upgrade() {
             runtime.forget_writer(self);
         }
+    }
+
+    /// Whether a raw write has not returned.
+    pub(crate) fn is_under_way(&self) -> bool {
+        self.flow.in_flight() > 0
     }
 
     /// Whether `close` or `abandon` succeeded.

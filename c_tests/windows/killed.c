@@ -151,7 +151,7 @@ static void end_with_the_last_thread_parked(void)
 {
     writer = writer_open(NULL, STDERR_FILENO, "log", 1000, 0);
     NEED(rt_writer_write(writer, "kept\n", 5) == RT_OK);
-    at_the_end(park);
+    library_calling(park);
     ExitProcess(0);
 }
 
@@ -208,7 +208,7 @@ static void end_in_the_middle_of_the_last_word(void)
     writer = writer_open(NULL, full[1], "full", sizeof much, 0);
     CHECK_EQ(rt_writer_write(writer, much, sizeof much), RT_OK);
     CHECK_EQ(rt_atexit(NULL, "never", never_return, NULL, NULL), RT_OK);
-    at_the_end(make_a_writer);
+    library_calling(make_a_writer);
     thread_start(finalize_past_the_deadline, NULL);
     event_wait(&begun);
     Sleep(60);

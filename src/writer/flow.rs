@@ -39,6 +39,10 @@ impl By {
     }
 }
 
+/// Why nobody knows what became of some.
+const CUT_OFF: &str =
+    "a thread ended in the middle of a write, and none knows what of it was taken";
+
 /// Where the bytes offered to the destination lie.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Offer {
@@ -120,6 +124,8 @@ pub(super) struct Flow {
     flushed: Number,
     recovered: Number,
     in_flight: Number,
+    /// Of offers whose thread ended in the middle: nobody knows what was taken.
+    cut_off: Number,
 }
 
 #[derive(Default)]
@@ -152,13 +158,19 @@ impl Flow {
 
     /// In the child of a fork: nothing of what went before is this process's.
     pub(super) fn begin_anew(&self) {
-        for number in [&self.written, &self.flushed, &self.recovered, &self.in_flight] {
+        let Flow { agreement: _, written, flushed, recovered, in_flight, cut_off } = self;
+        for number in [written, flushed, recovered, in_flight, cut_off] {
             number.set(0);
         }
     }
 
+    /// Of the offer that is under way.
     pub(super) fn in_flight(&self) -> u64 {
         self.in_flight.get()
+    }
+
+    pub(super) fn cut_off(&self) -> u64 {
+        self.cut_off.get()
     }
 
     /// The last word has offered so much, and will not hear what was taken.
@@ -174,12 +186,15 @@ impl Flow {
 }
 
 impl Writer {
-    /// The last owner will never run again: what it had offered is settled by what it published.
+    /// The last owner will never run again. What it had offered to a callback is settled by what that
+    /// published. Of a descriptor only the owner would have heard: none of it is offered again.
     #[cold]
     pub(super) fn recover(&self, core: &mut Core, former: Former) {
         let taken = self.core.lock().take_progress() as usize;
-        if !core.is_under_way() {
+        if self.sink.descriptor().is_none() {
             self.settle(core, taken);
+        } else if !core.is_under_way() {
+            self.cut_off(core);
         }
         let bytes = core.len() as u64;
         self.flow.recovered.add(bytes);
@@ -338,6 +353,24 @@ impl Writer {
         self.flow.in_flight.set(0);
     }
 
+    /// Accounts for an offer that nobody will hear of.
+    fn cut_off(&self, core: &mut Core) {
+        let _agreed = self.flow.lock();
+        let offered = self.flow.in_flight.get();
+        let offer = std::mem::replace(&mut core.offer, Offer::None);
+        if offer != Offer::None {
+            self.flow.cut_off.add(offered);
+            #[cfg(windows)]
+            self.sink.note_cut_off();
+        }
+        if offer == Offer::Buffered {
+            core.start += offered as usize;
+            core.trim(self.capacity);
+        }
+        // Last: as in `settle`.
+        self.flow.in_flight.set(0);
+    }
+
     /// Flushes without waiting for room, and for the lock only until `deadline`.
     pub(crate) fn drain_for_finalization(&self, deadline: Deadline) -> Result<Drained> {
         let mut core = self.acquire(deadline)?;
@@ -369,10 +402,12 @@ impl Writer {
         let trouble = self.trouble.lock().clone();
         let agreed = self.flow.lock();
         let accepted = self.accepted.count();
-        let (written, in_flight) = (self.flow.written.get(), self.flow.in_flight.get());
+        let (written, cut_off) = (self.flow.written.get(), self.flow.cut_off.get());
+        let in_flight = self.flow.in_flight.get() + cut_off;
         let (flushed, recovered) = (self.flow.flushed.get(), self.flow.recovered.get());
         drop(agreed);
         let left = accepted.saturating_sub(written);
+        let trouble = trouble.or_else(|| (cut_off > 0).then(|| CUT_OFF.to_owned()));
         Destination {
             name: self.name.to_string(),
             accepted,

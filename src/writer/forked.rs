@@ -51,7 +51,7 @@ impl Writer {
             return;
         }
         let left = self.accepted.count().saturating_sub(self.flow.written());
-        let in_flight = self.flow.in_flight();
+        let in_flight = self.flow.in_flight() + self.flow.cut_off();
         let (holder, in_use) = (self.core.lock().holder(), self.core.is_in_use());
         let mine = holder.is_some() && holder == survivor;
         if in_use && !mine {
