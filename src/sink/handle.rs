@@ -11,7 +11,7 @@ use super::hand::{self, Crew, Sent};
 use super::{Refused, c_runtime, pipe};
 use crate::process_end;
 use crate::status::{Result, Status};
-use crate::sync::{Deadline, Mutex};
+use crate::sync::{AtomicBool, Deadline, Mutex, Ordering};
 use libc::c_int;
 use std::ptr::null_mut;
 use std::time::Duration;
@@ -24,8 +24,8 @@ use windows_sys::Win32::Foundation::{
     GetLastError, HANDLE, INVALID_HANDLE_VALUE,
 };
 use windows_sys::Win32::Storage::FileSystem::{
-    FILE_APPEND_DATA, FILE_TYPE_CHAR, FILE_TYPE_DISK, FILE_TYPE_PIPE, FILE_WRITE_DATA, GetFileType,
-    WriteFile,
+    FILE_APPEND_DATA, FILE_END, FILE_TYPE_CHAR, FILE_TYPE_DISK, FILE_TYPE_PIPE, FILE_WRITE_DATA,
+    GetFileType, SetFilePointerEx, WriteFile,
 };
 use windows_sys::Win32::System::Console::{GetStdHandle, STD_ERROR_HANDLE};
 use windows_sys::Win32::System::IO::IO_STATUS_BLOCK;
@@ -113,6 +113,8 @@ pub struct Descriptor {
     pub(super) spot: Spot,
     /// A write that has not returned yet.
     sent: Mutex<Option<Sent>>,
+    /// A thread ended in the middle of one.
+    cut_off: AtomicBool,
 }
 
 impl Descriptor {
@@ -184,7 +186,15 @@ impl Descriptor {
     }
 
     pub(crate) fn write(&self, data: &[u8]) -> std::result::Result<usize, Refused> {
+        // Relaxed: once the process ends it has one thread.
+        if self.cut_off.load(Ordering::Relaxed) && process_end::under_way() {
+            return self.spot.write_without_runtime(data);
+        }
         self.spot.write(data, &|| true)
+    }
+
+    pub(super) fn note_cut_off(&self) {
+        self.cut_off.store(true, Ordering::Relaxed);
     }
 
     /// Whether a write may wait for something else than room: for another thread's operation on the
@@ -244,7 +254,7 @@ impl Descriptor {
             // All are stuck; or there are none, for no thread could begin.
             return if hand::can_be_sent() { Err(Refused::WouldBlock) } else { self.write(data) };
         };
-        if let Some(answer) = sent.wait(deadline.min(sent.moment)) {
+        if let Some(answer) = sent.wait(deadline) {
             return answer;
         }
         sent.cancel();
@@ -274,7 +284,7 @@ impl Descriptor {
 
 impl From<Spot> for Descriptor {
     fn from(spot: Spot) -> Descriptor {
-        Descriptor { spot, sent: Mutex::new(None) }
+        Descriptor { spot, sent: Mutex::new(None), cut_off: AtomicBool::new(false) }
     }
 }
 
@@ -363,6 +373,20 @@ impl Spot {
             _ => Some(*self),
         };
         seen.ok_or(Refused::Errno(libc::EBADF))
+    }
+
+    /// A thread that was killed in the C runtime's write left its lock of the descriptor taken: who asks for
+    /// that in a process that ends is ended by Windows, and says nothing. Added at the end, nothing is
+    /// overwritten, wherever the killed write left the file's position; newlines stay as they are.
+    fn write_without_runtime(&self, data: &[u8]) -> std::result::Result<usize, Refused> {
+        if self.way != Way::Runtime {
+            return self.write(data, &|| true);
+        }
+        // SAFETY: it moves the position of a file that nobody else writes to any more.
+        if unsafe { SetFilePointerEx(self.handle.0, 0, null_mut(), FILE_END) } == 0 {
+            return Err(last_error());
+        }
+        write_file(self.handle, data)
     }
 
     fn write_as_seen(

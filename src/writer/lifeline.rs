@@ -41,6 +41,9 @@ static ENDING: AtomicBool = AtomicBool::new(false);
 /// How long the last word sleeps between two looks at what stuck operations and full destinations do.
 const TURN: Duration = Duration::from_millis(1);
 
+/// How long a write of one may keep the others waiting, where it does not return at once.
+const ONE: Duration = Duration::from_millis(100);
+
 /// The most the last word writes without a look at the clock.
 const PIECE: usize = 1 << 20;
 
@@ -198,7 +201,7 @@ impl Writer {
     /// Bytes accepted and not known to be written, and how many of them are in flight.
     fn left(&self) -> (u64, u64) {
         // In this order: see `settle`. What is read late was only settled meanwhile.
-        let in_flight = self.flow.in_flight();
+        let in_flight = self.flow.in_flight() + self.flow.cut_off();
         let written = self.flow.written();
         let left = self.accepted.count().saturating_sub(written);
         (left, in_flight.min(left))
@@ -215,14 +218,14 @@ impl Writer {
             return true;
         };
         let Some(core) = self.core.take_for_good() else { return false };
-        if self.left().1 > 0 {
+        if self.flow.in_flight() > 0 {
             // Its owner went away in the middle of a write: nobody knows what of it arrived.
             return true;
         }
         // SAFETY: operations are over and none is under way: it is this thread's alone.
         let core = unsafe { &mut *core };
         while core.len() > 0 {
-            match descriptor.write_at_last(core.next(), deadline) {
+            match descriptor.write_at_last(core.next(), deadline.min(Deadline::after(ONE))) {
                 Ok(taken) => {
                     core.took(taken);
                     self.flow.count_written(taken as u64);
