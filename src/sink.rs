@@ -9,6 +9,8 @@ use crate::status::{Error, Result, Status};
 use crate::sync::Deadline;
 use libc::{c_int, c_void};
 
+#[cfg(windows)]
+pub(crate) mod c_runtime;
 #[cfg(unix)]
 mod descriptor;
 #[cfg(windows)]

@@ -9,11 +9,11 @@
 //! [`hand`] makes it.
 
 use super::hand::{self, Crew, Sent};
-use super::{Refused, STDERR, is_would_block};
+use super::{Refused, c_runtime};
 use crate::process_end;
 use crate::status::{Result, Status};
 use crate::sync::{Deadline, Mutex};
-use libc::{c_int, c_uint, c_void};
+use libc::c_int;
 use std::time::Duration;
 use windows_sys::Wdk::Storage::FileSystem::{
     FILE_PIPE_LOCAL_INFORMATION, FILE_SYNCHRONOUS_IO_ALERT, FILE_SYNCHRONOUS_IO_NONALERT,
@@ -42,7 +42,7 @@ unsafe impl Sync for Handle {}
 impl Handle {
     /// The handle behind a descriptor of the C runtime that this library is linked to.
     pub(crate) fn of_descriptor(fd: c_int) -> Option<Handle> {
-        runtime::handle_of(fd)
+        c_runtime::handle_of(fd)
     }
 
     /// Whether calls on it wait for their end; `None` if it does not say.
@@ -97,7 +97,7 @@ enum Way {
 /// What is written, and how.
 #[derive(Clone, Copy)]
 pub(super) struct Spot {
-    handle: Handle,
+    pub(super) handle: Handle,
     /// -1 if it was given as a handle.
     fd: c_int,
     way: Way,
@@ -121,7 +121,7 @@ impl Descriptor {
     }
 
     fn look(fd: c_int) -> std::result::Result<Descriptor, &'static str> {
-        let handle = runtime::handle_of(fd).ok_or("")?;
+        let handle = c_runtime::handle_of(fd).ok_or("")?;
         let way = way_of(handle)?;
         let way = if way == Way::Plain { Way::Runtime } else { way };
         Ok(Spot { handle, fd, way }.into())
@@ -154,9 +154,9 @@ impl Descriptor {
     /// It is the library's to close.
     pub(super) unsafe fn close(&self) -> std::result::Result<(), Refused> {
         if self.spot.fd >= 0 {
-            return match runtime::close(self.spot.fd) {
+            return match c_runtime::close(self.spot.fd) {
                 0 => Ok(()),
-                _ => Err(Refused::Errno(runtime::errno())),
+                _ => Err(Refused::Errno(c_runtime::errno())),
             };
         }
         // SAFETY: by this function's own contract.
@@ -276,7 +276,7 @@ impl Spot {
     }
 
     /// Looks at the process's stderr.
-    fn stderr() -> Option<Spot> {
+    pub(super) fn stderr() -> Option<Spot> {
         // SAFETY: it only asks.
         let handle = Handle(unsafe { GetStdHandle(STD_ERROR_HANDLE) });
         way_of(handle).ok().map(|way| Spot { handle, fd: -1, way })
@@ -298,7 +298,7 @@ impl Spot {
             Way::Unseen => Descriptor::look(self.fd).ok().map(|it| it.spot),
             // The host may have given the descriptor another handle, by `_dup2` or `freopen`.
             Way::Pipe | Way::Device
-                if self.fd >= 0 && runtime::handle_of(self.fd) != Some(self.handle) =>
+                if self.fd >= 0 && c_runtime::handle_of(self.fd) != Some(self.handle) =>
             {
                 Descriptor::look(self.fd).ok().map(|it| it.spot)
             }
@@ -312,7 +312,7 @@ impl Spot {
             return Err(Refused::WouldBlock);
         }
         let taken = match spot.way {
-            Way::Runtime => runtime::write(spot.fd, data)?,
+            Way::Runtime => c_runtime::write(spot.fd, data)?,
             _ => write_file(spot.handle, data)?,
         };
         // A write that takes nothing and gives no error would be tried for ever.
@@ -421,80 +421,5 @@ fn last_error() -> Refused {
     match unsafe { GetLastError() } {
         ERROR_INVALID_HANDLE => Refused::Errno(libc::EBADF),
         error => Refused::System(error),
-    }
-}
-
-mod runtime {
-    //! The C runtime's descriptors. A library and its host may have two runtimes, each with its own.
-
-    use super::{
-        Handle, INVALID_HANDLE_VALUE, Refused, STDERR, Spot, c_int, c_uint, c_void, is_would_block,
-    };
-
-    unsafe extern "C" {
-        fn _get_osfhandle(fd: c_int) -> isize;
-        fn _write(fd: c_int, data: *const c_void, count: c_uint) -> c_int;
-        fn _close(fd: c_int) -> c_int;
-        fn _errno() -> *mut c_int;
-    }
-
-    /// Keeps the Universal C Runtime from ending the process for a number that is no descriptor.
-    #[cfg(target_env = "msvc")]
-    fn guarded<R>(call: impl FnOnce() -> R) -> R {
-        type Handler =
-            Option<unsafe extern "C" fn(*const u16, *const u16, *const u16, c_uint, usize)>;
-        unsafe extern "C" {
-            fn _set_thread_local_invalid_parameter_handler(handler: Handler) -> Handler;
-        }
-        unsafe extern "C" fn ignore(
-            _: *const u16,
-            _: *const u16,
-            _: *const u16,
-            _: c_uint,
-            _: usize,
-        ) {
-        }
-        // SAFETY: the handler is this thread's, and put back.
-        unsafe {
-            let before = _set_thread_local_invalid_parameter_handler(Some(ignore));
-            let result = call();
-            _set_thread_local_invalid_parameter_handler(before);
-            result
-        }
-    }
-
-    #[cfg(not(target_env = "msvc"))]
-    fn guarded<R>(call: impl FnOnce() -> R) -> R {
-        call()
-    }
-
-    /// The handle behind it.
-    pub fn handle_of(fd: c_int) -> Option<Handle> {
-        // SAFETY: a number that is no descriptor gives -1, or -2 for one without a handle.
-        let handle = guarded(|| unsafe { _get_osfhandle(fd) });
-        let handle = (handle != -2).then_some(handle as super::HANDLE);
-        let handle = handle.filter(|handle| *handle != INVALID_HANDLE_VALUE).map(Handle);
-        // A program without a console has a handle all the same, if it was given one.
-        handle.or_else(|| Spot::stderr().filter(|_| fd == STDERR).map(|it| it.handle))
-    }
-
-    pub fn write(fd: c_int, data: &[u8]) -> Result<usize, Refused> {
-        let len = data.len().min(c_int::MAX as usize) as c_uint;
-        // SAFETY: the data is readable for its length.
-        let taken = guarded(|| unsafe { _write(fd, data.as_ptr().cast(), len) });
-        usize::try_from(taken).map_err(|_| match errno() {
-            error if is_would_block(error) => Refused::WouldBlock,
-            error => Refused::Errno(error),
-        })
-    }
-
-    pub fn close(fd: c_int) -> c_int {
-        // SAFETY: the caller's to close.
-        guarded(|| unsafe { _close(fd) })
-    }
-
-    pub fn errno() -> i32 {
-        // SAFETY: this thread's own.
-        unsafe { *_errno() }
     }
 }

@@ -38,6 +38,9 @@ impl<T: Send + Sync + 'static> Sentinel<T> {
         let builder = std::thread::Builder::new().name(name.to_string_lossy().into_owned());
         let thread = builder.stack_size(runs.stack()).spawn(move || {
             crate::thread::seal_own_thread();
+            // What it may come to write to is a descriptor of the C runtime's.
+            #[cfg(windows)]
+            crate::sink::c_runtime::meet_thread();
             body(&with, &Bell(()));
         });
         Some(Sentinel { thread: thread.ok()?, with: PhantomData })
