@@ -13,7 +13,7 @@ static int raise_out(void *arg)
     return 0;
 }
 
-/* Named in assembly. */
+/* Named in assembly by MinGW's __try1. */
 __attribute__((used)) static long WINAPI catch_ours(EXCEPTION_POINTERS *raised)
 {
     return raised->ExceptionRecord->ExceptionCode == (DWORD)EXCEPTION ? EXCEPTION_EXECUTE_HANDLER
@@ -23,9 +23,16 @@ __attribute__((used)) static long WINAPI catch_ours(EXCEPTION_POINTERS *raised)
 /* Whatever `call` raises ends here. The macros' labels allow one such function in a program. */
 __attribute__((noinline)) static void call_and_catch(int (*call)(void *))
 {
+#ifdef _MSC_VER
+    __try {
+        call(NULL);
+    } __except (catch_ours(_exception_info())) {
+    }
+#else
     __try1(catch_ours)
     call(NULL);
     __except1
+#endif
     fflush(stderr);
 }
 
