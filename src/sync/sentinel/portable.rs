@@ -34,8 +34,9 @@ impl<T: Send + Sync + 'static> Sentinel<T> {
         with: &Arc<T>,
         body: fn(&T, &Bell),
     ) -> Option<Sentinel<T>> {
-        // A thread that begins and finds no memory for its thread-locals may take the loader's lock along.
-        crate::memory::spare(runs.stack()).ok()?;
+        // Its stack is not all that it takes, and it must not take the last: a thread that begins and finds
+        // no memory for its thread-locals may end with the loader's lock.
+        crate::memory::spare(2 * runs.stack()).ok()?;
         let with = with.clone();
         let builder = std::thread::Builder::new().name(name.to_string_lossy().into_owned());
         let thread = builder.stack_size(runs.stack()).spawn(move || {
