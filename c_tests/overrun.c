@@ -73,8 +73,9 @@ static void check_a_callback_is_told(alarm_bell *b, rt_report *report, const cha
     CHECK(strstr(t->text, name) != NULL);
     CHECK_EQ(t->event.thread, my_tid());
     CHECK(t->on != my_tid()); /* this thread is inside the callback */
-    /* The time was up. (On a slow machine some of it was over when the callback began.) */
-    CHECK(t->event.lasted_us > 0 && t->event.since_us + t->event.lasted_us >= BUDGET_US);
+    /* The time was up; of a deadline a quarter is kept for what follows. On a slow machine some of
+       it was over when the callback began. */
+    CHECK(t->event.lasted_us > 0 && t->event.since_us + t->event.lasted_us >= BUDGET_US / 4 * 3);
     CHECK_EQ(t->event.count, 1);
     snprintf(pipe_name, sizeof pipe_name, "in read of descriptor %d (pipe:[", b->rung.out);
     CHECK(!IN_WHAT_IS_KNOWN || strncmp(t->whereabouts, pipe_name, strlen(pipe_name)) == 0);
