@@ -3,7 +3,7 @@
 # make windows    the same for Windows (rtfinalize.dll, its import library, the static library), by MinGW, in
 #                 $(CARGO_TARGET_DIR)/x86_64-pc-windows-gnu/release
 # make test       everything; closes with `N passed, N failed`
-# make test-windows  the Rust and C tests for Windows, under Wine
+# make test-windows  the Rust and C tests for Windows, by MinGW and as for MSVC by Clang, under Wine
 # make check      formatting and lints alone
 # make bench      benchmarks
 # make cpython    a CPython 3.13 with the library in it, target/cpython/python (CPYTHON_SRC=DIR is its source)
@@ -58,7 +58,7 @@ test: test-needs
 # The tests that make sense there, under Wine.
 test-windows:
 	@c_tests/prerequisites test
-	@c_tests/run windows
+	@c_tests/run windows msvc
 
 check lint:
 	$(CARGO) fmt --check

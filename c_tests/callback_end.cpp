@@ -243,7 +243,7 @@ static bool ended_well(int status)
 
 static bool aborted(int status)
 {
-    return status == 3;
+    return check_aborted(status);
 }
 
 #else

@@ -97,41 +97,79 @@ HIDDEN void rtfinalize_resume_exit(void *rest)
 
 #elif defined(_WIN32)
 
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
+/* The frame below is unwound for an exception of this number. */
+static void left(DWORD code)
+{
+    static const DWORD msvc_throw = 0xe06d7363, gcc_throw = 0x20474343;
+    static const char thrown[] = "rtfinalize: a C++ exception" WHERE_FROM;
+    static const char raised[] = "rtfinalize: an exception" WHERE_FROM;
+    const int is_cxx = code == gcc_throw || code == msvc_throw;
+    DWORD written;
+    WriteFile(GetStdHandle(STD_ERROR_HANDLE), is_cxx ? thrown : raised,
+              (DWORD)(is_cxx ? sizeof thrown : sizeof raised) - 1, &written, NULL);
+    abort();
+}
+
+#if defined(_MSC_VER)
+/* Asked when nobody inside the callback takes the exception. What then unwinds the frame below is that
+   exception; a longjmp asks nobody. */
+static int note(DWORD code, volatile DWORD *raised)
+{
+    *raised = code;
+    return EXCEPTION_CONTINUE_SEARCH;
+}
+
+static void call_watched(thunk call, void *context)
+{
+    volatile DWORD raised = 0;
+    __try {
+        __try {
+            call(context);
+        } __except (note(_exception_code(), &raised)) {
+        }
+    } __finally {
+        if (_abnormal_termination() && raised != 0) {
+            left(raised);
+        }
+    }
+}
+#elif defined(__x86_64__) && defined(__GNUC__)
 /* What the system passes, whatever a compiler's headers call it. */
 enum { UNWINDING = 0x2, EXIT_UNWIND = 0x4 };
-static const DWORD long_jump = 0x80000026, msvc_throw = 0xe06d7363, gcc_throw = 0x20474343;
 
 /* Asked by the system when it unwinds the frame below. A longjmp may do that: it is how winpthreads'
    pthread_exit ends a thread. */
 __attribute__((used)) EXCEPTION_DISPOSITION rtfinalize_left(EXCEPTION_RECORD *record, void *frame,
                                                             CONTEXT *context, void *dispatcher)
 {
-    static const char thrown[] = "rtfinalize: a C++ exception" WHERE_FROM;
-    static const char raised[] = "rtfinalize: an exception" WHERE_FROM;
+    static const DWORD long_jump = 0x80000026;
     const DWORD code = record->ExceptionCode;
-    const int is_cxx = code == gcc_throw || code == msvc_throw;
-    DWORD written;
     (void)frame, (void)context, (void)dispatcher;
-    if (!(record->ExceptionFlags & (UNWINDING | EXIT_UNWIND)) || code == long_jump) {
-        return ExceptionContinueSearch;
+    if ((record->ExceptionFlags & (UNWINDING | EXIT_UNWIND)) && code != long_jump) {
+        left(code);
     }
-    WriteFile(GetStdHandle(STD_ERROR_HANDLE), is_cxx ? thrown : raised,
-              (DWORD)(is_cxx ? sizeof thrown : sizeof raised) - 1, &written, NULL);
-    abort();
+    return ExceptionContinueSearch;
 }
-#define WATCH_UNWINDING __asm__ volatile(".seh_handler rtfinalize_left, @unwind")
+
+static void call_watched(thunk call, void *context)
+{
+    __asm__ volatile(".seh_handler rtfinalize_left, @unwind");
+    call(context);
+    __asm__ volatile(""); /* behind a call in the last place the frame would be gone */
+}
 #else
-#define WATCH_UNWINDING ((void)0)
+static void call_watched(thunk call, void *context)
+{
+    call(context);
+}
 #endif
 
 HIDDEN int rtfinalize_host_call(thunk call, void *context, void **rest)
 {
     (void)rest;
-    WATCH_UNWINDING;
     /* ExitThread unwinds nothing: the thread is gone, and its exit is noticed. The library's frames are
        not gone through, so what it was in the middle of is taken over from it or cut off. */
-    call(context);
+    call_watched(call, context);
     return 1;
 }
 

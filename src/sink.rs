@@ -10,7 +10,7 @@ use crate::sync::Deadline;
 use libc::{c_int, c_void};
 
 #[cfg(windows)]
-mod c_runtime;
+pub(crate) mod c_runtime;
 #[cfg(unix)]
 mod descriptor;
 #[cfg(windows)]

@@ -118,7 +118,14 @@ int rtfinalize_is_in_loader(void)
 
 /* Y: after the hooks of the C runtime and of Rust's, which may still call this library. */
 #if defined(_MSC_VER)
+/* Nothing refers to either, and a linker may leave out what nothing refers to. */
+#if defined(_M_IX86)
+#pragma comment(linker, "/INCLUDE:__tls_used")
+#pragma comment(linker, "/INCLUDE:_rtfinalize_loader_hook")
+#else
 #pragma comment(linker, "/INCLUDE:_tls_used")
+#pragma comment(linker, "/INCLUDE:rtfinalize_loader_hook")
+#endif
 #pragma const_seg(".CRT$XLY")
 extern const PIMAGE_TLS_CALLBACK rtfinalize_loader_hook;
 const PIMAGE_TLS_CALLBACK rtfinalize_loader_hook = loader_hook;

@@ -194,6 +194,13 @@ static inline void check_skip(const char *name, const char *what)
     }
 }
 
+/* Whether a process ended by abort(). Windows' Universal C Runtime fails fast there; Wine's and the older
+   runtime do not. */
+static inline int check_aborted(int exit_code)
+{
+    return exit_code == 3 || (DWORD)exit_code == 0xc0000409; /* STATUS_STACK_BUFFER_OVERRUN */
+}
+
 /* The calling thread's number in the system. */
 static inline pid_t my_tid(void)
 {

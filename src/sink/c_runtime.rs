@@ -12,6 +12,12 @@ unsafe extern "C" {
     fn _errno() -> *mut c_int;
 }
 
+/// Has the runtime take the memory it wants for the calling thread, which it does at the first call of
+/// most of its functions: later there may be none, or somebody stuck in the heap.
+pub(crate) fn meet_thread() {
+    errno();
+}
+
 /// Keeps the Universal C Runtime from ending the process for a number that is no descriptor.
 #[cfg(target_env = "msvc")]
 fn guarded<R>(call: impl FnOnce() -> R) -> R {
@@ -35,7 +41,7 @@ fn guarded<R>(call: impl FnOnce() -> R) -> R {
 }
 
 /// The handle behind it.
-pub fn handle_of(fd: c_int) -> Option<Handle> {
+pub(super) fn handle_of(fd: c_int) -> Option<Handle> {
     // SAFETY: a number that is no descriptor gives -1, or -2 for one without a handle.
     let handle = guarded(|| unsafe { _get_osfhandle(fd) });
     let handle = (handle != -2).then_some(handle as HANDLE);
@@ -44,7 +50,7 @@ pub fn handle_of(fd: c_int) -> Option<Handle> {
     handle.or_else(|| Spot::stderr().filter(|_| fd == STDERR).map(|it| it.handle))
 }
 
-pub fn write(fd: c_int, data: &[u8]) -> Result<usize, Refused> {
+pub(super) fn write(fd: c_int, data: &[u8]) -> Result<usize, Refused> {
     let len = data.len().min(c_int::MAX as usize) as c_uint;
     // SAFETY: the data is readable for its length.
     let taken = guarded(|| unsafe { _write(fd, data.as_ptr().cast(), len) });
@@ -54,12 +60,12 @@ pub fn write(fd: c_int, data: &[u8]) -> Result<usize, Refused> {
     })
 }
 
-pub fn close(fd: c_int) -> c_int {
+pub(super) fn close(fd: c_int) -> c_int {
     // SAFETY: the caller's to close.
     guarded(|| unsafe { _close(fd) })
 }
 
-pub fn errno() -> i32 {
+pub(super) fn errno() -> i32 {
     // SAFETY: this thread's own.
     unsafe { *_errno() }
 }

@@ -34,10 +34,16 @@ impl<T: Send + Sync + 'static> Sentinel<T> {
         with: &Arc<T>,
         body: fn(&T, &Bell),
     ) -> Option<Sentinel<T>> {
+        // Its stack is not all that it takes, and it must not take the last: a thread that begins and finds
+        // no memory for its thread-locals may end with the loader's lock.
+        crate::memory::spare(2 * runs.stack()).ok()?;
         let with = with.clone();
         let builder = std::thread::Builder::new().name(name.to_string_lossy().into_owned());
         let thread = builder.stack_size(runs.stack()).spawn(move || {
             crate::thread::seal_own_thread();
+            // What it may come to write to is a descriptor of the C runtime's.
+            #[cfg(windows)]
+            crate::sink::c_runtime::meet_thread();
             body(&with, &Bell(()));
         });
         Some(Sentinel { thread: thread.ok()?, with: PhantomData })
