@@ -20,12 +20,15 @@
 //! Hands stand in a fixed row with their buffers. To send one that waits already takes no lock and
 //! no memory, so the last word of a process may: some are kept for it alone.
 
+mod kept;
 mod sent;
 
 use super::{Refused, Spot};
 use crate::process_end;
 use crate::sync::sentinel::{Bell, Runs, Sentinel};
-use crate::sync::{Arc, AtomicPtr, AtomicU32, Deadline, Ordering, sleep};
+use crate::sync::{Arc, AtomicPtr, AtomicU32, Ordering};
+use kept::WANTED;
+pub(crate) use kept::Wanted;
 use libc::c_void;
 pub(crate) use sent::Crew;
 pub(super) use sent::{Sent, write_all_in_time};
@@ -44,9 +47,6 @@ pub(crate) const MOMENT: Duration = Duration::from_millis(100);
 
 /// How long one stays that has nothing to do and that no finalization wants.
 const LINGER: Duration = Duration::from_secs(1);
-
-/// How long a thread may take to begin.
-const BEGIN: Duration = Duration::from_secs(1);
 
 /// Hands kept for the watch and the last word.
 pub const KEPT: usize = 4;
@@ -93,51 +93,6 @@ struct Hand {
 unsafe impl Sync for Hand {}
 
 static ROW: [Hand; HANDS] = [const { Hand::new() }; HANDS];
-
-/// How many finalizations want hands to stay.
-static WANTED: AtomicU32 = AtomicU32::new(0);
-
-/// While it lives, hands that have nothing to do stay.
-pub(crate) struct Wanted(());
-
-impl Wanted {
-    pub(crate) fn new() -> Wanted {
-        // SeqCst: see `Hand::rest`.
-        WANTED.fetch_add(1, Ordering::SeqCst);
-        Wanted(())
-    }
-
-    /// Makes `count` of those for the watch and the last word, as far as there are threads to be had.
-    pub(crate) fn keep(&self, count: usize) {
-        for hand in &ROW[..count.min(KEPT)] {
-            if hand.start() {
-                // A thread that begins may use the heap, which the finalizing thread may come to be stuck
-                // in. (Should another keep every thread from beginning, this one goes on.)
-                let deadline = Deadline::after(BEGIN);
-                while hand.thread.load(Ordering::Relaxed).is_null() && !deadline.passed() {
-                    sleep(Duration::from_micros(20));
-                }
-                hand.pass(TAKEN, IDLE);
-                if deadline.passed() {
-                    return;
-                }
-            }
-        }
-    }
-}
-
-impl Drop for Wanted {
-    fn drop(&mut self) {
-        // SeqCst: see `Hand::rest`.
-        if WANTED.fetch_sub(1, Ordering::SeqCst) == 1 {
-            for hand in &ROW {
-                if hand.state.load(Ordering::SeqCst) == IDLE {
-                    set(&hand.asked);
-                }
-            }
-        }
-    }
-}
 
 /// Whether a hand can be sent: one that has to be made first cannot begin everywhere.
 pub(super) fn can_be_sent() -> bool {
@@ -264,7 +219,7 @@ mod tests {
     use crate::runtime::Runtime;
     use crate::sink::{Descriptor, Handle, Sink};
     use crate::status::{Result, Status};
-    use crate::sync::{Mutex, now};
+    use crate::sync::{Deadline, Mutex, now};
     use crate::writer::{Writer, WriterOptions};
     use windows_sys::Win32::Storage::FileSystem::ReadFile;
     use windows_sys::Win32::System::Pipes::CreatePipe;
@@ -480,18 +435,5 @@ mod tests {
         hand.state.store(NONE, Ordering::SeqCst);
         assert_eq!(Descriptor::unasked(into).write(b"after"), Ok(5));
         assert_eq!(read(out, 5), b"after");
-    }
-
-    #[test]
-    fn hands_that_nobody_wants_leave() {
-        let wanted = Wanted::new();
-        wanted.keep(1);
-        let kept = || ROW[0].state.load(Ordering::SeqCst);
-        assert_ne!(kept(), NONE);
-        drop(wanted);
-        // Other tests' finalizations want them, too, for a while.
-        while kept() != NONE {
-            std::thread::yield_now();
-        }
     }
 }
