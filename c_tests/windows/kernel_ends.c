@@ -4,6 +4,11 @@
  */
 #include "pending.h"
 
+/* Wine's <winbase.h> lacks it. */
+#ifndef FILE_SKIP_COMPLETION_PORT_ON_SUCCESS
+#define FILE_SKIP_COMPLETION_PORT_ON_SUCCESS 1
+#endif
+
 /* What another thread sees that knows only the OVERLAPPED. */
 static void check_overlapped_says(rt_overlapped *op, HANDLE handle, DWORD error)
 {

@@ -1,6 +1,5 @@
 /*
- * What the C tests use of POSIX's threads, over Windows': Microsoft's compiler comes with none. As
- * in MinGW's, pthread_exit jumps to where the thread began.
+ * What the C tests use of POSIX's threads, over Windows': Microsoft's compiler comes with none.
  */
 #ifndef MSVC_PTHREAD_H
 #define MSVC_PTHREAD_H
@@ -10,7 +9,6 @@
 
 #include <errno.h>
 #include <process.h>
-#include <setjmp.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <time.h>
@@ -21,7 +19,7 @@ typedef struct posix_thread {
     void *(*body)(void *);
     void *value; /* its argument, then what it returned */
     HANDLE handle;
-    jmp_buf begun;
+    volatile LONG is_cancelled;
 } *pthread_t;
 
 /* NULL in the first thread, and in those that others began. */
@@ -30,9 +28,7 @@ static __declspec(thread) pthread_t posix_self;
 static inline unsigned __stdcall posix_thread_runs(void *arg)
 {
     posix_self = (pthread_t)arg;
-    if (setjmp(posix_self->begun) == 0) {
-        posix_self->value = posix_self->body(posix_self->value);
-    }
+    posix_self->value = posix_self->body(posix_self->value);
     return 0;
 }
 
@@ -86,21 +82,30 @@ static inline HANDLE pthread_gethandle(pthread_t thread)
 
 __declspec(noreturn) static inline void pthread_exit(void *value)
 {
-    if (posix_self == NULL) {
-        _endthreadex(0);
+    if (posix_self != NULL) {
+        posix_self->value = value;
     }
-    posix_self->value = value;
-    longjmp(posix_self->begun, 1);
+    _endthreadex(0);
     abort();
 }
 
-/* There is neither a cancellation nor a signal for one thread. */
+#define PTHREAD_CANCELED ((void *)-1)
+
+/* Heard by pthread_testcancel alone. */
 static inline int pthread_cancel(pthread_t thread)
 {
-    (void)thread;
+    InterlockedExchange(&thread->is_cancelled, 1);
     return 0;
 }
 
+static inline void pthread_testcancel(void)
+{
+    if (posix_self != NULL && posix_self->is_cancelled) {
+        pthread_exit(PTHREAD_CANCELED);
+    }
+}
+
+/* There is no signal for one thread. */
 static inline int pthread_kill(pthread_t thread, int signal_number)
 {
     (void)thread;
