@@ -2,28 +2,15 @@
  * The loader's lock: every DllMain has it, and no thread begins or ends without it. Calls from inside one,
  * and calls beside one that does not return, wait for nobody.
  */
-#include "../host.h"
+#include "killed.h"
 
 static event is_ready = EVENT_INIT, in_loader = EVENT_INIT, leave = EVENT_INIT;
-static rt_buffered_lock lock = RT_BUFFERED_LOCK_INIT;
 static pid_t first_as;
-
-static int nothing(void *arg)
-{
-    (void)arg;
-    return 0;
-}
 
 /* Calls `function` with the loader's lock, from a library's DllMain. */
 static void in_the_loader(void (*function)(void))
 {
-    HMODULE library = LoadLibraryA("last_library.dll");
-    void (*call_at_end)(void (*)(void));
-    NEED(library != NULL);
-    call_at_end = (void (*)(void (*)(void)))(void (*)(void))GetProcAddress(library, "call_at_end");
-    NEED(call_at_end != NULL);
-    call_at_end(function);
-    NEED(FreeLibrary(library));
+    NEED(FreeLibrary(library_calling(function)));
 }
 
 /* What makes this process's first call of the library's, or one of the first two. */
