@@ -2,9 +2,8 @@
  * Threads that are ended in the middle of a raw write: nobody hears what it took. So none of it is written
  * again, and the account says that it is not known.
  */
-#include "../destination.h"
+#include "killed.h"
 
-static rt_writer *writer;
 static HANDLE here, there;
 static event begins = EVENT_INIT;
 static pid_t writes_as;
@@ -105,10 +104,70 @@ static void the_report_knows_of_it_though_the_writer_is_closed_before(void)
     check_what_is_cut_off(100, 1);
 }
 
+/* The file behind the writer of a process that ends. */
+static HANDLE file;
+
+static void *write_record_after_record(void *arg)
+{
+    enum { RECORD = 50, MOST = 20000 };
+    size_t at;
+    for (at = 0; at < MOST; at += RECORD) {
+        CHECK_EQ(rt_writer_write(writer, stream(at, RECORD), RECORD), RT_OK);
+        CHECK_EQ(rt_writer_flush(writer, -1), RT_OK);
+        event_set(&begins);
+    }
+    event_wait(&never);
+    return arg;
+}
+
+static void finalize_and_look_into_the_file(void)
+{
+    static char got[30000];
+    rt_report *report = NULL;
+    rt_report_destination log;
+    DWORD count = 0;
+    rt_finalize(NULL, NULL, &report);
+    log = destination_of(report, "log");
+    SetFilePointer(file, 0, NULL, FILE_BEGIN);
+    CHECK(ReadFile(file, got, sizeof got, &count, NULL));
+    CHECK_EQ(log.unwritten, 0);
+    CHECK(count == log.written || count == log.written + log.in_flight);
+    CHECK(memcmp(got, stream(0, count), count) == 0);
+    say(log.in_flight > 0 ? "in flight\n" : "written\n");
+    say_whether_all_is_well();
+}
+
+static void end_while_a_thread_writes(void)
+{
+    const int fd = file_without_name();
+    file = (HANDLE)_get_osfhandle(fd);
+    writer = writer_open(NULL, fd, "log", 256, 0);
+    library_calling(finalize_and_look_into_the_file);
+    thread_start(write_record_after_record, NULL);
+    event_wait(&begins);
+    ExitProcess(0);
+}
+
+/* Killed in the middle of what is the library's own the thread leaves the process nothing to finalize. */
+static void wherever_a_writing_thread_is_killed_each_byte_is_written_once_or_in_flight(void)
+{
+    char said[4000];
+    int i, well = 0, in_flight = 0;
+    for (i = 0; i < 20; i++) {
+        exit_code_of(end_while_a_thread_writes, said, sizeof said);
+        well += strstr(said, "well\n") != NULL;
+        in_flight += strstr(said, "in flight\n") != NULL;
+        CHECK(strstr(said, "well\n") != NULL || strstr(said, " as the process ended") != NULL);
+    }
+    printf("# %d finalized, %d with a record in flight\n", well, in_flight);
+    CHECK(well > 0);
+}
+
 int main(void)
 {
     RUN(a_record_in_the_buffer_is_not_written_again);
     RUN(a_record_in_the_callers_memory_is_accounted_for);
     RUN(the_report_knows_of_it_though_the_writer_is_closed_before);
+    RUN(wherever_a_writing_thread_is_killed_each_byte_is_written_once_or_in_flight);
     return check_done();
 }
