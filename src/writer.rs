@@ -29,6 +29,7 @@
 //!
 //! What a writer holds is the parent's: see `forked`.
 
+mod buffer;
 mod closing;
 mod flow;
 mod forked;
@@ -42,7 +43,8 @@ use crate::status::{Error, Result, Status};
 use crate::sync::{Arc, AtomicBool, Deadline, Mutex, Ordering, fork};
 use crate::this_thread;
 use crate::thread::Attachment;
-use flow::{Accepted, By, Core, Flow};
+use buffer::Core;
+use flow::{Accepted, By, Flow};
 use forked::Inheritance;
 pub(crate) use forked::forked;
 use lifeline::Lifeline;
@@ -315,7 +317,7 @@ impl Writer {
             drop(core);
             return Err(Status::State.because("another thread writes while this one closes"));
         }
-        self.note_loss(self.flow.cut_off());
+        self.note_loss(self.flow.missing());
         self.retire(core, deadline)
     }
 
@@ -330,7 +332,7 @@ impl Writer {
         let _ = self.drain(&mut core, deadline);
         #[cfg(windows)]
         self.give_up_offer(&mut core);
-        *lost = core.len() as u64 + self.flow.cut_off();
+        *lost = core.len() as u64 + self.flow.missing();
         self.note_loss(*lost);
         self.retire(core, deadline)
     }

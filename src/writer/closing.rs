@@ -1,7 +1,8 @@
 //! The end of a writer that its host has closed or abandoned.
 
 use super::Writer;
-use super::flow::{By, Core};
+use super::buffer::Core;
+use super::flow::By;
 use crate::guarded::Hold;
 use crate::status::Result;
 use crate::sync::{Deadline, Ordering};

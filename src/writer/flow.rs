@@ -1,12 +1,13 @@
 //! What is accepted, what is offered to the destination, and what came of it.
 
+use super::buffer::{Core, Offer};
 use super::{Drained, Writer};
 use crate::event::{Former, Recovery};
 use crate::report::Destination;
 use crate::sink::Refused;
 #[cfg(windows)]
 use crate::sink::hand::Crew;
-use crate::status::{Result, Status};
+use crate::status::Result;
 use crate::sync::{AtomicU64, Deadline, Mutex, MutexGuard, Ordering, fence, fork};
 
 /// Who makes the raw writes of a call.
@@ -39,30 +40,10 @@ impl By {
     }
 }
 
-/// Why nobody knows what became of some.
+/// Why some are missing.
+const TORN: &str = "a thread ended while it changed the buffer, and nothing of that can be read";
 const CUT_OFF: &str =
     "a thread ended in the middle of a write, and none knows what of it was taken";
-
-/// Where the bytes offered to the destination lie.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Offer {
-    None,
-    /// At the start of the buffer: they are accepted already.
-    Buffered,
-    /// In the caller's memory: they are accepted as they are taken.
-    Direct,
-    /// As `Buffered`, and the write has not returned: whoever takes the lock next asks for its outcome.
-    #[cfg(windows)]
-    UnderWay,
-}
-
-/// The buffer, under the writer's lock.
-pub(super) struct Core {
-    /// `buffer[start..]` is accepted and not written.
-    pub(super) buffer: Vec<u8>,
-    pub(super) start: usize,
-    offer: Offer,
-}
 
 /// The bytes a writer accepted over its life, with the seal: one word, so that the two cannot be at odds.
 ///
@@ -126,6 +107,8 @@ pub(super) struct Flow {
     in_flight: Number,
     /// Of offers whose thread ended in the middle: nobody knows what was taken.
     cut_off: Number,
+    /// Of buffers whose user ended in the middle of a change.
+    torn: Number,
 }
 
 #[derive(Default)]
@@ -158,8 +141,8 @@ impl Flow {
 
     /// In the child of a fork: nothing of what went before is this process's.
     pub(super) fn begin_anew(&self) {
-        let Flow { agreement: _, written, flushed, recovered, in_flight, cut_off } = self;
-        for number in [written, flushed, recovered, in_flight, cut_off] {
+        let Flow { agreement: _, written, flushed, recovered, in_flight, cut_off, torn } = self;
+        for number in [written, flushed, recovered, in_flight, cut_off, torn] {
             number.set(0);
         }
     }
@@ -171,6 +154,11 @@ impl Flow {
 
     pub(super) fn cut_off(&self) -> u64 {
         self.cut_off.get()
+    }
+
+    /// What neither the destination nor the buffer has, for all that is known.
+    pub(super) fn missing(&self) -> u64 {
+        self.cut_off.get() + self.torn.get()
     }
 
     /// The last word has offered so much, and will not hear what was taken.
@@ -191,7 +179,10 @@ impl Writer {
     #[cold]
     pub(super) fn recover(&self, core: &mut Core, former: Former) {
         let taken = self.core.lock().take_progress() as usize;
-        if self.sink.descriptor().is_none() {
+        if core.drop_if_torn() {
+            let held = self.accepted.count().saturating_sub(self.flow.written());
+            self.flow.torn.add(held.saturating_sub(self.flow.missing()));
+        } else if self.sink.descriptor().is_none() {
             self.settle(core, taken);
         } else if !core.is_under_way() {
             self.cut_off(core);
@@ -407,7 +398,9 @@ impl Writer {
         let (flushed, recovered) = (self.flow.flushed.get(), self.flow.recovered.get());
         drop(agreed);
         let left = accepted.saturating_sub(written);
-        let trouble = trouble.or_else(|| (cut_off > 0).then(|| CUT_OFF.to_owned()));
+        let missing = [(cut_off, CUT_OFF), (self.flow.torn.get(), TORN)];
+        let why = missing.iter().find(|(bytes, _)| *bytes > 0).map(|(_, why)| (*why).to_owned());
+        let trouble = trouble.or(why);
         Destination {
             name: self.name.to_string(),
             accepted,
@@ -424,58 +417,5 @@ impl Writer {
     /// Notes why bytes stay where they are, unless the destination said so already.
     pub(crate) fn note_trouble(&self, why: String) {
         self.trouble.lock().get_or_insert(why);
-    }
-}
-
-impl Core {
-    pub(super) fn new(buffer: Vec<u8>) -> Core {
-        Core { buffer, start: 0, offer: Offer::None }
-    }
-
-    pub(super) fn len(&self) -> usize {
-        self.buffer.len() - self.start
-    }
-
-    /// Lets go of what is in the buffer; also of its memory, unseen, if a thread may have been in the
-    /// middle of changing it.
-    pub(super) fn begin_anew(&mut self, torn: bool) {
-        if torn {
-            std::mem::forget(std::mem::take(&mut self.buffer));
-        }
-        self.buffer.clear();
-        (self.start, self.offer) = (0, Offer::None);
-    }
-
-    /// Whether its offer has not returned.
-    pub(super) fn is_under_way(&self) -> bool {
-        #[cfg(windows)]
-        return self.offer == Offer::UnderWay;
-        #[cfg(not(windows))]
-        false
-    }
-
-    /// Makes sure that `more` bytes can be appended.
-    pub(super) fn reserve(&mut self, more: usize) -> Result<()> {
-        if self.start > 0 {
-            self.buffer.drain(..self.start);
-            self.start = 0;
-        }
-        self.buffer.try_reserve(more).map_err(|_| Status::NoMemory.error())
-    }
-
-    /// Appends what there is room for by [`reserve`](Core::reserve).
-    pub(super) fn append(&mut self, bytes: &[u8]) {
-        self.buffer.extend_from_slice(bytes);
-    }
-
-    /// If nothing is left, memory taken for a record larger than the buffer goes back.
-    pub(super) fn trim(&mut self, capacity: usize) {
-        if self.len() == 0 {
-            self.buffer.clear();
-            self.start = 0;
-            if self.buffer.capacity() > capacity {
-                self.buffer.shrink_to(capacity);
-            }
-        }
     }
 }

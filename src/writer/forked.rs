@@ -11,7 +11,7 @@
 //! under the lock. Where bytes are to be kept, changes of the buffer hold a pass of the fork's gate,
 //! so that no fork finds one half done.
 
-use super::flow::Core;
+use super::buffer::Core;
 use super::{Writer, lifeline};
 use crate::guarded::Hold;
 use crate::owner::OwnerId;
@@ -51,7 +51,7 @@ impl Writer {
             return;
         }
         let left = self.accepted.count().saturating_sub(self.flow.written());
-        let in_flight = self.flow.in_flight() + self.flow.cut_off();
+        let in_flight = self.flow.in_flight() + self.flow.missing();
         let (holder, in_use) = (self.core.lock().holder(), self.core.is_in_use());
         let mine = holder.is_some() && holder == survivor;
         if in_use && !mine {

@@ -13,7 +13,7 @@
 //! Nothing below [`rescue_all`] takes a lock, allocates, or looks at a thread-local of Rust's.
 
 use super::Writer;
-use super::flow::Core;
+use super::buffer::Core;
 use crate::freeze::State;
 use crate::occupancy;
 use crate::row::Row;
