@@ -95,11 +95,13 @@ impl Core {
     /// If nothing is left, memory taken for a record larger than the buffer goes back.
     pub(super) fn trim(&mut self, capacity: usize) {
         if self.len() == 0 {
-            self.buffer.clear();
-            self.start = 0;
-            if self.buffer.capacity() > capacity {
-                self.change(|core| core.buffer.shrink_to(capacity));
-            }
+            self.change(|core| {
+                core.buffer.clear();
+                core.start = 0;
+                if core.buffer.capacity() > capacity {
+                    core.buffer.shrink_to(capacity);
+                }
+            });
         }
     }
 }
