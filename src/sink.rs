@@ -10,6 +10,8 @@ use crate::sync::Deadline;
 use libc::{c_int, c_void};
 
 #[cfg(windows)]
+mod asked;
+#[cfg(windows)]
 pub(crate) mod c_runtime;
 #[cfg(unix)]
 mod descriptor;
@@ -22,7 +24,7 @@ pub(crate) mod hand;
 mod pipe;
 
 #[cfg(windows)]
-pub use descriptor::Handle;
+pub use asked::Handle;
 #[cfg(windows)]
 use descriptor::Spot;
 pub use descriptor::{Descriptor, Polled, wait_for_room};

@@ -11,27 +11,22 @@
 
 use super::provider::{Progress, Provider, Why};
 use crate::host_call;
+use crate::sink::Handle;
 use crate::status::{Result, Status};
 use crate::sync::{AtomicBool, AtomicU32, Deadline, Ordering};
 use libc::{c_int, c_void};
 use std::cell::UnsafeCell;
-use windows_sys::Wdk::Storage::FileSystem::{
-    FileIoCompletionNotificationInformation, NtQueryInformationFile,
-};
 use windows_sys::Win32::Foundation::{self as win32, CloseHandle, HANDLE, NTSTATUS};
 use windows_sys::Win32::Networking::WinSock::{
     SO_PROTOCOL_INFOW, SOCKET, SOL_SOCKET, WSABUF, WSAEMSGSIZE, WSAENOBUFS, WSAPROTOCOL_INFOW,
     WSARecv, WSASend, XP1_IFS_HANDLES, closesocket, getsockopt,
 };
 use windows_sys::Win32::Storage::FileSystem::{FILE_TYPE_PIPE, GetFileType, ReadFile, WriteFile};
-use windows_sys::Win32::System::IO::{
-    CancelIoEx, GetOverlappedResult, IO_STATUS_BLOCK, OVERLAPPED,
-};
+use windows_sys::Win32::System::IO::{CancelIoEx, GetOverlappedResult, OVERLAPPED};
 use windows_sys::Win32::System::Pipes::ConnectNamedPipe;
 use windows_sys::Win32::System::Threading::{
     CreateEventW, INFINITE, SetEvent, WaitForSingleObject,
 };
-use windows_sys::Win32::System::WindowsProgramming::FILE_SKIP_COMPLETION_PORT_ON_SUCCESS;
 
 /// Begins an operation of the host's own: gets its `arg`, the handle, the `OVERLAPPED`, the buffer and its
 /// size; returns what `GetLastError` says then, or 0.
@@ -109,7 +104,7 @@ impl Request {
         if spec.handle.is_null() || spec.handle == win32::INVALID_HANDLE_VALUE {
             return Err(Status::BadDescriptor.because("the handle is none"));
         }
-        if crate::sink::Handle(spec.handle).is_synchronous() == Some(true) {
+        if Handle(spec.handle).is_synchronous() == Some(true) {
             return Err(Status::BadDescriptor.because(
                 "the handle was opened without FILE_FLAG_OVERLAPPED: the call would wait",
             ));
@@ -256,10 +251,11 @@ impl Provider for Request {
         const DATAGRAM_CUT: u32 = WSAEMSGSIZE as u32;
         const NO_BUFFERS: u32 = WSAENOBUFS as u32;
         let error = self.begin();
-        if let Some(status) = self.end_at_once(error) {
+        let at_once = self.end_at_once(error);
+        if let Some(status) = at_once {
             self.end_as(status);
         }
-        if self.end_at_once(error).is_some() || error == 0 && skips_packets(self.handle) {
+        if at_once.is_some() || error == 0 && Handle(self.handle).skips_packets() {
             // Relaxed: read by this thread, or by whom it has told of the operation.
             self.no_packet_comes.store(true, Ordering::Relaxed);
             return Ok(());
@@ -369,19 +365,6 @@ impl Drop for Request {
 }
 
 const PENDING: u32 = win32::STATUS_PENDING as u32;
-
-/// Whether the system tells the handle's completion port only of what has not succeeded at once
-/// (`SetFileCompletionNotificationModes`).
-fn skips_packets(handle: HANDLE) -> bool {
-    let (mut modes, mut answered) = (0u32, IO_STATUS_BLOCK::default());
-    let (answer, size) = ((&raw mut modes).cast(), size_of::<u32>() as u32);
-    // SAFETY: the answer is a number of this size; a handle that is none is refused.
-    let known = unsafe {
-        let class = FileIoCompletionNotificationInformation;
-        NtQueryInformationFile(handle, &mut answered, answer, size, class) >= 0
-    };
-    known && modes & FILE_SKIP_COMPLETION_PORT_ON_SUCCESS != 0
-}
 
 /// What kind of socket it is; `None` if it is none.
 fn protocol_of(socket: SOCKET) -> Option<WSAPROTOCOL_INFOW> {

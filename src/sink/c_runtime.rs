@@ -1,7 +1,7 @@
 //! The C runtime's descriptors. A library and its host may have two runtimes, each with its own.
 
-use super::descriptor::{Handle, Spot};
-use super::{Refused, STDERR, is_would_block};
+use super::descriptor::Spot;
+use super::{Handle, Refused, STDERR, is_would_block};
 use libc::{c_int, c_uint, c_void};
 use windows_sys::Win32::Foundation::{HANDLE, INVALID_HANDLE_VALUE};
 

@@ -7,18 +7,16 @@
 //! Every such call waits for other threads' operations on the handle. Where that must end in time a
 //! [`hand`] makes it.
 
+use super::asked::ask;
 use super::hand::{self, Crew, Sent};
-use super::{Refused, c_runtime, pipe};
+use super::{Handle, Refused, c_runtime, pipe};
 use crate::process_end;
 use crate::status::{Result, Status};
 use crate::sync::{AtomicBool, Deadline, Mutex, Ordering};
 use libc::c_int;
 use std::ptr::null_mut;
 use std::time::Duration;
-use windows_sys::Wdk::Storage::FileSystem::{
-    FILE_SYNCHRONOUS_IO_ALERT, FILE_SYNCHRONOUS_IO_NONALERT, FileAccessInformation,
-    FileModeInformation, NtQueryInformationFile,
-};
+use windows_sys::Wdk::Storage::FileSystem::FileAccessInformation;
 use windows_sys::Win32::Foundation::{
     CloseHandle, DUPLICATE_SAME_ACCESS, DuplicateHandle, ERROR_BUSY, ERROR_INVALID_HANDLE,
     GetLastError, HANDLE, INVALID_HANDLE_VALUE,
@@ -28,30 +26,7 @@ use windows_sys::Win32::Storage::FileSystem::{
     GetFileType, SetFilePointerEx, WriteFile,
 };
 use windows_sys::Win32::System::Console::{GetStdHandle, STD_ERROR_HANDLE};
-use windows_sys::Win32::System::IO::IO_STATUS_BLOCK;
 use windows_sys::Win32::System::Threading::GetCurrentProcess;
-
-/// An open handle of the host's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Handle(pub HANDLE);
-
-// SAFETY: a handle belongs to the process; any thread may use it.
-unsafe impl Send for Handle {}
-// SAFETY: as above.
-unsafe impl Sync for Handle {}
-
-impl Handle {
-    /// The handle behind a descriptor of the C runtime that this library is linked to.
-    pub(crate) fn of_descriptor(fd: c_int) -> Option<Handle> {
-        c_runtime::handle_of(fd)
-    }
-
-    /// Whether calls on it wait for their end; `None` if it does not say.
-    pub(crate) fn is_synchronous(self) -> Option<bool> {
-        let (mut mode, waits) = (0, FILE_SYNCHRONOUS_IO_ALERT | FILE_SYNCHRONOUS_IO_NONALERT);
-        ask(self, FileModeInformation, &mut mode).ok().map(|()| mode & waits != 0)
-    }
-}
 
 /// What [`wait_for_room`] waits by: nothing that the system offers.
 pub type Polled = Handle;
@@ -432,26 +407,6 @@ fn way_of(handle: Handle) -> std::result::Result<Way, &'static str> {
         return Err(" was opened for overlapped I/O");
     }
     Ok(way)
-}
-
-/// What a handle is asked for: plain numbers.
-pub(super) trait Plain {}
-impl Plain for u32 {}
-
-/// Asks for it; what it fails with is an `NTSTATUS`.
-pub(super) fn ask<T: Plain>(
-    handle: Handle,
-    class: i32,
-    answer: &mut T,
-) -> std::result::Result<(), i32> {
-    let mut status = IO_STATUS_BLOCK::default();
-    let size = size_of::<T>() as u32;
-    // SAFETY: the answer has this size and takes any bytes; a handle that is none is refused.
-    let status = unsafe {
-        let answer = std::ptr::from_mut(answer).cast();
-        NtQueryInformationFile(handle.0, &mut status, answer, size, class)
-    };
-    if status >= 0 { Ok(()) } else { Err(status) }
 }
 
 pub(super) fn write_file(handle: Handle, data: &[u8]) -> std::result::Result<usize, Refused> {
