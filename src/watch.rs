@@ -34,7 +34,7 @@ use crate::probe;
 use crate::runtime::Runtime;
 #[cfg(windows)]
 use crate::sink::hand;
-use crate::sync::sentinel::{Bell, Runs, Sentinel};
+use crate::sync::sentinel::{self, Bell, Runs, Sentinel};
 use crate::sync::{
     Arc, AtomicBool, AtomicU32, AtomicU64, Deadline, Ordering, elapsed, fork, now, sleep,
 };
@@ -51,9 +51,6 @@ const LATE_US: u64 = 100_000;
 
 /// How long after the deadline a listener may take to keep the process from its end.
 const ANSWER_US: u64 = 1_000_000;
-
-/// How long a thread may take to begin.
-const BEGIN: Duration = Duration::from_secs(1);
 
 /// The finalizing thread's side.
 pub(crate) struct Watch {
@@ -281,14 +278,12 @@ impl Watch {
             self.threads.extend(Sentinel::start(name, runs, &self.shared, body));
         }
         // A thread that begins may use the heap. Should this one be stuck in there before the other is
-        // through, the process would have nobody to end it. (Should a third keep every thread from beginning,
-        // as one that has Windows' loader does, this one goes on.)
-        let deadline = Deadline::after(BEGIN);
-        while self.shared.overrun == Overrun::Exit
-            && (self.shared.ready.load(Ordering::Relaxed) as usize) < self.threads.len()
-            && !deadline.passed()
-        {
-            sleep(Duration::from_micros(20));
+        // through, the process would have nobody to end it. (Should a third keep every thread from beginning
+        // this one goes on.)
+        if self.shared.overrun == Overrun::Exit {
+            let all = self.threads.len();
+            let begun = || self.shared.ready.load(Ordering::Relaxed) as usize >= all;
+            sentinel::wait_until(Deadline::after(sentinel::BEGIN), begun);
         }
     }
 }

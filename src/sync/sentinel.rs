@@ -16,6 +16,9 @@ mod portable;
 #[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]
 pub use portable::{Bell, Sentinel};
 
+use super::{Deadline, sleep};
+use std::time::Duration;
+
 /// What a sentinel may come to run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Runs {
@@ -36,10 +39,20 @@ impl Runs {
     }
 }
 
+/// How long threads may take to begin: on Windows none does while another has the loader's lock.
+pub const BEGIN: Duration = Duration::from_secs(1);
+
+/// Waits until `begun`, or `deadline`.
+pub fn wait_until(deadline: Deadline, begun: impl Fn() -> bool) {
+    while !begun() && !deadline.passed() {
+        sleep(Duration::from_micros(20));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sync::{Arc, AtomicU32, Deadline, Ordering};
+    use crate::sync::{Arc, AtomicU32, Ordering};
 
     #[derive(Default)]
     struct Seen {

@@ -1,11 +1,8 @@
 //! Hands that stay for as long as a finalization lasts.
 
 use super::{IDLE, KEPT, LEAVING, ROW, TAKEN, set};
-use crate::sync::{AtomicU32, Deadline, Ordering, sleep};
-use std::time::Duration;
-
-/// How long a thread may take to begin.
-const BEGIN: Duration = Duration::from_secs(1);
+use crate::sync::sentinel::{BEGIN, wait_until};
+use crate::sync::{AtomicU32, Deadline, Ordering};
 
 /// How many finalizations want hands to stay.
 pub(super) static WANTED: AtomicU32 = AtomicU32::new(0);
@@ -23,18 +20,13 @@ impl Wanted {
     /// Makes `count` of those for the watch and the last word, as far as there are threads to be had.
     pub(crate) fn keep(&self, count: usize) {
         let deadline = Deadline::after(BEGIN);
-        let wait_until = |reached: &dyn Fn() -> bool| {
-            while !reached() && !deadline.passed() {
-                sleep(Duration::from_micros(20));
-            }
-        };
         for hand in &ROW[..count.min(KEPT)] {
             // The one of a finalization before may be on its way out still.
-            wait_until(&|| hand.state.load(Ordering::SeqCst) != LEAVING);
+            wait_until(deadline, || hand.state.load(Ordering::SeqCst) != LEAVING);
             if hand.start() {
                 // A thread that begins may use the heap, which the finalizing thread may come to be stuck
                 // in. (Should another keep every thread from beginning, this one goes on.)
-                wait_until(&|| !hand.thread.load(Ordering::Relaxed).is_null());
+                wait_until(deadline, || !hand.thread.load(Ordering::Relaxed).is_null());
                 hand.pass(TAKEN, IDLE);
             }
             if deadline.passed() {
@@ -61,6 +53,8 @@ impl Drop for Wanted {
 mod tests {
     use super::super::{Hand, NONE};
     use super::*;
+    use crate::sync::sleep;
+    use std::time::Duration;
 
     fn state(hand: &Hand) -> u32 {
         hand.state.load(Ordering::SeqCst)
