@@ -8,10 +8,11 @@
 #[cfg(windows)]
 use crate::options::DEFAULT_EXIT_CODE;
 use crate::phase::Phase;
+use crate::process_end;
 use crate::sink::Descriptor;
 use crate::sink::Refused;
 use crate::sync::{AtomicBool, Deadline, Ordering};
-use crate::writer::{Toll, rescue_all, sleep_for_ever};
+use crate::writer::{Toll, rescue_all};
 use std::fmt::{self, Write};
 use std::time::Duration;
 
@@ -21,13 +22,16 @@ const RESCUE: Duration = Duration::from_millis(250);
 /// How long stderr may take to have room.
 const TELL: Duration = Duration::from_millis(250);
 
+/// Who is gone where the last word was cut off.
+pub(crate) const SAYS_IT: &str = "the thread that wrote the last word was killed";
+
 /// Writes what the writers hold, as far as that is safe, says in one line on stderr that `runtime`
 /// has overrun in `phase`, `during` what, and what became of the bytes; and ends the process.
 pub fn end_process(exit_code: i32, runtime: &str, phase: Phase, during: &[&str]) -> ! {
     static BEGUN: AtomicBool = AtomicBool::new(false);
     // Relaxed: of all who come one finds it false.
     if BEGUN.swap(true, Ordering::Relaxed) {
-        sleep_for_ever();
+        process_end::sleep_for_ever(SAYS_IT);
     }
     system::hold_signals();
     let toll = rescue_all(Deadline::after(RESCUE));

@@ -34,6 +34,20 @@ pub(crate) fn threads_can_begin_and_end() -> bool {
     system::threads_can_begin_and_end()
 }
 
+/// For a thread that must not go on, and leaves the end of its process to another. Of a process in which all
+/// others have been killed it is the last, and ends it: `because`.
+pub(crate) fn sleep_for_ever(because: &str) -> ! {
+    loop {
+        #[cfg(windows)]
+        if under_way() {
+            crate::last_word::end_killed_process(because);
+        }
+        #[cfg(not(windows))]
+        let _ = because;
+        crate::sync::sleep(std::time::Duration::MAX);
+    }
+}
+
 /// Called by the thread that is about to finalize `runtime`: what the killed ones held is nobody's, and those
 /// that were terminated before are not in it.
 #[cfg(windows)]

@@ -388,7 +388,7 @@ pub fn park_for_good() -> ! {
             attachment.gate.depart(&attachment.place, Position::Parked);
         }
     });
-    never_again::sleep()
+    process_end::sleep_for_ever("the last thread was parked")
 }
 
 #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
@@ -444,15 +444,4 @@ mod never_again {
     pub fn seal_thread() {}
     #[cfg(not(unix))]
     pub fn seal_own_thread() {}
-
-    pub fn sleep() -> ! {
-        loop {
-            // Nobody else is left to end the process.
-            #[cfg(windows)]
-            if crate::process_end::under_way() {
-                crate::last_word::end_killed_process("the last thread was parked");
-            }
-            crate::sync::sleep(std::time::Duration::MAX);
-        }
-    }
 }

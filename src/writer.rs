@@ -48,7 +48,7 @@ use flow::{Accepted, By, Flow};
 use forked::Inheritance;
 pub(crate) use forked::forked;
 use lifeline::Lifeline;
-pub(crate) use lifeline::{Toll, rescue_all, sleep_for_ever};
+pub(crate) use lifeline::{Toll, rescue_all};
 use std::sync::Weak;
 use std::time::Duration;
 

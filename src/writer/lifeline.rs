@@ -15,7 +15,9 @@
 use super::Writer;
 use super::buffer::Core;
 use crate::freeze::State;
+use crate::last_word::SAYS_IT;
 use crate::occupancy;
+use crate::process_end;
 use crate::row::Row;
 use crate::sink::{Refused, Sink};
 use crate::status::Result;
@@ -68,7 +70,7 @@ impl Lifeline {
         // With its partner in `take_all`: that sees this place, or this sees that it has begun.
         fence::full();
         if ENDING.load(Ordering::Relaxed) {
-            sleep_for_ever();
+            process_end::sleep_for_ever(SAYS_IT);
         }
     }
 
@@ -78,7 +80,7 @@ impl Lifeline {
         let cut =
             self.place.state.compare_exchange(LIVE, FREE, Ordering::Release, Ordering::Relaxed);
         if cut.is_err_and(|state| state != FREE) {
-            sleep_for_ever();
+            process_end::sleep_for_ever(SAYS_IT);
         }
     }
 }
@@ -92,17 +94,6 @@ impl Drop for Lifeline {
 impl Drop for Writer {
     fn drop(&mut self) {
         self.lifeline.cut();
-    }
-}
-
-/// For a thread whose process is about to end, by another; should that one have been killed, by this one.
-pub(crate) fn sleep_for_ever() -> ! {
-    loop {
-        #[cfg(windows)]
-        if crate::process_end::under_way() {
-            crate::last_word::end_killed_process("the thread that wrote the last word was killed");
-        }
-        sleep(Duration::from_secs(3600));
     }
 }
 
