@@ -65,9 +65,7 @@ static line outcome_of(void (*host)(const given *), int fd, int other)
 
 static void finalize_by_the_deadline(void)
 {
-    rt_finalize_options options = options_none();
-    options.deadline_us = DEADLINE_US;
-    options.overrun = RT_OVERRUN_EXIT;
+    rt_finalize_options options = options_exiting(DEADLINE_US);
     options.exit_code = EXIT_CODE;
     rt_finalize(NULL, &options, NULL);
 }
@@ -399,9 +397,7 @@ static void a_pipe_nobody_reads_any_more_ends_nobody_by_a_signal(void)
 
 static void *finalize_the_other(void *arg)
 {
-    rt_finalize_options options = options_none();
-    options.deadline_us = DEADLINE_US;
-    options.overrun = RT_OVERRUN_EXIT;
+    rt_finalize_options options = options_exiting(DEADLINE_US);
     options.exit_code = EXIT_CODE;
     rt_finalize((rt_runtime *)arg, &options, NULL);
     return NULL;

@@ -104,6 +104,15 @@ static inline rt_finalize_options options_none(void)
     return options;
 }
 
+/* By them the process ends at the deadline. */
+static inline rt_finalize_options options_exiting(int64_t deadline_us)
+{
+    rt_finalize_options options = options_none();
+    options.overrun = RT_OVERRUN_EXIT;
+    options.deadline_us = deadline_us;
+    return options;
+}
+
 static inline rt_report_summary summary_of(const rt_report *report)
 {
     rt_report_summary summary;

@@ -119,10 +119,8 @@ static void finalize_stuck_in_a_callback_by_budget(void)
 
 static void finalize_stuck_in_a_callback_by_deadline(void)
 {
-    rt_finalize_options options = options_none();
-    options.overrun = RT_OVERRUN_EXIT;
+    rt_finalize_options options = options_exiting(time_to_get_there());
     options.notice_us = -1;
-    options.deadline_us = time_to_get_there();
     rt_atexit(NULL, "send telemetry", never_return, NULL, NULL);
     rt_finalize(NULL, &options, NULL);
 }
@@ -147,7 +145,7 @@ static int64_t write_never(void *arg, const void *data, size_t size)
 /* Inside a writer's callback the finalizing thread is in no callback of a phase. */
 static void finalize_stuck_in_a_writers_callback(void)
 {
-    rt_finalize_options options = options_none();
+    rt_finalize_options options = options_exiting(time_to_get_there());
     rt_writer_options named = writer_options("socket", 100, 0);
     rt_writer_callbacks callbacks;
     rt_writer *writer = NULL;
@@ -156,8 +154,6 @@ static void finalize_stuck_in_a_writers_callback(void)
     callbacks.write = write_never;
     rt_writer_open_callbacks(NULL, &callbacks, &named, &writer);
     rt_writer_write(writer, "x", 1);
-    options.overrun = RT_OVERRUN_EXIT;
-    options.deadline_us = time_to_get_there();
     rt_finalize(NULL, &options, NULL);
 }
 
@@ -168,9 +164,7 @@ static int32_t never_return_from_an_event(const rt_event *event, void *arg)
 
 static void finalize_stuck_in_an_event_callback(void)
 {
-    rt_finalize_options options = options_none();
-    options.overrun = RT_OVERRUN_EXIT;
-    options.deadline_us = time_to_get_there();
+    rt_finalize_options options = options_exiting(time_to_get_there());
     options.on_event = never_return_from_an_event;
     rt_finalize(NULL, &options, NULL);
 }
@@ -183,9 +177,7 @@ static int32_t never_answer(const rt_event *event, void *arg)
 /* The watch thread itself is stuck: in the host's event callback. */
 static void finalize_with_an_event_callback_that_never_answers(void)
 {
-    rt_finalize_options options = options_none();
-    options.overrun = RT_OVERRUN_EXIT;
-    options.deadline_us = time_to_get_there();
+    rt_finalize_options options = options_exiting(time_to_get_there());
     options.on_event = never_answer;
     rt_atexit(NULL, "send telemetry", never_return, NULL, NULL);
     rt_finalize(NULL, &options, NULL);
@@ -241,9 +233,7 @@ static void the_answer_can_keep_the_process(void)
 
 static void finalize_in_time(void)
 {
-    rt_finalize_options options = options_none();
-    options.overrun = RT_OVERRUN_EXIT;
-    options.deadline_us = AMPLE_US;
+    rt_finalize_options options = options_exiting(AMPLE_US);
     _exit(rt_finalize(NULL, &options, NULL) == RT_OK ? 0 : 1);
 }
 

@@ -184,9 +184,7 @@ static int never_return(void *arg)
 
 static void *finalize_past_the_deadline(void *arg)
 {
-    rt_finalize_options options = options_none();
-    options.overrun = RT_OVERRUN_EXIT;
-    options.deadline_us = 300000;
+    rt_finalize_options options = options_exiting(300000);
     options.on_event = tell_and_leave_it_to_the_option;
     rt_finalize(NULL, &options, NULL);
     return arg;

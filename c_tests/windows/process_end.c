@@ -154,9 +154,7 @@ static int note_that_it_ran(void *arg)
 
 static void finalize_in_the_loader(void)
 {
-    rt_finalize_options options = options_none();
-    options.overrun = RT_OVERRUN_EXIT;
-    options.deadline_us = 20000000;
+    rt_finalize_options options = options_exiting(20000000);
     CHECK_EQ(rt_finalize(NULL, &options, NULL), RT_OK);
 }
 
@@ -193,9 +191,7 @@ static int unload_on_a_thread_and_get_stuck(void *library)
 
 static void overrun_while_the_loaders_lock_is_taken(void)
 {
-    rt_finalize_options options = options_none();
-    options.overrun = RT_OVERRUN_EXIT;
-    options.deadline_us = 300000;
+    rt_finalize_options options = options_exiting(300000);
     options.exit_code = 75;
     writer = writer_open(NULL, STDERR_FILENO, "log", 1000, 0);
     NEED(rt_writer_write(writer, "kept\n", 5) == RT_OK);
