@@ -34,12 +34,14 @@
 //! the epoch under the queue's lock.
 
 use crate::grace::GraceSpan;
-use crate::owner::{Fate, Owner, OwnerId};
+use crate::owner::{Fate, Owner, OwnerId, OwnerRef};
 use crate::status::{Result, Status};
 use crate::sync::{
-    Arc, AtomicU32, AtomicU64, Deadline, Ordering, Parked, Sabotage, SpinWait, park, sabotaged,
-    wake_one,
+    AtomicU32, AtomicU64, Deadline, Ordering, Parked, Sabotage, SpinWait, park, sabotaged, wake_one,
 };
+
+#[cfg(not(loom))]
+use crate::sync::fork;
 
 const WAITERS: u64 = 1;
 const OWNER_SHIFT: u32 = 1;
@@ -61,7 +63,7 @@ pub enum Acquired {
 /// What the lock's slow path must know of the rest of the process.
 pub trait World {
     /// The thread of this id; `None` when it has exited.
-    fn find(&self, id: OwnerId) -> Option<Arc<Owner>>;
+    fn find(&self, id: OwnerId) -> Option<OwnerRef>;
 
     /// How long `me` may wait for a live owner, when `runtime` is finalizing; else `None`.
     fn grace(&self, runtime: u32, me: OwnerId) -> Option<GraceSpan>;
@@ -151,6 +153,7 @@ impl BufferedLock {
     pub fn acquire(&self, deadline: Deadline) -> Result<Acquired> {
         match crate::this_thread::known_id() {
             Some(me) if self.take_free(me) => Ok(Acquired::Released),
+            me if crate::this_thread::is_over_the_library() => self.try_in_handler(me, deadline),
             _ => {
                 let me = crate::this_thread::owner()?;
                 self.acquire_as(&me, &crate::registry::Process, deadline)
@@ -168,6 +171,27 @@ impl BufferedLock {
         match crate::this_thread::known_id() {
             Some(me) => self.release_as(me),
             None => Err(Status::NotOwner.error()),
+        }
+    }
+
+    /// In a signal handler over the library at work on this thread: what cannot be said at once is not
+    /// waited for, and neither is the lock taken over from an owner that is gone, which has to be told.
+    #[cfg(not(loom))]
+    #[cold]
+    fn try_in_handler(&self, me: Option<OwnerId>, deadline: Deadline) -> Result<Acquired> {
+        let interrupted = crate::this_thread::activity::interrupted;
+        let me = me.ok_or_else(interrupted)?;
+        loop {
+            let word = self.word.load(Ordering::Relaxed);
+            match OwnerId::new(word >> OWNER_SHIFT) {
+                None if self.replace(word, me.get() << OWNER_SHIFT) => {
+                    return Ok(Acquired::Released);
+                }
+                None => {}
+                Some(holder) if holder == me => return Err(Status::Reentrant.error()),
+                Some(_) if deadline.passed() => return Err(Status::Timeout.error()),
+                Some(_) => return Err(interrupted()),
+            }
         }
     }
 
@@ -298,6 +322,15 @@ impl BufferedLock {
         }
         if sabotaged(Sabotage::ReleaseForgetsWaiters) {
             self.word.store(0, Ordering::Release);
+            return Ok(());
+        }
+        #[cfg(not(loom))]
+        if crate::this_thread::is_over_a_section() {
+            // The queue may be locked by the code below this handler. Whoever takes the lock next keeps the
+            // mark, and those who sleep are woken as that code leaves its section.
+            fork::defer(fork::Deferred::WakeWaiters);
+            // Release: as below.
+            self.word.store(WAITERS, Ordering::Release);
             return Ok(());
         }
         wake_one(self.key(), |more_sleep| {

@@ -13,7 +13,7 @@ use crate::host_call::{self, Outcome};
 use crate::ledger::{Leak, LeakKind};
 use crate::options::Options;
 use crate::overlapped::Settled;
-use crate::owner::{Fate, Owner};
+use crate::owner::{Fate, OwnerRef};
 use crate::phase::{Phase, Side, Work};
 use crate::rack::OpenGuard;
 use crate::report::{PhaseRecord, Recorder, Report, restart};
@@ -102,7 +102,7 @@ pub(crate) fn finalize_unless_begun(
     })
 }
 
-fn run(runtime: &Arc<Runtime>, me: Arc<Owner>, options: Options) -> Arc<Report> {
+fn run(runtime: &Arc<Runtime>, me: OwnerRef, options: Options) -> Arc<Report> {
     let _shield = crate::cancel::Shield::up();
     runtime.grace().refill(options.grace_us.max(0));
     let deadline_us = u64::try_from(options.deadline_us).ok();
@@ -149,7 +149,7 @@ pub(crate) fn join(runtime: &Arc<Runtime>, deadline: Deadline) -> Result<Option<
 /// A finalization under way, on its thread.
 pub(crate) struct Finalization<'a> {
     pub(crate) runtime: &'a Arc<Runtime>,
-    pub(crate) me: Arc<Owner>,
+    pub(crate) me: OwnerRef,
     pub(crate) deadline: Deadline,
     /// When the waits before the freeze must end.
     pub(crate) passes_deadline: Deadline,

@@ -6,7 +6,7 @@
 use crate::event::{Late, Subject};
 use crate::finalize::Finalization;
 use crate::ledger::{Leak, LeakKind};
-use crate::owner::{Fate, Owner};
+use crate::owner::{Fate, OwnerRef};
 use crate::phase::Phase;
 use crate::status::{Error, Status};
 use crate::sync::{Arc, Deadline, now};
@@ -220,7 +220,7 @@ impl Finalization<'_> {
     }
 
     /// The other thread that still holds the writer's lock at `moment`.
-    fn holder_after(&self, writer: &Writer, moment: Deadline) -> Option<Arc<Owner>> {
+    fn holder_after(&self, writer: &Writer, moment: Deadline) -> Option<OwnerRef> {
         loop {
             let holder = writer.lock_holder()?;
             if holder.id() == self.me.id() || holder.fate() != Fate::Running {

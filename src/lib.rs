@@ -12,7 +12,7 @@
 //! | what a host, or the environment, can set | [`options`], [`environment`] |
 //! | runtimes in a tree | [`children`] |
 //! | the child of a `fork`, a process of which one thread is left | `forked`, [`process_end`] |
-//! | Windows' loader, which may keep a caller waiting | `at_load` |
+//! | what is asked for as the library is loaded | `at_load` |
 //! | how threads are stopped | [`freeze`] (the gate), [`thread`] (policies) |
 //! | what keeps a life from its freeze | [`guard`] (the exchange), [`rack`], [`view`], [`row`] |
 //! | who owns a lock, and whether it ever lets go | [`owner`], [`this_thread`] |
@@ -52,7 +52,7 @@ pub mod sync;
 
 #[cfg(not(loom))]
 pub mod at_exit;
-#[cfg(all(windows, not(loom)))]
+#[cfg(not(loom))]
 mod at_load;
 #[cfg(not(loom))]
 pub mod books;

@@ -9,7 +9,7 @@ use crate::event::{Former, Recovery};
 use crate::freeze::{Position, State};
 use crate::grace::GraceSpan;
 use crate::guard::Life;
-use crate::owner::{Owner, OwnerId};
+use crate::owner::{Owner, OwnerId, OwnerRef};
 use crate::runtime::{Runtime, RuntimeOptions};
 use crate::status::{Result, Status};
 use crate::sync::{Arc, AtomicI32, AtomicU32, Deadline, Mutex, Ordering};
@@ -159,6 +159,12 @@ pub(crate) fn tell_guard_closed(life: Life) {
     }
 }
 
+/// Has every finalizing thread look again at what it waits for.
+pub(crate) fn wake_finalizers() {
+    let lives: Vec<_> = REGISTRY.lock().lives.values().cloned().collect();
+    lives.iter().for_each(|life| life.gate().announce());
+}
+
 /// Makes every wait for a lock ask its rules again.
 pub(crate) fn rules_changed() {
     // SeqCst: see `Process::epoch`.
@@ -199,7 +205,7 @@ pub(crate) fn forked(survivor: Option<OwnerId>) {
 pub struct Process;
 
 impl World for Process {
-    fn find(&self, id: OwnerId) -> Option<Arc<Owner>> {
+    fn find(&self, id: OwnerId) -> Option<OwnerRef> {
         OWNERS.find(id)
     }
 
@@ -236,7 +242,7 @@ pub(crate) struct Remembering {
 }
 
 impl World for Remembering {
-    fn find(&self, id: OwnerId) -> Option<Arc<Owner>> {
+    fn find(&self, id: OwnerId) -> Option<OwnerRef> {
         Process.find(id)
     }
 

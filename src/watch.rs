@@ -28,7 +28,7 @@ use crate::host_call;
 use crate::last_word;
 use crate::memory::{spare, try_push};
 use crate::options::{Options, Overrun};
-use crate::owner::Owner;
+use crate::owner::OwnerRef;
 use crate::phase::Phase;
 use crate::probe;
 use crate::runtime::Runtime;
@@ -72,7 +72,7 @@ struct Shared {
     began: Instant,
     runtime: Arc<Runtime>,
     /// The finalizing thread.
-    me: Arc<Owner>,
+    me: OwnerRef,
     notice_us: u64,
     /// When the deadline passes.
     total_us: u64,
@@ -95,7 +95,7 @@ struct Shared {
 
 impl Watch {
     /// A watch over a finalization that begins now on the calling thread, `me`.
-    pub(crate) fn new(runtime: &Arc<Runtime>, options: &Options, me: &Arc<Owner>) -> Watch {
+    pub(crate) fn new(runtime: &Arc<Runtime>, options: &Options, me: &OwnerRef) -> Watch {
         let shared = Arc::new(Shared {
             began: now(),
             runtime: runtime.clone(),

@@ -156,7 +156,7 @@ impl Writer {
     }
 
     /// Who holds its lock, for a report.
-    pub(crate) fn lock_holder(&self) -> Option<Arc<crate::owner::Owner>> {
+    pub(crate) fn lock_holder(&self) -> Option<crate::owner::OwnerRef> {
         this_thread::OWNERS.find(self.core.lock().holder()?)
     }
 

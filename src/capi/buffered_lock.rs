@@ -1,6 +1,6 @@
 //! The buffered lock.
 
-use super::boundary::{boundary, boundary_in_dealloc_too, give, required};
+use super::boundary::{boundary, boundary_in_handlers_and_dealloc, give, required};
 use super::rt_status;
 use super::runtime::{rt_runtime, runtime_of};
 use crate::buffered_lock::{Acquired, BufferedLock};
@@ -124,9 +124,11 @@ fn acquire(lock: *mut rt_buffered_lock, timeout_us: i64) -> rt_status {
 
 #[cold]
 fn acquire_slow(lock: *mut rt_buffered_lock, timeout_us: i64) -> rt_status {
-    boundary_in_dealloc_too(|| match lock_of(lock)?.acquire(Deadline::after_us(timeout_us))? {
-        Acquired::Released => Ok(Status::Ok),
-        Acquired::Recovered => Ok(Status::Recovered),
+    boundary_in_handlers_and_dealloc(|| {
+        match lock_of(lock)?.acquire(Deadline::after_us(timeout_us))? {
+            Acquired::Released => Ok(Status::Ok),
+            Acquired::Recovered => Ok(Status::Recovered),
+        }
     })
 }
 
@@ -151,7 +153,7 @@ pub unsafe extern "C-unwind" fn rt_buffered_lock_release(lock: *mut rt_buffered_
 
 #[cold]
 fn release_slow(lock: *mut rt_buffered_lock) -> rt_status {
-    boundary_in_dealloc_too(|| lock_of(lock)?.release().map(|()| Status::Ok))
+    boundary_in_handlers_and_dealloc(|| lock_of(lock)?.release().map(|()| Status::Ok))
 }
 
 /// The owner says how many bytes of a raw write in progress the kernel has taken.
@@ -171,7 +173,7 @@ pub unsafe extern "C-unwind" fn rt_buffered_lock_publish_progress(
     lock: *mut rt_buffered_lock,
     bytes: u32,
 ) -> rt_status {
-    boundary_in_dealloc_too(|| {
+    boundary_in_handlers_and_dealloc(|| {
         held(lock)?.publish_progress(bytes);
         Ok(Status::Ok)
     })
@@ -189,7 +191,7 @@ pub unsafe extern "C-unwind" fn rt_buffered_lock_take_progress(
     lock: *mut rt_buffered_lock,
     bytes: *mut u32,
 ) -> rt_status {
-    boundary_in_dealloc_too(|| {
+    boundary_in_handlers_and_dealloc(|| {
         let lock = held(lock)?;
         if bytes.is_null() {
             return Err(Status::Null.error());

@@ -1,6 +1,6 @@
 //! Views and guards.
 
-use super::boundary::{boundary, give};
+use super::boundary::{boundary, boundary_in_handlers, give};
 use super::rt_status;
 use super::runtime::{rt_runtime, runtime_of};
 use super::thread::{id_of, not_this_threads, rt_thread};
@@ -59,7 +59,7 @@ fn pin_of(pin: Option<Pin>) -> Result<Pin> {
 /// CPython: `PyInterpreterView_Close` (PEP 788).
 #[unsafe(no_mangle)]
 pub extern "C-unwind" fn rt_view_close(view: *mut rt_view) -> rt_status {
-    boundary(|| {
+    boundary_in_handlers(|| {
         if !view.is_null() {
             View::from_handle(view.addr()).close()?;
         }
@@ -96,7 +96,7 @@ pub unsafe extern "C-unwind" fn rt_guard_acquire(
     name: *const c_char,
     guard: *mut *mut rt_guard,
 ) -> rt_status {
-    boundary(|| open_through(view, name, false, guard))
+    boundary_in_handlers(|| open_through(view, name, false, guard))
 }
 
 /// As `rt_guard_acquire`, for a guard that is handed over: any thread may close it, so finalization waits
@@ -114,7 +114,7 @@ pub unsafe extern "C-unwind" fn rt_guard_acquire_shared(
     name: *const c_char,
     guard: *mut *mut rt_guard,
 ) -> rt_status {
-    boundary(|| open_through(view, name, true, guard))
+    boundary_in_handlers(|| open_through(view, name, true, guard))
 }
 
 /// As `rt_guard_acquire`, for the runtime the calling thread is attached to by `thread`: no view is
@@ -131,7 +131,7 @@ pub unsafe extern "C-unwind" fn rt_guard_from_current(
     name: *const c_char,
     guard: *mut *mut rt_guard,
 ) -> rt_status {
-    boundary(|| {
+    boundary_in_handlers(|| {
         if guard.is_null() {
             return Err(Status::Null.error());
         }
@@ -190,7 +190,7 @@ fn short_name(name: *const c_char) -> Result<[u8; NAME_SIZE]> {
 /// CPython: `PyInterpreterGuard_Close` (PEP 788).
 #[unsafe(no_mangle)]
 pub extern "C-unwind" fn rt_guard_release(guard: *mut rt_guard) -> rt_status {
-    boundary(|| {
+    boundary_in_handlers(|| {
         if !guard.is_null() {
             Guard::from_handle(guard.addr()).release()?;
         }

@@ -1,6 +1,6 @@
 //! Threads and their attachments.
 
-use super::boundary::{boundary, give, text, versioned};
+use super::boundary::{boundary, give, light_boundary, text, versioned};
 use super::callback::call_of;
 use super::runtime::{rt_runtime, runtime_of};
 use super::{rt_callback, rt_status};
@@ -143,7 +143,7 @@ fn thread_of(thread: *mut rt_thread) -> Result<Arc<Attachment>> {
 /// As [`thread_of`], for a step short enough to notice a reference count. It must not detach.
 #[inline]
 fn step(thread: *mut rt_thread, step: impl FnOnce(&Attachment) -> Result<()>) -> rt_status {
-    boundary(|| {
+    light_boundary(|| {
         // SAFETY: by this function's contract.
         match unsafe { this_thread::on_attachment(id_of(thread), step) } {
             Some(done) => done.map(|()| Status::Ok),
