@@ -11,7 +11,7 @@ use crate::phase::Phase;
 use crate::process_end;
 use crate::sink::Descriptor;
 use crate::sink::Refused;
-use crate::sync::{AtomicBool, Deadline, Ordering};
+use crate::sync::{AtomicU32, Deadline, Ordering, fork};
 use crate::writer::{Toll, rescue_all};
 use std::fmt::{self, Write};
 use std::time::Duration;
@@ -28,9 +28,11 @@ pub(crate) const SAYS_IT: &str = "the thread that wrote the last word was killed
 /// Writes what the writers hold, as far as that is safe, says in one line on stderr that `runtime`
 /// has overrun in `phase`, `during` what, and what became of the bytes; and ends the process.
 pub fn end_process(exit_code: i32, runtime: &str, phase: Phase, during: &[&str]) -> ! {
-    static BEGUN: AtomicBool = AtomicBool::new(false);
-    // Relaxed: of all who come one finds it false.
-    if BEGUN.swap(true, Ordering::Relaxed) {
+    /// The process in which it has begun: its generation plus one. A fork leaves it to the parent.
+    static BEGUN: AtomicU32 = AtomicU32::new(0);
+    let me = fork::generation() + 1;
+    // Relaxed: of all who come in one process one finds another number.
+    if BEGUN.swap(me, Ordering::Relaxed) == me {
         process_end::sleep_for_ever(SAYS_IT);
     }
     system::hold_signals();
