@@ -22,6 +22,7 @@ mod notice;
 pub(crate) use board::Activity;
 pub(crate) use notice::Notice;
 
+use crate::awaited::Ended;
 use crate::event::{Event, Kind, Listener, Subject, Who};
 use crate::freeze::State;
 use crate::host_call;
@@ -38,9 +39,11 @@ use crate::sync::sentinel::{self, Bell, Runs, Sentinel};
 use crate::sync::{
     Arc, AtomicBool, AtomicU32, AtomicU64, Deadline, Ordering, elapsed, fork, now, sleep,
 };
+use crate::whereabouts;
 use board::{Board, Entry, Name};
 use notice::Line;
 use std::ffi::CStr;
+use std::fmt;
 use std::time::{Duration, Instant};
 
 /// A time that does not come.
@@ -63,6 +66,8 @@ pub(crate) struct Watch {
     due_us: u64,
     /// Callbacks that ran past their time, and for how long they ran.
     late: Vec<(String, u64)>,
+    /// What callbacks waited for inside the library.
+    waits: Vec<Ended>,
     /// Makes the writes that must end in time.
     #[cfg(windows)]
     hands: hand::Wanted,
@@ -124,6 +129,7 @@ impl Watch {
             wanted,
             due_us: NEVER,
             late,
+            waits: Vec::new(),
             #[cfg(windows)]
             hands: hand::Wanted::new(),
         };
@@ -195,10 +201,24 @@ impl Watch {
             let took_us = shared.us() - since_us;
             try_push(&mut self.late, || (name.to_owned(), took_us));
         }
+        self.note_waits(activity, name);
         if activity == Activity::Callback {
             self.wait_for_turn(false);
         }
         result
+    }
+
+    /// What the library's own waits in a callback were for.
+    fn note_waits(&mut self, activity: Activity, name: &str) {
+        for wait in self.shared.runtime.waits().take_ended() {
+            let what = format!("{}, waiting for {}", board::Named(activity, name), wait.what);
+            try_push(&mut self.waits, || Ended { what, ..wait });
+        }
+    }
+
+    /// Waits of callbacks that ended since this was last asked.
+    pub(crate) fn take_waits(&mut self) -> Vec<Ended> {
+        std::mem::take(&mut self.waits)
     }
 
     /// Calls the listener with `event`, under watch.
@@ -447,9 +467,11 @@ impl Shared {
             place => format!(", {place}"),
         };
         let (ms, phase) = (lasted_us / 1000, entry.phase.name());
+        let mut waits = String::new();
+        self.describe_wait(entry, &mut waits);
         Event {
             name: entry.name.as_str().into(),
-            text: format!("{what} has run for {ms} ms in the phase {phase}{at}").into(),
+            text: format!("{what} has run for {ms} ms in the phase {phase}{waits}{at}").into(),
             who,
             since_us,
             lasted_us,
@@ -466,13 +488,26 @@ impl Shared {
         line.put(format_args!("rtfinalize: '{name}' has waited {seconds} s for the "));
         let _ = entry.describe(&mut line);
         line.put(format_args!(" in the phase {} to return", entry.phase.name()));
+        self.describe_wait(entry, &mut line);
         line.tell();
+    }
+
+    /// Writes what the callback waits for inside the library, if it does, and what the thread does that
+    /// keeps that. Allocates nothing.
+    fn describe_wait(&self, entry: &Entry, out: &mut impl fmt::Write) {
+        let waits = matches!(entry.activity, Activity::Callback | Activity::Event);
+        if let Some(look) = self.runtime.waits().look().filter(|_| waits) {
+            // It never fails.
+            let _ = write!(out, ", waiting for the {}", look.as_str());
+            whereabouts::write(look.tid, out);
+        }
     }
 
     /// Allocates nothing, and takes no lock.
     fn end_process(&self, entry: &Entry) -> ! {
         let mut what = Line::new();
         let _ = entry.describe(&mut what);
+        self.describe_wait(entry, &mut what);
         let during = [what.as_str()];
         let during = if what.as_str().is_empty() { &[][..] } else { &during[..] };
         last_word::end_process(self.exit_code, self.runtime.name(), entry.phase, during)
