@@ -71,7 +71,7 @@ pub trait World {
     /// The calling thread begins to wait for `owner` to let go of the lock at the address `key`.
     #[cfg(not(loom))]
     fn awaits(&self, key: usize, owner: &Owner) -> Option<Awaiting<'_>> {
-        let what = || format!("buffered lock, held by {}", owner.describe());
+        let what = || format!("a buffered lock, held by {}", owner.describe());
         Awaiting::begin(key, Some(owner), what)
     }
 

@@ -76,7 +76,7 @@ pub fn finalize_with(runtime: &Arc<Runtime>, options: Options) -> Result<Finaliz
     let awaiting = Awaiting::begin(key, finalizer.as_deref(), || {
         let who =
             finalizer.as_ref().map_or_else(|| "another thread".to_owned(), |by| by.describe());
-        format!("end of the finalization of '{}' by {who}", runtime.name())
+        format!("the end of the finalization of '{}' by {who}", runtime.name())
     });
     let report = join(runtime, Deadline::after_us(join_us).min(bound))?;
     if let Some(awaiting) = awaiting.filter(|_| report.is_none()) {

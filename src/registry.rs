@@ -256,7 +256,7 @@ impl World for Remembering<'_> {
     }
 
     fn awaits(&self, key: usize, owner: &Owner) -> Option<Awaiting<'_>> {
-        let what = || format!("lock of writer '{}', held by {}", self.writer, owner.describe());
+        let what = || format!("the lock of writer '{}', held by {}", self.writer, owner.describe());
         Awaiting::begin(key, Some(owner), what)
     }
 

@@ -498,7 +498,7 @@ impl Shared {
         let waits = matches!(entry.activity, Activity::Callback | Activity::Event);
         if let Some(look) = self.runtime.waits().look().filter(|_| waits) {
             // It never fails.
-            let _ = write!(out, ", waiting for the {}", look.as_str());
+            let _ = write!(out, ", waiting for {}", look.as_str());
             whereabouts::write(look.tid, out);
         }
     }
