@@ -38,6 +38,37 @@ impl Bell {
     }
 }
 
+/// Raised once, for who waits for it.
+pub struct Signal(AtomicU32);
+
+impl Signal {
+    /// Not raised.
+    pub fn new() -> Signal {
+        Signal(AtomicU32::new(QUIET))
+    }
+
+    /// Ends the wait, and all that follow. May be called anywhere: it takes no lock and allocates nothing.
+    pub fn raise(&self) {
+        // Release: what was stored before is seen after the wait.
+        self.0.store(RUNG, Ordering::Release);
+        wake(&self.0);
+    }
+
+    /// Waits until it is raised, or until `deadline`; one thread at a time. May return for no reason.
+    pub fn wait(&self, deadline: Deadline) {
+        // Acquire: pairs with `raise`.
+        if self.0.load(Ordering::Acquire) == QUIET {
+            wait(&self.0, QUIET, deadline.left());
+        }
+    }
+}
+
+impl Default for Signal {
+    fn default() -> Signal {
+        Signal::new()
+    }
+}
+
 fn wait(word: &AtomicU32, expected: u32, left: Option<Duration>) {
     let left = left.map(|left| libc::timespec {
         tv_sec: left.as_secs().try_into().unwrap_or(libc::time_t::MAX),
