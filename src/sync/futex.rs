@@ -17,7 +17,13 @@ pub fn wait(word: &AtomicU32, expected: u32, left: Option<Duration>) {
     let left = left.as_ref().map_or(null(), std::ptr::from_ref);
     let operation = libc::FUTEX_WAIT | libc::FUTEX_PRIVATE_FLAG;
     // SAFETY: word and time are borrowed for the length of the call.
-    unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), operation, expected, left) };
+    let waited =
+        unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), operation, expected, left) };
+    // Where the call is refused, a sleep that ends for no reason must not be a busy one.
+    let error = std::io::Error::last_os_error().raw_os_error();
+    if waited != 0 && !matches!(error, Some(libc::EAGAIN | libc::EINTR | libc::ETIMEDOUT)) {
+        super::sleep(Duration::from_millis(1));
+    }
 }
 
 /// Wakes one thread that sleeps on the word at this address.

@@ -1,8 +1,6 @@
 //! The door as the library ships it: std's atomics, parking_lot's mutex, and the clock.
 
 use super::fork;
-#[cfg(all(target_os = "linux", target_pointer_width = "64"))]
-use super::futex;
 #[cfg(windows)]
 use crate::process_end;
 use std::time::{Duration, Instant};
@@ -45,18 +43,38 @@ pub fn coarse_ms() -> u64 {
 }
 
 /// Sleeps, where there is no event to wait for.
+#[cfg(not(target_os = "linux"))]
 pub fn sleep(span: Duration) {
-    // Not by the C library: its sleep is a point at which the thread can be cancelled.
-    #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
-    {
-        let deadline = Deadline::after(span);
-        let never = AtomicU32::new(0);
-        while !deadline.passed() {
-            futex::wait(&never, 0, deadline.left());
+    std::thread::sleep(span);
+}
+
+/// Sleeps, where there is no event to wait for; also where the call for it is refused, by which std's
+/// panics. The thread cannot be cancelled here, as it can in the C library's sleep.
+#[cfg(target_os = "linux")]
+pub fn sleep(span: Duration) {
+    const MOST: Duration = Duration::from_secs(3600);
+    let until = now().checked_add(span);
+    loop {
+        let left = until.map_or(MOST, |until| until.saturating_duration_since(now()).min(MOST));
+        if left.is_zero() {
+            return;
+        }
+        let time = libc::timespec {
+            tv_sec: left.as_secs() as libc::time_t,
+            tv_nsec: left.subsec_nanos().into(),
+        };
+        let rest = std::ptr::null_mut::<libc::timespec>();
+        // SAFETY: the time is filled; nothing else is read or written.
+        let slept = unsafe { libc::syscall(libc::SYS_nanosleep, &raw const time, rest) } == 0;
+        let error = std::io::Error::last_os_error().raw_os_error();
+        if !slept && error != Some(libc::EINTR) {
+            let ms = left.as_millis().clamp(1, 1000) as libc::c_int;
+            // SAFETY: no entries.
+            if unsafe { libc::poll(std::ptr::null_mut(), 0, ms) } != 0 {
+                std::thread::yield_now();
+            }
         }
     }
-    #[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]
-    std::thread::sleep(span);
 }
 
 /// A point in time, or never.

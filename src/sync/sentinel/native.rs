@@ -37,6 +37,37 @@ impl Bell {
     }
 }
 
+/// Raised once, for who waits for it.
+pub struct Signal(AtomicU32);
+
+impl Signal {
+    /// Not raised.
+    pub fn new() -> Signal {
+        Signal(AtomicU32::new(QUIET))
+    }
+
+    /// Ends the wait, and all that follow. May be called anywhere: it takes no lock and allocates nothing.
+    pub fn raise(&self) {
+        // Release: what was stored before is seen after the wait.
+        self.0.store(RUNG, Ordering::Release);
+        futex::wake(self.0.as_ptr().addr());
+    }
+
+    /// Waits until it is raised, or until `deadline`; one thread at a time. May return for no reason.
+    pub fn wait(&self, deadline: Deadline) {
+        // Acquire: pairs with `raise`.
+        if self.0.load(Ordering::Acquire) == QUIET {
+            futex::wait(&self.0, QUIET, deadline.left());
+        }
+    }
+}
+
+impl Default for Signal {
+    fn default() -> Signal {
+        Signal::new()
+    }
+}
+
 /// What a sentinel is given. It only borrows this, and frees nothing.
 struct Post<T> {
     bell: Bell,
@@ -101,11 +132,13 @@ impl<T: Send + Sync + 'static> Sentinel<T> {
 fn sealed<R>(make: impl FnOnce() -> R) -> R {
     let all = crate::thread::all_but_faults();
     let mut before = MaybeUninit::<libc::sigset_t>::uninit();
-    // SAFETY: the set is filled, and the one before is written before it is read.
+    // SAFETY: the set is filled, and the one before is read only if it was written.
     unsafe {
-        libc::pthread_sigmask(libc::SIG_BLOCK, &all, before.as_mut_ptr());
+        let sealed = libc::pthread_sigmask(libc::SIG_BLOCK, &all, before.as_mut_ptr()) == 0;
         let made = make();
-        libc::pthread_sigmask(libc::SIG_SETMASK, before.as_ptr(), null_mut());
+        if sealed {
+            libc::pthread_sigmask(libc::SIG_SETMASK, before.as_ptr(), null_mut());
+        }
         made
     }
 }
