@@ -18,11 +18,12 @@ use crate::phase::{Phase, Side, Work};
 use crate::rack::OpenGuard;
 use crate::report::{PhaseRecord, Recorder, Report, restart};
 use crate::runtime::Runtime;
+use crate::sink::tell;
 use crate::status::{Result, Status};
 use crate::sync::{Arc, Deadline, now};
 use crate::this_thread;
 use crate::thread::Attachment;
-use crate::watch::Watch;
+use crate::watch::{Activity, Watch};
 
 /// What a call to finalize came to.
 pub enum Finalized {
@@ -415,13 +416,23 @@ impl Finalization<'_> {
         because.extend(report.children.iter().flat_map(|child| {
             child.not_restartable.iter().map(|why| restart::by_child(child, why))
         }));
-        drop(self.watch);
-        let report = Arc::new(self.notes.finish());
+        let mut report = Arc::new(self.notes.finish());
         let nested = runtime.hand_to_parent(&report);
-        // First: another thread that waited for the end may call exit() at once.
-        if !nested && let Some(wish) = &self.options.report {
-            wish.grant(&report);
+        // Before the end: another thread that waited for it may call exit() at once.
+        if !nested
+            && let Some(wish) = self.options.report.take()
+            && let Some(report) = Arc::get_mut(&mut report)
+        {
+            let (place, deadline) = (wish.place(), self.options.report_deadline(self.deadline));
+            let grant = || wish.grant(report, &place, deadline);
+            let shown = place.to_string_lossy();
+            let last = Phase::ExitFunctions;
+            if let Err(why) = self.watch.doing(Activity::Report, last, &shown, grant) {
+                tell(&format!("rtfinalize: {why}"));
+                report.unreported = why;
+            }
         }
+        drop(self.watch);
         runtime.end(report.clone());
         runtime.leave_parent();
         report

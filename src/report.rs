@@ -2,6 +2,7 @@
 //! arrived. The three forms it is written in are next door: `text`, `json`, `trace`.
 
 mod json;
+mod output;
 mod publish;
 mod record;
 pub(crate) mod restart;
@@ -9,7 +10,7 @@ mod text;
 mod trace;
 
 pub use json::to_json;
-pub use publish::{Form, Wish, write_to};
+pub use publish::{Form, Wish, write_to, write_to_reader};
 pub use record::Recorder;
 pub use text::{TextStyle, to_text};
 pub use trace::to_trace;
@@ -232,6 +233,8 @@ pub struct Report {
     pub children: Vec<Arc<Report>>,
     /// Why the runtime cannot be initialised again in this process without risk; empty if it can.
     pub not_restartable: Vec<String>,
+    /// Why the report could not be written where it was wished for; empty if it was, or nobody wished for it.
+    pub unreported: String,
 }
 
 impl Report {
@@ -251,6 +254,9 @@ impl Report {
             self.runaways.len(),
             self.leaks.len()
         );
+        if !self.unreported.is_empty() {
+            text += ", the report is written nowhere";
+        }
         if let incomplete @ 1.. = self.incomplete_children() {
             text += &format!(", {incomplete} of {} children incomplete", self.children.len());
         }

@@ -343,7 +343,9 @@ impl Shared {
                 let is_call = entry.activity == Activity::Callback;
                 tell_us = if is_call { entry.due_us } else { NEVER };
                 say_us = match entry.activity {
-                    Activity::Callback | Activity::Event => entry.since_us.saturating_add(pause_us),
+                    Activity::Callback | Activity::Event | Activity::Report => {
+                        entry.since_us.saturating_add(pause_us)
+                    }
                     // The library's own waits speak for themselves, and so does a child.
                     Activity::Own | Activity::Child => NEVER,
                 };
@@ -432,7 +434,7 @@ impl Shared {
         let subject = match entry.activity {
             Activity::Callback => Subject::Callback,
             Activity::Child => Subject::Child,
-            Activity::Own | Activity::Event => Subject::Runtime,
+            Activity::Own | Activity::Event | Activity::Report => Subject::Runtime,
         };
         let since_us = if subject == Subject::Runtime { 0 } else { entry.since_us };
         let lasted_us = self.us().saturating_sub(since_us);
@@ -463,9 +465,8 @@ impl Shared {
         let mut line = Line::new();
         let seconds = self.us().saturating_sub(entry.since_us) / 1_000_000;
         let name = self.runtime.name();
-        line.put(format_args!("rtfinalize: '{name}' has waited {seconds} s for the "));
-        let _ = entry.describe(&mut line);
-        line.put(format_args!(" in the phase {} to return", entry.phase.name()));
+        line.put(format_args!("rtfinalize: '{name}' has waited {seconds} s for "));
+        let _ = entry.describe_wait(&mut line);
         line.tell();
     }
 

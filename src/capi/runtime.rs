@@ -257,7 +257,8 @@ pub extern "C-unwind" fn rt_is_finalizing() -> c_int {
 /// deadline); from the
 /// freeze on every wait is bounded. A second thread that calls it meanwhile waits for the first, at
 /// most 10 s, and gets its result. With `RTFINALIZE_REPORT=text|json|trace[:PATH]` in the environment
-/// the report is written to stderr or PATH.
+/// the report is written to stderr or PATH (`rt_runtime_set_text`); one that cannot be written costs a line
+/// on stderr.
 ///
 /// Thread: any, attached or not; inside a callback as for `rt_finalize`. Stage: any.
 ///
@@ -297,7 +298,8 @@ pub extern "C-unwind" fn rt_finalize_ex() -> c_int {
 /// first call says so: `RT_ERR_INCOMPLETE`, with a report that names the phase. A callback of this
 /// finalization may fork: both processes go on with it, each on its own copy.
 ///
-/// Returns `RT_OK`; `RT_ERR_INCOMPLETE` if data could not be flushed, a phase failed or a deadline
+/// Returns `RT_OK`; `RT_UNREPORTED` if everything was done, but the report could not be written to where
+/// `RTFINALIZE_REPORT` has it; `RT_ERR_INCOMPLETE` if data could not be flushed, a phase failed or a deadline
 /// passed: finalized all the same, and the report says what; `RT_ERR_IN_CALLBACK`; `RT_ERR_TIMEOUT`
 /// if the other thread did not end in time; `RT_ERR_HANDLE`, `RT_ERR_STRUCT_SIZE`, `RT_ERR_INVALID`
 /// (an option), `RT_ERR_NO_MEMORY` (for the report's handle), `RT_ERR_THREAD_EXITING`.
@@ -335,6 +337,7 @@ pub unsafe extern "C-unwind" fn rt_finalize(
 fn verdict(done: &Finalized) -> Result<Status> {
     let report = done.report();
     match report.status {
+        Status::Ok if !report.unreported.is_empty() => Ok(Status::Unreported),
         Status::Ok => Ok(Status::Ok),
         status => Err(status.because(report.headline())),
     }

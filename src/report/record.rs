@@ -47,6 +47,7 @@ impl Recorder {
                 late_calls: 0,
                 children: Vec::new(),
                 not_restartable: Vec::new(),
+                unreported: String::new(),
             },
         }
     }

@@ -238,22 +238,32 @@ fn write_terminal(_: c_int, _: &[u8]) -> isize {
     -1
 }
 
-/// Keeps the signal of a write to a closed pipe from ending the host: the write's error says it.
+/// Keeps the signal of a write to a closed pipe, or beyond the largest file allowed, from ending the host: the
+/// write's error says it.
 fn without_sigpipe(write: impl FnOnce() -> isize) -> isize {
     // SAFETY: all sets are filled before they are read.
     unsafe {
-        let mut pipe: libc::sigset_t = std::mem::zeroed();
+        let mut both: libc::sigset_t = std::mem::zeroed();
         let mut before: libc::sigset_t = std::mem::zeroed();
-        libc::sigemptyset(&mut pipe);
-        libc::sigaddset(&mut pipe, libc::SIGPIPE);
-        libc::pthread_sigmask(libc::SIG_BLOCK, &pipe, &mut before);
+        libc::sigemptyset(&mut both);
+        libc::sigaddset(&mut both, libc::SIGPIPE);
+        libc::sigaddset(&mut both, libc::SIGXFSZ);
+        libc::pthread_sigmask(libc::SIG_BLOCK, &both, &mut before);
         // One that waits already is the host's; only a new one is taken away.
-        let was_pending = libc::sigismember(&before, libc::SIGPIPE) == 1 && is_pending();
+        let waits = |signal| libc::sigismember(&before, signal) == 1 && is_pending(signal);
+        let (pipe_waited, size_waited) = (waits(libc::SIGPIPE), waits(libc::SIGXFSZ));
         let wrote = write();
         let error = errno();
-        if wrote < 0 && error == libc::EPIPE && !was_pending && is_pending() {
-            let now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-            libc::sigtimedwait(&pipe, std::ptr::null_mut(), &now);
+        let signal = match error {
+            libc::EPIPE if !pipe_waited => Some(libc::SIGPIPE),
+            libc::EFBIG if !size_waited => Some(libc::SIGXFSZ),
+            _ => None,
+        };
+        if let Some(signal) = signal.filter(|&signal| wrote < 0 && is_pending(signal)) {
+            let (mut one, now) = (both, libc::timespec { tv_sec: 0, tv_nsec: 0 });
+            libc::sigemptyset(&mut one);
+            libc::sigaddset(&mut one, signal);
+            libc::sigtimedwait(&one, std::ptr::null_mut(), &now);
         }
         libc::pthread_sigmask(libc::SIG_SETMASK, &before, std::ptr::null_mut());
         set_errno(error);
@@ -261,13 +271,13 @@ fn without_sigpipe(write: impl FnOnce() -> isize) -> isize {
     }
 }
 
-/// Whether a SIGPIPE waits for this thread.
-unsafe fn is_pending() -> bool {
+/// Whether this signal waits for this thread.
+unsafe fn is_pending(signal: c_int) -> bool {
     // SAFETY: the set is filled before it is read.
     unsafe {
         let mut pending: libc::sigset_t = std::mem::zeroed();
         libc::sigpending(&mut pending);
-        libc::sigismember(&pending, libc::SIGPIPE) == 1
+        libc::sigismember(&pending, signal) == 1
     }
 }
 

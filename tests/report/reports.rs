@@ -60,6 +60,7 @@ pub fn quiet() -> Report {
         late_calls: 0,
         children: vec![],
         not_restartable: vec![],
+        unreported: String::new(),
     }
 }
 
@@ -138,6 +139,7 @@ pub fn rich() -> Report {
         late_calls: 17,
         children: vec![],
         not_restartable: vec!["a runaway may still use the runtime".into()],
+        unreported: "the report could not be written to r.json: Is a directory".into(),
     }
 }
 
@@ -165,6 +167,7 @@ pub fn named(name: &str) -> Report {
     let mut report = rich();
     let name = name.to_owned();
     report.runtime = name.clone();
+    report.unreported = name.clone();
     report.phases[4].handlers[0].name = name.clone();
     report.blocked[0].what = name.clone();
     report.blocked[0].outcome = name.clone();
