@@ -1270,6 +1270,10 @@ typedef struct rt_report_summary {
      * `rt_report_get_violation` tells which.
      */
     uint64_t violations;
+    /**
+     * How many failures, waits and leaks are in no list, for there was no memory to note them.
+     */
+    uint64_t unnoted;
 } rt_report_summary;
 
 /**
@@ -1656,8 +1660,15 @@ int rt_finalize_ex(void);
  *
  * `options` may be NULL; where it, or a field of it, says nothing the runtime's own hold
  * (`rt_runtime_set_options`). `report` may be NULL; else `*report` is set to the account of
- * the finalization whenever there is one, also with `RT_ERR_INCOMPLETE`, and to NULL otherwise. The
- * report is the host's: free it with `rt_report_free`.
+ * the finalization whenever there is one, also with `RT_ERR_INCOMPLETE`, and to NULL otherwise: so also
+ * where there is no memory for it. The report is the host's: free it with `rt_report_free`.
+ *
+ * Memory for a finalization is set aside when a runtime begins, and what is registered may need more. If that
+ * is not to be had the answer is `RT_ERR_NO_MEMORY`: every writer was written out as far as that goes without
+ * memory, until the grace or the deadline, and nothing else was done. The last error's text says whether all bytes
+ * are written. Free some memory and call again, or end the process. So it is with `RT_OVERRUN_EXIT` if there is no
+ * memory for the thread that would end the process at its deadline. Where memory becomes short later the bytes are
+ * written first, and what could not be noted is counted (`unnoted`).
  *
  * Inside a callback it depends on whose that is. The runtime whose callback (or handler, or
  * `delete_state`) it is, and that runtime's ancestors, are refused with `RT_ERR_IN_CALLBACK`: their
@@ -1679,7 +1690,7 @@ int rt_finalize_ex(void);
  * `RTFINALIZE_REPORT` has it; `RT_ERR_INCOMPLETE` if data could not be flushed, a phase failed or a deadline
  * passed: finalized all the same, and the report says what; `RT_ERR_IN_CALLBACK`; `RT_ERR_TIMEOUT`
  * if the other thread did not end in time; `RT_ERR_HANDLE`, `RT_ERR_STRUCT_SIZE`, `RT_ERR_INVALID`
- * (an option), `RT_ERR_NO_MEMORY` (for the report's handle), `RT_ERR_THREAD_EXITING`.
+ * (an option), `RT_ERR_NO_MEMORY` (nothing but the bytes was seen to), `RT_ERR_THREAD_EXITING`.
  *
  * CPython: `Py_FinalizeEx`, `Py_EndInterpreter`.
  */
@@ -2809,7 +2820,7 @@ rt_status rt_report_unreported(const struct rt_report *report,
  * Thread: any. Stage: any.
  *
  * Returns `RT_OK`; `RT_ERR_SIZE` if it was cut; `RT_ERR_INVALID` (no such form), `RT_ERR_HANDLE`,
- * `RT_ERR_NULL`.
+ * `RT_ERR_NULL`, `RT_ERR_NO_MEMORY`.
  *
  * CPython: none.
  */
@@ -2828,7 +2839,7 @@ rt_status rt_report_format(const struct rt_report *report,
  * Thread: any. Stage: any.
  *
  * Returns `RT_OK`; `RT_ERR_IO`, `RT_ERR_BAD_DESCRIPTOR`, `RT_ERR_TIMEOUT`; `RT_ERR_INVALID` (no such
- * form), `RT_ERR_HANDLE`, `RT_ERR_NULL`.
+ * form), `RT_ERR_HANDLE`, `RT_ERR_NULL`, `RT_ERR_NO_MEMORY`.
  *
  * CPython: none.
  */

@@ -12,6 +12,7 @@ use crate::event::Recoveries;
 use crate::freeze::State;
 use crate::host_call::{Function, HostCall};
 use crate::ledger::Leak;
+use crate::memory::try_put;
 use crate::overlapped::Overlapped;
 use crate::owner::Owner;
 use crate::phase::{Handler, HandlerOptions, Handlers, Phase, Work};
@@ -54,8 +55,10 @@ pub(crate) struct Books {
     pub failures: Vec<(String, String)>,
     /// Waits of the host's that were cut short: for what, how long in microseconds, what came of it.
     pub blocked: Vec<(String, u64, String)>,
-    /// Writers their hosts gave up with bytes still in them.
+    /// Writers their hosts gave up with bytes still in them. There is room for every one that is open.
     pub abandoned: Vec<Destination>,
+    /// What else there was to note, and no memory for it.
+    pub unnoted: u64,
 }
 
 impl Books {
@@ -81,6 +84,7 @@ impl Books {
             failures: Vec::new(),
             blocked: Vec::new(),
             abandoned: Vec::new(),
+            unnoted: 0,
         }
     }
 
@@ -264,6 +268,8 @@ impl Runtime {
         }
         books.threads.try_reserve(1).map_err(|_| Status::NoMemory.error())?;
         books.threads.push(attachment.clone());
+        drop(books);
+        self.cover_need();
         Ok(())
     }
 
@@ -286,8 +292,13 @@ impl Runtime {
             drop(books);
             return Err(self.late());
         }
-        books.writers.try_reserve(1).map_err(|_| Status::NoMemory.error())?;
+        let open = books.writers.len() + 1;
+        let reserved =
+            books.writers.try_reserve(1).and_then(|()| books.abandoned.try_reserve(open));
+        reserved.map_err(|_| Status::NoMemory.error())?;
         books.writers.push(writer.clone());
+        drop(books);
+        self.cover_need();
         Ok(())
     }
 
@@ -322,6 +333,8 @@ impl Runtime {
         }
         books.operations.try_reserve(1).map_err(|_| Status::NoMemory.error())?;
         books.operations.push(operation.clone());
+        drop(books);
+        self.cover_need();
         Ok(())
     }
 
@@ -336,17 +349,25 @@ impl Runtime {
     /// Enters something in the ledger of deliberate leaks.
     pub(crate) fn enter_leak(&self, leak: Leak) {
         crate::probe::leak(self.id(), &leak);
-        self.books.lock().leaks.push(leak);
+        self.note(|books| &mut books.leaks, leak);
     }
 
     /// Notes that host code of `name` failed outside any phase's own drain.
     pub(crate) fn note_failure(&self, name: &str, how: String) {
-        self.books.lock().failures.push((name.to_owned(), how));
+        self.note(|books| &mut books.failures, (name.to_owned(), how));
     }
 
     /// Notes that a wait of the host's own was cut short.
     pub(crate) fn note_blocked(&self, what: String, us: u64, outcome: String) {
-        self.books.lock().blocked.push((what, us, outcome));
+        self.note(|books| &mut books.blocked, (what, us, outcome));
+    }
+
+    /// What there is no memory for is counted.
+    fn note<T>(&self, list: impl FnOnce(&mut Books) -> &mut Vec<T>, entry: T) {
+        let mut books = self.books.lock();
+        if !try_put(list(&mut books), entry) {
+            books.unnoted += 1;
+        }
     }
 
     /// Waits of the host's cut short since this was last asked.

@@ -51,7 +51,7 @@ impl Finalization<'_> {
             end: end.clone(),
             thread: None,
         };
-        if !try_push(&mut self.continued, note) {
+        if !try_push(&mut self.continued, handler.name.len(), note) {
             // What no note could be taken of is not begun: it could be begun again.
             self.notes.skipped(&handler.name);
             return;

@@ -15,6 +15,7 @@ use crate::options::Options;
 use crate::overlapped::Settled;
 use crate::owner::{Fate, Owner};
 use crate::phase::{Phase, Side, Work};
+use crate::provision::{bytes_first, provide};
 use crate::rack::OpenGuard;
 use crate::report::{PhaseRecord, Recorder, Report, restart};
 use crate::runtime::Runtime;
@@ -78,10 +79,17 @@ pub(crate) fn finalize_unless_begun(
     runtime: &Arc<Runtime>,
     options: impl FnOnce() -> Options,
 ) -> Result<Option<Finalized>> {
-    let me = this_thread::owner()?;
     if host_call::forbids_finalizing(runtime) {
         return Err(Status::InCallback.error());
     }
+    let me = this_thread::owner().or_else(|error| match error.status() {
+        // The reserve is for this too: without an identity not even a writer's lock can be had.
+        Status::NoMemory => {
+            runtime.reserve().release();
+            this_thread::owner()
+        }
+        _ => Err(error),
+    })?;
     #[cfg(windows)]
     crate::process_end::lose_the_killed(&me, runtime);
     // The state first: the report is there a moment before the other thread is done.
@@ -97,17 +105,21 @@ pub(crate) fn finalize_unless_begun(
     }
     // Before it begins: a signal handler in between is refused.
     host_call::finalizing(runtime, || {
+        if runtime.state() != State::Running {
+            return Ok(None);
+        }
+        let options = options();
+        let watch = provide(runtime, &me, &options)?;
         let begun = runtime.begin(me.id());
-        let finalize = || Finalized::Now(run(runtime, me, options()));
+        let finalize = || Finalized::Now(run(runtime, me, options, watch));
         Ok(begun.then(|| Attachment::while_finalizing(runtime, finalize)))
     })
 }
 
-fn run(runtime: &Arc<Runtime>, me: Arc<Owner>, options: Options) -> Arc<Report> {
+fn run(runtime: &Arc<Runtime>, me: Arc<Owner>, options: Options, watch: Watch) -> Arc<Report> {
     let _shield = crate::cancel::Shield::up();
     runtime.grace().refill(options.grace_us.max(0));
     let deadline_us = u64::try_from(options.deadline_us).ok();
-    let watch = Watch::new(runtime, &options, &me);
     Finalization {
         runtime,
         me,
@@ -224,6 +236,9 @@ impl Finalization<'_> {
         let end = if phase < Phase::FlushEarly { self.passes_deadline } else { self.deadline };
         self.phase_deadline = Deadline::after_us(left(budget_us)).min(end);
         self.runtime.set_phase_deadline(self.phase_deadline);
+        if phase < Phase::FlushEarly {
+            bytes_first(self.runtime, Deadline::after_us(0));
+        }
         self.notes.enter(phase, u64::try_from(budget_us).ok());
         let callbacks_us = left(self.options.callbacks_us[phase.index()]);
         let mut due = Deadline::after_us(callbacks_us);
@@ -284,7 +299,7 @@ impl Finalization<'_> {
             let outcome = self.watch.during(phase, &handler.name, call);
             self.notes.handler(&handler.name, since);
             if outcome.failed() {
-                self.notes.failed(&handler.name, outcome.text());
+                self.notes.failed(&handler.name, outcome);
             }
             if outcome == Outcome::Returned(Status::Again as i32) {
                 self.busy = true;
@@ -329,7 +344,7 @@ impl Finalization<'_> {
             match operation.settle_for_finalization(self.me.id(), self.phase_deadline) {
                 Settled::Done => {}
                 Settled::Unloaded(leak) => {
-                    self.notes.failed(&leak.name, Outcome::Unloaded.text());
+                    self.notes.failed(&leak.name, Outcome::Unloaded);
                     self.runtime.enter_leak(leak);
                     self.tell_news();
                 }
@@ -373,7 +388,7 @@ impl Finalization<'_> {
                 if let Some(outcome) = self.watch.during(Phase::Reclaim, &name, delete)
                     && outcome.failed()
                 {
-                    self.notes.failed(&name, outcome.text());
+                    self.notes.failed(&name, outcome);
                 }
                 continue;
             } else {
@@ -399,6 +414,7 @@ impl Finalization<'_> {
             let mut books = runtime.books.lock();
             self.notes.report.leaks = std::mem::take(&mut books.leaks);
             self.notes.report.children = std::mem::take(&mut books.child_reports);
+            self.notes.report.unnoted += std::mem::take(&mut books.unnoted);
         }
         self.account_for_objects();
         self.account_for_continued();

@@ -46,6 +46,18 @@ impl Runtime {
         life.or_insert_with(|| Runtime::start(DEFAULT_ID, born_with(), None)).clone()
     }
 
+    /// As [`main`](Runtime::main), for a call that makes sure of the memory for its life.
+    ///
+    /// # Errors
+    /// `NoMemory`.
+    pub(crate) fn try_main() -> Result<Arc<Runtime>> {
+        let known = REGISTRY.lock().lives.get(&DEFAULT_ID).cloned();
+        match known {
+            Some(life) => Ok(life),
+            None => crate::memory::spare(0).map(|()| Runtime::main()),
+        }
+    }
+
     /// Another runtime.
     pub fn new(name: &str) -> Arc<Runtime> {
         enroll(RuntimeOptions { name: name.into(), no_daemons: false }, None)

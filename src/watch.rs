@@ -131,6 +131,12 @@ impl Watch {
         watch
     }
 
+    /// Whether the process shall end at its deadline, and there is no thread to end it.
+    pub(crate) fn cannot_end_the_process(&self) -> bool {
+        let shall_end = self.shared.overrun == Overrun::Exit && self.shared.total_us != NEVER;
+        shall_end && self.threads.is_empty()
+    }
+
     /// If the process may have to end, the watch does not wait for the first callback.
     fn start_to_end(&mut self) {
         if self.shared.overrun == Overrun::Exit {
@@ -193,7 +199,7 @@ impl Watch {
         shared.board.write(&self.own(phase));
         if due_us != NEVER && shared.us() >= due_us {
             let took_us = shared.us() - since_us;
-            try_push(&mut self.late, || (name.to_owned(), took_us));
+            try_push(&mut self.late, name.len(), || (name.to_owned(), took_us));
         }
         if activity == Activity::Callback {
             self.wait_for_turn(false);

@@ -27,7 +27,13 @@ pub(super) struct ReportObject {
 pub(super) static REPORTS: Table<ReportObject> = Table::new(0x0a3b_c6e5);
 
 impl ReportObject {
-    pub(super) fn new(report: Arc<Report>) -> ReportObject {
+    /// Gives it a handle.
+    pub(super) fn handle(report: Arc<Report>) -> Result<usize> {
+        crate::memory::spare(report.size())?;
+        REPORTS.insert(Arc::new(ReportObject::new(report)))
+    }
+
+    fn new(report: Arc<Report>) -> ReportObject {
         let pair = |a: &str, b: &str| (c_string(a), c_string(b));
         let skipped = report.skipped.iter().map(|skipped| pair(&skipped.name, ""));
         let continued = report.continued.iter().map(|c| pair(&c.name, &c.how));
@@ -103,6 +109,8 @@ pub struct rt_report_summary {
     /// How many calls were refused for coming from inside a dealloc callback;
     /// `rt_report_get_violation` tells which.
     pub violations: u64,
+    /// How many failures, waits and leaks are in no list, for there was no memory to note them.
+    pub unnoted: u64,
 }
 
 const SUMMARY_FIRST_VERSION: usize = std::mem::offset_of!(rt_report_summary, children);
@@ -208,6 +216,7 @@ pub unsafe extern "C-unwind" fn rt_report_get_summary(
             children_incomplete: report.incomplete_children() as u64,
             resurrected: total(report.resurrected.iter().map(|r| r.count)),
             violations: total(report.violations.iter().map(|v| v.count)),
+            unnoted: report.unnoted,
         };
         // SAFETY: by the header.
         unsafe { give_versioned(summary, value, SUMMARY_FIRST_VERSION)? };
@@ -333,8 +342,7 @@ pub unsafe extern "C-unwind" fn rt_report_child(
         let object = report_of(report)?;
         let nested = object.report.children.get(index);
         let nested = nested.ok_or_else(|| Status::NotFound.because("no such child"))?;
-        crate::memory::spare(0)?;
-        let handle = REPORTS.insert(Arc::new(ReportObject::new(nested.clone())))?;
+        let handle = ReportObject::handle(nested.clone())?;
         give(child, std::ptr::without_provenance_mut(handle))?;
         Ok(Status::Ok)
     })
@@ -389,7 +397,7 @@ pub unsafe extern "C-unwind" fn rt_report_unreported(
 /// Thread: any. Stage: any.
 ///
 /// Returns `RT_OK`; `RT_ERR_SIZE` if it was cut; `RT_ERR_INVALID` (no such form), `RT_ERR_HANDLE`,
-/// `RT_ERR_NULL`.
+/// `RT_ERR_NULL`, `RT_ERR_NO_MEMORY`.
 ///
 /// CPython: none.
 #[unsafe(no_mangle)]
@@ -402,7 +410,7 @@ pub unsafe extern "C-unwind" fn rt_report_format(
 ) -> rt_status {
     boundary_in_dealloc_too(|| {
         let object = report_of(report)?;
-        let text = form_of(form)?.render(&object.report, TextStyle::plain());
+        let text = form_of(form)?.render(&object.report, TextStyle::plain())?;
         if !needed.is_null() {
             give(needed, text.len() + 1)?;
         }
@@ -430,7 +438,7 @@ pub unsafe extern "C-unwind" fn rt_report_format(
 /// Thread: any. Stage: any.
 ///
 /// Returns `RT_OK`; `RT_ERR_IO`, `RT_ERR_BAD_DESCRIPTOR`, `RT_ERR_TIMEOUT`; `RT_ERR_INVALID` (no such
-/// form), `RT_ERR_HANDLE`, `RT_ERR_NULL`.
+/// form), `RT_ERR_HANDLE`, `RT_ERR_NULL`, `RT_ERR_NO_MEMORY`.
 ///
 /// CPython: none.
 #[unsafe(no_mangle)]

@@ -80,6 +80,7 @@ pub(super) fn write_to_reader(
 fn unwritten(error: Error) -> Unwritten {
     match error.status() {
         Status::Timeout => "whoever reads it did not take the whole of it in time".into(),
+        Status::NoMemory => "there is no memory for its text".into(),
         // The rest of the text is about a writer, which keeps what it could not write.
         Status::Io => error.detail().into(),
         _ => error.into(),
@@ -87,8 +88,8 @@ fn unwritten(error: Error) -> Unwritten {
 }
 
 /// The report as a file has it.
-fn text_of(report: &Report, form: Form) -> String {
-    form.lines(report, TextStyle::plain())
+fn text_of(report: &Report, form: Form) -> Result<String> {
+    form.lines(report, TextStyle::plain()).map_err(unwritten)
 }
 
 /// Opens a new file in `folder`, whose name is no other's.
@@ -129,14 +130,14 @@ mod system {
 
     pub fn write(report: &Report, form: Form, path: &Path, deadline: Deadline) -> Result<()> {
         let Some(file) = open(path, deadline)? else {
-            return replace(&followed(path), None, &text_of(report, form));
+            return replace(&followed(path), None, &text_of(report, form)?);
         };
         let known = file.metadata()?;
         if !known.is_file() {
             return write_to_reader(report, form, file.as_raw_fd(), deadline);
         }
         drop(file);
-        let text = text_of(report, form);
+        let text = text_of(report, form)?;
         if is_a_standard_stream(&known) {
             return write_in_place(OpenOptions::new().append(true), path, &text);
         }
@@ -240,7 +241,7 @@ mod system {
     use std::io::Write;
 
     pub fn write(report: &Report, form: Form, path: &Path, _: Deadline) -> Result<()> {
-        let text = text_of(report, form);
+        let text = text_of(report, form)?;
         let may_be_replaced = match fs::metadata(path) {
             Ok(known) => known.is_file(),
             Err(error) => error.kind() == io::ErrorKind::NotFound,

@@ -39,21 +39,29 @@ impl Form {
     }
 
     /// As [`render`](Form::render), with a newline at its end.
-    pub(super) fn lines(self, report: &Report, style: TextStyle) -> String {
-        let mut text = self.render(report, style);
+    ///
+    /// # Errors
+    /// `NoMemory`.
+    pub(super) fn lines(self, report: &Report, style: TextStyle) -> Result<String> {
+        let mut text = self.render(report, style)?;
         if !text.ends_with('\n') {
             text.push('\n');
         }
-        text
+        Ok(text)
     }
 
     /// Renders `report`; text in `style`.
-    pub fn render(self, report: &Report, style: TextStyle) -> String {
-        match self {
+    ///
+    /// # Errors
+    /// `NoMemory`.
+    pub fn render(self, report: &Report, style: TextStyle) -> Result<String> {
+        // A text grows by doubling, and beside it there are rows that are laid out.
+        crate::memory::spare(report.size().saturating_mul(4))?;
+        Ok(match self {
             Form::Text => to_text(report, style),
             Form::Json => to_json(report),
             Form::Trace => to_trace(report),
-        }
+        })
     }
 }
 
@@ -63,7 +71,7 @@ impl Form {
 /// # Errors
 /// As [`write_all`].
 pub fn write_to(report: &Report, form: Form, fd: c_int, deadline: Deadline) -> Result<()> {
-    write_all(fd, form.lines(report, style_of(fd)).as_bytes(), deadline)
+    write_all(fd, form.lines(report, style_of(fd))?.as_bytes(), deadline)
 }
 
 /// As [`write_to`], for as long as whoever reads it takes some of it now and then: every 5 s.
@@ -72,7 +80,7 @@ pub fn write_to(report: &Report, form: Form, fd: c_int, deadline: Deadline) -> R
 /// As [`write_to`].
 pub fn write_to_reader(report: &Report, form: Form, fd: c_int) -> Result<()> {
     const STUCK: Duration = Duration::from_secs(5);
-    write_all_unless_stuck(fd, form.lines(report, style_of(fd)).as_bytes(), STUCK)
+    write_all_unless_stuck(fd, form.lines(report, style_of(fd))?.as_bytes(), STUCK)
 }
 
 #[cfg(unix)]

@@ -61,6 +61,7 @@ pub fn quiet() -> Report {
         children: vec![],
         not_restartable: vec![],
         unreported: String::new(),
+        unnoted: 0,
     }
 }
 
@@ -139,6 +140,7 @@ pub fn rich() -> Report {
         late_calls: 17,
         children: vec![],
         not_restartable: vec!["a runaway may still use the runtime".into()],
+        unnoted: 3,
         unreported: "the report could not be written to r.json: Is a directory".into(),
     }
 }
