@@ -69,6 +69,7 @@ impl Runtime {
     /// `State` while the present life is not finalized; for a child, also when its parent is gone or
     /// admits nothing any more.
     pub fn initialise_again(&self) -> Result<Arc<Runtime>> {
+        crate::memory::spare(0)?;
         let mut registry = REGISTRY.lock();
         let former = match registry.lives.get(&self.id()) {
             Some(life) if life.state() == State::Finalized => life.clone(),

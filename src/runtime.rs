@@ -177,7 +177,12 @@ impl Runtime {
 
     /// Calls `change` on the options finalization will use.
     pub fn configure(&self, change: impl FnOnce(&mut Options)) {
-        change(&mut self.options.lock());
+        let mut options = self.options.lock();
+        let listener = options.on_event.clone();
+        change(&mut options);
+        drop(options);
+        // With nothing locked: what a listener captured is dropped by host code.
+        drop(listener);
     }
 
     /// Moves the state on, and tells everybody who decides by it.
