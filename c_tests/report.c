@@ -309,6 +309,9 @@ static void the_environment_asks_for_the_report(void)
     is_a_whole_json(said, strlen(said));
     snprintf(wish, sizeof wish, "json:%s", path);
     CHECK(strcmp(finalize_wishing(wish), "") == 0);
+    close(fd); /* another file has its name by now */
+    fd = open(path, O_RDONLY);
+    NEED(fd >= 0);
     read_most(fd, &file, SIZE_MAX);
     is_a_whole_json((char *)file.data, file.len);
     bytes_free(&file);

@@ -120,6 +120,40 @@ static inline void memory_limit(size_t room)
     NEED(setrlimit(RLIMIT_AS, &limit) == 0);
 }
 
+/* The process gets no memory any more, and its heap has none left; what was taken for that. */
+static inline void **memory_none(void)
+{
+    volatile char stack[256 * 1024]; /* it cannot grow any more either */
+    struct rlimit limit;
+    void **taken = NULL, **block;
+    size_t size;
+    memset((char *)stack, 1, sizeof stack);
+    NEED(getrlimit(RLIMIT_AS, &limit) == 0);
+    limit.rlim_cur = 4096;
+    NEED(setrlimit(RLIMIT_AS, &limit) == 0);
+    for (size = 1 << 20; size >= sizeof *block; size -= size > 1024 ? size / 2 : 16) {
+        while ((block = (void **)malloc(size)) != NULL) {
+            *block = taken;
+            taken = block;
+        }
+    }
+    return taken;
+}
+
+/* The memory is there again. */
+static inline void memory_again(void **taken)
+{
+    struct rlimit limit;
+    while (taken != NULL) {
+        void **next = (void **)*taken;
+        free(taken);
+        taken = next;
+    }
+    NEED(getrlimit(RLIMIT_AS, &limit) == 0);
+    limit.rlim_cur = limit.rlim_max;
+    NEED(setrlimit(RLIMIT_AS, &limit) == 0);
+}
+
 static struct rlimit before_refusal;
 
 /* Lets nothing more be mapped, as a thread's stack must be; the heap has room for small things. */

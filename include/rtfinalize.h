@@ -66,6 +66,12 @@
 #define RT_ENDED 5
 
 /**
+ * What `rt_finalize` returns when everything was done, but the report could not be written to where
+ * `RTFINALIZE_REPORT` has it. `rt_report_unreported` says why.
+ */
+#define RT_UNREPORTED 6
+
+/**
  * An argument has a value the call cannot use.
  */
 #define RT_ERR_INVALID (-1)
@@ -1266,6 +1272,10 @@ typedef struct rt_report_summary {
      * `rt_report_get_violation` tells which.
      */
     uint64_t violations;
+    /**
+     * How many failures, waits and leaks are in no list, for there was no memory to note them.
+     */
+    uint64_t unnoted;
 } rt_report_summary;
 
 /**
@@ -1487,6 +1497,13 @@ rt_status rt_runtime_set_options(struct rt_runtime *runtime,
  * the environment's variable of that name takes: a time (`5s`, `1.5s`, `500ms`), or `text`, `json` or
  * `trace` with `:PATH` for a file. The environment's own wins.
  *
+ * In PATH `%p` is the process number and `%%` a percent sign; no other percent sign may stand there. A
+ * regular file, also behind a link, is written aside and renamed into its place, with the permissions it
+ * had, so that nobody reads half of a report; where its folder or its owner does not allow that, or it has
+ * further names, it is written in place. `/dev/stdout`, `/dev/stderr` and `/dev/fd/N` are the descriptors.
+ * What has a reader is waited for until the deadline, for 1 s at most. A report that cannot be written costs
+ * a line on stderr, and is told by `RT_UNREPORTED` and `rt_report_unreported`.
+ *
  * Thread: any. Stage: before finalization of the runtime begins; later it has no effect.
  *
  * Returns `RT_OK`; `RT_ERR_NULL`, `RT_ERR_HANDLE`, `RT_ERR_UTF8` (the name), `RT_ERR_INVALID` (no
@@ -1629,7 +1646,8 @@ int rt_is_finalizing(void);
  * deadline); from the
  * freeze on every wait is bounded. A second thread that calls it meanwhile waits for the first, at
  * most 10 s, and gets its result. With `RTFINALIZE_REPORT=text|json|trace[:PATH]` in the environment
- * the report is written to stderr or PATH.
+ * the report is written to stderr or PATH (`rt_runtime_set_text`); one that cannot be written costs a line
+ * on stderr.
  *
  * Thread: any, attached or not; inside a callback as for `rt_finalize`. Stage: any.
  *
@@ -1645,8 +1663,15 @@ int rt_finalize_ex(void);
  *
  * `options` may be NULL; where it, or a field of it, says nothing the runtime's own hold
  * (`rt_runtime_set_options`). `report` may be NULL; else `*report` is set to the account of
- * the finalization whenever there is one, also with `RT_ERR_INCOMPLETE`, and to NULL otherwise. The
- * report is the host's: free it with `rt_report_free`.
+ * the finalization whenever there is one, also with `RT_ERR_INCOMPLETE`, and to NULL otherwise: so also
+ * where there is no memory for it. The report is the host's: free it with `rt_report_free`.
+ *
+ * Memory for a finalization is set aside when a runtime begins, and what is registered may need more. If that
+ * is not to be had the answer is `RT_ERR_NO_MEMORY`: every writer was written out as far as that goes without
+ * memory, until the grace or the deadline, and nothing else was done. The last error's text says whether all bytes
+ * are written. Free some memory and call again, or end the process. So it is with `RT_OVERRUN_EXIT` if there is no
+ * memory for the thread that would end the process at its deadline. Where memory becomes short later the bytes are
+ * written first, and what could not be noted is counted (`unnoted`).
  *
  * Inside a callback it depends on whose that is. The runtime whose callback (or handler, or
  * `delete_state`) it is, and that runtime's ancestors, are refused with `RT_ERR_IN_CALLBACK`: their
@@ -1664,10 +1689,11 @@ int rt_finalize_ex(void);
  * first call says so: `RT_ERR_INCOMPLETE`, with a report that names the phase. A callback of this
  * finalization may fork: both processes go on with it, each on its own copy.
  *
- * Returns `RT_OK`; `RT_ERR_INCOMPLETE` if data could not be flushed, a phase failed or a deadline
+ * Returns `RT_OK`; `RT_UNREPORTED` if everything was done, but the report could not be written to where
+ * `RTFINALIZE_REPORT` has it; `RT_ERR_INCOMPLETE` if data could not be flushed, a phase failed or a deadline
  * passed: finalized all the same, and the report says what; `RT_ERR_IN_CALLBACK`; `RT_ERR_TIMEOUT`
  * if the other thread did not end in time; `RT_ERR_HANDLE`, `RT_ERR_STRUCT_SIZE`, `RT_ERR_INVALID`
- * (an option), `RT_ERR_NO_MEMORY` (for the report's handle), `RT_ERR_THREAD_EXITING`.
+ * (an option), `RT_ERR_NO_MEMORY` (nothing but the bytes was seen to), `RT_ERR_THREAD_EXITING`.
  *
  * CPython: `Py_FinalizeEx`, `Py_EndInterpreter`.
  */
@@ -2776,6 +2802,20 @@ rt_status rt_report_child(const struct rt_report *report, size_t index, struct r
 rt_status rt_report_runtime(const struct rt_report *report, const char **name);
 
 /**
+ * Stores in `*why` why the report could not be written to where `RTFINALIZE_REPORT` has it, in a
+ * sentence that names the place. The text is empty if the report was written, or nobody asked for that;
+ * it lives as long as the report.
+ *
+ * Thread: any. Stage: any.
+ *
+ * Returns `RT_OK`; `RT_ERR_HANDLE`, `RT_ERR_NULL`.
+ *
+ * CPython: none.
+ */
+rt_status rt_report_unreported(const struct rt_report *report,
+                               const char **why);
+
+/**
  * Renders a report into a buffer of `size` bytes, as a C string.
  *
  * `form` is one of `RT_REPORT_*`. `*needed` (may be NULL) gets the size of the whole, its NUL included:
@@ -2785,7 +2825,7 @@ rt_status rt_report_runtime(const struct rt_report *report, const char **name);
  * Thread: any. Stage: any.
  *
  * Returns `RT_OK`; `RT_ERR_SIZE` if it was cut; `RT_ERR_INVALID` (no such form), `RT_ERR_HANDLE`,
- * `RT_ERR_NULL`.
+ * `RT_ERR_NULL`, `RT_ERR_NO_MEMORY`.
  *
  * CPython: none.
  */
@@ -2796,15 +2836,15 @@ rt_status rt_report_format(const struct rt_report *report,
                            size_t *needed);
 
 /**
- * Writes a report to a descriptor, waiting as long as that takes; text with bars and colours if it is a
- * terminal.
+ * Writes a report to a descriptor; text with bars and colours if it is a terminal.
  *
- * `form` is one of `RT_REPORT_*`.
+ * `form` is one of `RT_REPORT_*`. Whoever reads it may take his time, but not stop: after 5 s in which
+ * nothing was taken the call gives up, with a part of the report written (on Windows 5 s after it began).
  *
  * Thread: any. Stage: any.
  *
- * Returns `RT_OK`; `RT_ERR_IO`, `RT_ERR_BAD_DESCRIPTOR`; `RT_ERR_INVALID` (no such form),
- * `RT_ERR_HANDLE`, `RT_ERR_NULL`.
+ * Returns `RT_OK`; `RT_ERR_IO`, `RT_ERR_BAD_DESCRIPTOR`, `RT_ERR_TIMEOUT`; `RT_ERR_INVALID` (no such
+ * form), `RT_ERR_HANDLE`, `RT_ERR_NULL`, `RT_ERR_NO_MEMORY`.
  *
  * CPython: none.
  */

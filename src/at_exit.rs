@@ -5,6 +5,7 @@
 //! included, while the drain runs, and there is no limit.
 
 use crate::host_call::{Function, HostCall};
+use crate::status::{Result, Status};
 use libc::c_void;
 
 /// One registered callback.
@@ -43,16 +44,19 @@ impl Stack {
         self.live == 0
     }
 
-    /// Registers one, whose id is above all others'. False if memory ran out.
-    #[must_use]
-    pub fn push(&mut self, entry: Entry) -> bool {
+    /// Makes room for one more.
+    ///
+    /// # Errors
+    /// `NoMemory`.
+    pub fn reserve(&mut self) -> Result<()> {
+        self.entries.try_reserve(1).map_err(|_| Status::NoMemory.error())
+    }
+
+    /// Registers one, whose id is above all others', and for which there is room.
+    pub fn push(&mut self, entry: Entry) {
         debug_assert!(self.entries.last().is_none_or(|(id, _)| *id < entry.id));
-        if self.entries.try_reserve(1).is_err() {
-            return false;
-        }
         self.entries.push((entry.id, Some(entry)));
         self.live += 1;
-        true
     }
 
     /// Takes the youngest.
@@ -75,17 +79,20 @@ impl Stack {
         Some(entry)
     }
 
-    /// Takes all that call this function (with this argument, if one is given).
-    pub fn remove_function(&mut self, function: Function, arg: Option<*mut c_void>) -> Vec<Entry> {
-        let matches = |entry: &mut Option<Entry>| {
+    /// Takes the oldest that is younger than `after` and calls this function (with this argument, if one is given).
+    pub fn remove_function(
+        &mut self,
+        after: u64,
+        function: Function,
+        arg: Option<*mut c_void>,
+    ) -> Option<Entry> {
+        let first = self.entries.partition_point(|(id, _)| *id <= after);
+        let matches = |entry: &Option<Entry>| {
             entry.as_ref().is_some_and(|entry| entry.call.is(function, arg))
         };
-        let removed: Vec<Entry> = self
-            .entries
-            .iter_mut()
-            .filter_map(|(_, entry)| if matches(entry) { entry.take() } else { None })
-            .collect();
-        self.live -= removed.len();
+        let mut rest = self.entries[first..].iter_mut();
+        let removed = rest.find(|(_, entry)| matches(entry))?.1.take();
+        self.live -= 1;
         self.close_holes();
         removed
     }
@@ -116,6 +123,15 @@ mod tests {
         Entry { id, name: "".into(), call }
     }
 
+    fn remove_all(stack: &mut Stack, function: Function, arg: Option<*mut c_void>) -> usize {
+        let (mut last, mut count) = (0, 0);
+        while let Some(entry) = stack.remove_function(last, function, arg) {
+            assert!(entry.id > last);
+            (last, count) = (entry.id, count + 1);
+        }
+        count
+    }
+
     /// Any mix of operations leaves what a plain list would hold.
     #[test]
     fn behaves_as_a_plain_list_under_any_mix_of_operations() {
@@ -128,7 +144,8 @@ mod tests {
         for _ in 0..20_000 {
             match random(10) {
                 0..=4 => {
-                    assert!(stack.push(entry(next)));
+                    stack.reserve().unwrap();
+                    stack.push(entry(next));
                     plain.push(next);
                     next += 1;
                 }
@@ -142,15 +159,15 @@ mod tests {
                     );
                 }
                 _ if random(200) == 0 => {
-                    let removed = stack.remove_function(even, None);
+                    let removed = remove_all(&mut stack, even, None);
                     let before = plain.len();
                     plain.retain(|id| id % 2 == 1);
-                    assert_eq!(removed.len(), before - plain.len());
+                    assert_eq!(removed, before - plain.len());
                 }
                 _ => {
                     let arg = plain.last().copied().unwrap_or(0);
                     let arg = std::ptr::without_provenance_mut(arg as usize);
-                    let removed = stack.remove_function(odd, Some(arg)).len();
+                    let removed = remove_all(&mut stack, odd, Some(arg));
                     assert_eq!(removed, usize::from(plain.last().is_some_and(|id| id % 2 == 1)));
                     plain.truncate(plain.len() - removed);
                 }

@@ -147,7 +147,7 @@ impl Waits {
             let us = other.us.saturating_add(end.us);
             *other = Ended { us, cut: end.cut || other.cut, ..end };
         } else if ended.len() < MOST {
-            try_push(&mut ended, || end);
+            try_push(&mut ended, 0, || end);
         }
         drop(ended);
         self.any_ended.store(true, Ordering::Relaxed);

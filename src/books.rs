@@ -12,6 +12,7 @@ use crate::event::Recoveries;
 use crate::freeze::State;
 use crate::host_call::{Function, HostCall};
 use crate::ledger::Leak;
+use crate::memory::try_put;
 use crate::overlapped::Overlapped;
 use crate::owner::Owner;
 use crate::phase::{Handler, HandlerOptions, Handlers, Phase, Work};
@@ -54,8 +55,10 @@ pub(crate) struct Books {
     pub failures: Vec<(String, String)>,
     /// Waits of the host's that were cut short: for what, how long in microseconds, what came of it.
     pub blocked: Vec<(String, u64, String)>,
-    /// Writers their hosts gave up with bytes still in them.
+    /// Writers their hosts gave up with bytes still in them. There is room for every one that is open.
     pub abandoned: Vec<Destination>,
+    /// What else there was to note, and no memory for it.
+    pub unnoted: u64,
 }
 
 impl Books {
@@ -81,6 +84,7 @@ impl Books {
             failures: Vec::new(),
             blocked: Vec::new(),
             abandoned: Vec::new(),
+            unnoted: 0,
         }
     }
 
@@ -105,62 +109,82 @@ impl Runtime {
     /// Registers an at-exit callback, to run before those registered earlier.
     ///
     /// # Errors
-    /// `Finalizing` once the last pass is over.
+    /// `Finalizing` once the last pass is over; `NoMemory`.
     pub fn at_exit(&self, name: &str, call: HostCall) -> Result<u64> {
-        self.register(name, call, |books, entry| books.at_exit.push(entry))
+        let entry = Entry { id: 0, name: name.into(), call };
+        self.register(
+            entry,
+            |books| books.closed,
+            |books| books.at_exit.reserve(),
+            |books, entry| {
+                books.at_exit.push(entry);
+            },
+        )
     }
 
     /// Registers a low-level exit function; the last phase runs it.
     ///
     /// # Errors
-    /// `Finalizing` once the exit functions have run.
+    /// `Finalizing` once the exit functions have run; `NoMemory`.
     pub fn on_exit(&self, name: &str, call: HostCall) -> Result<u64> {
-        let mut books = self.books.lock();
-        if books.exit_functions_over {
-            drop(books);
-            return Err(self.late());
-        }
-        let id = books.new_id();
-        let name = name.into();
-        let pushed = books.exit_functions.push(Entry { id, name, call });
-        if pushed { Ok(id) } else { Err(Status::NoMemory.error()) }
+        let entry = Entry { id: 0, name: name.into(), call };
+        let is_late = |books: &Books| books.exit_functions_over;
+        self.register(
+            entry,
+            is_late,
+            |books| books.exit_functions.reserve(),
+            |books, entry| {
+                books.exit_functions.push(entry);
+            },
+        )
     }
 
     /// Hands the finalizing (or a polling) thread a call to make.
     ///
     /// # Errors
-    /// `Finalizing` once the last pass is over.
+    /// `Finalizing` once the last pass is over; `NoMemory`.
     pub fn add_pending(&self, name: &str, call: HostCall) -> Result<u64> {
-        self.register(name, call, |books, entry| {
-            books.pending.try_reserve(1).is_ok() && {
+        let entry = Entry { id: 0, name: name.into(), call };
+        let reserve =
+            |books: &mut Books| books.pending.try_reserve(1).map_err(|_| Status::NoMemory.error());
+        self.register(
+            entry,
+            |books| books.closed,
+            reserve,
+            |books, entry| {
                 books.pending.push_back(entry);
-                true
-            }
-        })
+            },
+        )
     }
 
+    /// Enters `entry`, under a new id, where there is room. Made before the books are locked, and if it is refused dropped
+    /// after: a closure's drop is host code.
     fn register(
         &self,
-        name: &str,
-        call: HostCall,
-        push: impl FnOnce(&mut Books, Entry) -> bool,
+        mut entry: Entry,
+        is_late: impl FnOnce(&Books) -> bool,
+        reserve: impl FnOnce(&mut Books) -> Result<()>,
+        enter: impl FnOnce(&mut Books, Entry),
     ) -> Result<u64> {
         let mut books = self.books.lock();
-        if books.closed {
+        if is_late(&books) {
             drop(books);
             return Err(self.late());
         }
-        let id = books.new_id();
-        if push(&mut books, Entry { id, name: name.into(), call }) {
+        if let Err(error) = reserve(&mut books) {
             drop(books);
-            if self.state() != State::Running {
-                // A finalization that looks for work hears of it.
-                self.gate().announce();
-            }
-            Ok(id)
-        } else {
-            Err(Status::NoMemory.error())
+            drop(entry);
+            return Err(error);
         }
+        let id = books.new_id();
+        entry.id = id;
+        enter(&mut books, entry);
+        drop(books);
+        if self.state() != State::Running {
+            // A finalization that looks for work hears of it.
+            self.gate().announce();
+        }
+        Ok(id)
     }
 
     /// Has `make` make the pending calls that were there when this began, oldest first, and returns how
@@ -196,8 +220,13 @@ impl Runtime {
 
     /// Unregisters every at-exit callback that calls `function` (with `arg`, if given).
     pub fn unregister_function(&self, function: Function, arg: Option<*mut c_void>) -> usize {
-        let removed = self.books.lock().at_exit.remove_function(function, arg);
-        removed.len()
+        let (mut last, mut count) = (0, 0);
+        loop {
+            // One at a time: each is dropped with nothing locked.
+            let removed = self.books.lock().at_exit.remove_function(last, function, arg);
+            let Some(entry) = removed else { return count };
+            (last, count) = (entry.id, count + 1);
+        }
     }
 
     /// Hangs a handler on a phase.
@@ -228,6 +257,19 @@ impl Runtime {
         if options.work == Work::Continue && self.born_with().no_daemons {
             return Err(Status::Invalid.because("this runtime takes no work that may outlive it"));
         }
+        let HandlerOptions { order, after, before, work } = options;
+        // Made before the books are locked, and a refused one dropped after: a closure's drop is host code.
+        let mut handler = Arc::new(Handler {
+            id: 0,
+            phase,
+            order,
+            name: name.into(),
+            after,
+            before,
+            work,
+            last_turn: AtomicU64::new(0),
+            call,
+        });
         let mut books = self.books.lock();
         let too_late =
             books.closed && (phase < Phase::Freeze || books.handlers_over >= Some(phase));
@@ -236,22 +278,11 @@ impl Runtime {
             return Err(self.late());
         }
         let id = books.new_id();
-        let name = name.into();
-        let HandlerOptions { order, after, before, work } = options;
-        let handler = Arc::new(Handler {
-            id,
-            phase,
-            order,
-            name,
-            after,
-            before,
-            work,
-            last_turn: AtomicU64::new(0),
-            call,
-        });
+        if let Some(handler) = Arc::get_mut(&mut handler) {
+            handler.id = id;
+        }
         let added = books.handlers.add(handler.clone());
         drop(books);
-        // A refused one goes with nothing locked: a closure's drop is host code.
         drop(handler);
         added.map(|()| id)
     }
@@ -264,6 +295,8 @@ impl Runtime {
         }
         books.threads.try_reserve(1).map_err(|_| Status::NoMemory.error())?;
         books.threads.push(attachment.clone());
+        drop(books);
+        self.cover_need();
         Ok(())
     }
 
@@ -286,8 +319,13 @@ impl Runtime {
             drop(books);
             return Err(self.late());
         }
-        books.writers.try_reserve(1).map_err(|_| Status::NoMemory.error())?;
+        let open = books.writers.len() + 1;
+        let reserved =
+            books.writers.try_reserve(1).and_then(|()| books.abandoned.try_reserve(open));
+        reserved.map_err(|_| Status::NoMemory.error())?;
         books.writers.push(writer.clone());
+        drop(books);
+        self.cover_need();
         Ok(())
     }
 
@@ -322,6 +360,8 @@ impl Runtime {
         }
         books.operations.try_reserve(1).map_err(|_| Status::NoMemory.error())?;
         books.operations.push(operation.clone());
+        drop(books);
+        self.cover_need();
         Ok(())
     }
 
@@ -336,17 +376,25 @@ impl Runtime {
     /// Enters something in the ledger of deliberate leaks.
     pub(crate) fn enter_leak(&self, leak: Leak) {
         crate::probe::leak(self.id(), &leak);
-        self.books.lock().leaks.push(leak);
+        self.note(|books| &mut books.leaks, leak);
     }
 
     /// Notes that host code of `name` failed outside any phase's own drain.
     pub(crate) fn note_failure(&self, name: &str, how: String) {
-        self.books.lock().failures.push((name.to_owned(), how));
+        self.note(|books| &mut books.failures, (name.to_owned(), how));
     }
 
     /// Notes that a wait of the host's own was cut short.
     pub(crate) fn note_blocked(&self, what: String, us: u64, outcome: String) {
-        self.books.lock().blocked.push((what, us, outcome));
+        self.note(|books| &mut books.blocked, (what, us, outcome));
+    }
+
+    /// What there is no memory for is counted.
+    fn note<T>(&self, list: impl FnOnce(&mut Books) -> &mut Vec<T>, entry: T) {
+        let mut books = self.books.lock();
+        if !try_put(list(&mut books), entry) {
+            books.unnoted += 1;
+        }
     }
 
     /// Waits of the host's cut short since this was last asked.

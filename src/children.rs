@@ -50,8 +50,13 @@ impl Runtime {
             drop(books);
             return Err(self.late());
         }
-        books.children.try_reserve(1).map_err(|_| Status::NoMemory.error())?;
+        let open = books.children.len() + 1;
+        let reserved =
+            books.children.try_reserve(1).and_then(|()| books.child_reports.try_reserve(open));
+        reserved.map_err(|_| Status::NoMemory.error())?;
         books.children.push(child.clone());
+        drop(books);
+        self.cover_need();
         Ok(())
     }
 

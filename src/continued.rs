@@ -66,7 +66,7 @@ impl Finalization<'_> {
             thread: None,
             process: fork::generation(),
         };
-        if !try_push(&mut self.continued, note) {
+        if !try_push(&mut self.continued, handler.name.len(), note) {
             // What no note could be taken of is not begun: it could be begun again.
             self.notes.skipped(&handler.name);
             return;

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `RTFINALIZE_DEADLINE` | the time all phases together may take: `5`, `5s`, `1.5s`, `500ms`, `250us` |
 //! | `RTFINALIZE_GRACE` | the time for owners of locks that might still let go, likewise |
-//! | `RTFINALIZE_REPORT` | `text`, `json` or `trace`, and `:PATH` for a file |
+//! | `RTFINALIZE_REPORT` | `text`, `json` or `trace`, and `:PATH` for a file; `%p` is the process number |
 //!
 //! It wins over what the host sets: whoever runs the program knows best how long it may take to end.
 
@@ -67,7 +67,9 @@ pub fn set(options: &mut Options, name: &str, text: &OsStr) -> Result<(), String
         GRACE => options.grace_us = a_time()?,
         REPORT => {
             let wish = Wish::parse(text);
-            options.report = Some(wish.ok_or_else(|| takes("text, json or trace, and :PATH"))?);
+            let what = "text, json or trace, and :PATH, in which %p is the process number and %% \
+                        a percent sign";
+            options.report = Some(wish.ok_or_else(|| takes(what))?);
         }
         _ => {
             return Err(format!(

@@ -16,14 +16,16 @@ use crate::options::Options;
 use crate::overlapped::Settled;
 use crate::owner::{Fate, OwnerRef};
 use crate::phase::{Phase, Side, Work};
+use crate::provision::{bytes_first, provide};
 use crate::rack::OpenGuard;
 use crate::report::{PhaseRecord, Recorder, Report, restart};
 use crate::runtime::Runtime;
+use crate::sink::tell;
 use crate::status::{Result, Status};
 use crate::sync::{Arc, Deadline, now};
 use crate::this_thread;
 use crate::thread::Attachment;
-use crate::watch::Watch;
+use crate::watch::{Activity, Watch};
 use std::time::Duration;
 
 /// What a call to finalize came to.
@@ -93,10 +95,17 @@ pub(crate) fn finalize_unless_begun(
     bound: Deadline,
     options: impl FnOnce() -> Options,
 ) -> Result<Option<Finalized>> {
-    let me = this_thread::owner()?;
     if host_call::forbids_finalizing(runtime) {
         return Err(Status::InCallback.error());
     }
+    let me = this_thread::owner().or_else(|error| match error.status() {
+        // The reserve is for this too: without an identity not even a writer's lock can be had.
+        Status::NoMemory => {
+            runtime.reserve().release();
+            this_thread::owner()
+        }
+        _ => Err(error),
+    })?;
     #[cfg(windows)]
     crate::process_end::lose_the_killed(&me, runtime);
     // The state first: the report is there a moment before the other thread is done.
@@ -112,18 +121,28 @@ pub(crate) fn finalize_unless_begun(
     }
     // Before it begins: a signal handler in between is refused.
     host_call::finalizing(runtime, || {
+        if runtime.state() != State::Running {
+            return Ok(None);
+        }
+        let options = options();
+        let watch = provide(runtime, &me, &options)?;
         let begun = runtime.begin(me.id());
-        let finalize = || Finalized::Now(run(runtime, me, bound, options()));
+        let finalize = || Finalized::Now(run(runtime, me, bound, options, watch));
         Ok(begun.then(|| Attachment::while_finalizing(runtime, finalize)))
     })
 }
 
-fn run(runtime: &Arc<Runtime>, me: OwnerRef, bound: Deadline, options: Options) -> Arc<Report> {
+fn run(
+    runtime: &Arc<Runtime>,
+    me: OwnerRef,
+    bound: Deadline,
+    options: Options,
+    watch: Watch,
+) -> Arc<Report> {
     let _shield = crate::cancel::Shield::up();
     runtime.grace().refill(options.grace_us.max(0));
     let deadline_us = u64::try_from(options.deadline_us).ok();
     let own_deadline = Deadline::after_us(options.deadline_us);
-    let watch = Watch::new(runtime, &options, &me);
     // What ends the process goes by the finalization's own deadline, and not by the bound.
     let timed = Options { deadline_us: bound.min(own_deadline).left_us(), ..Options::default() };
     Finalization {
@@ -253,6 +272,9 @@ impl Finalization<'_> {
         };
         self.phase_deadline = Deadline::after_us(left(budget_us)).min(end);
         self.runtime.set_phase_deadline(self.phase_deadline);
+        if phase < Phase::FlushEarly {
+            bytes_first(self.runtime, Deadline::after_us(0));
+        }
         self.notes.enter(phase, u64::try_from(budget_us).ok());
         let callbacks_us = left(self.options.callbacks_us[phase.index()]);
         let mut due = Deadline::after_us(callbacks_us);
@@ -324,7 +346,7 @@ impl Finalization<'_> {
             let outcome = self.watch.during(phase, &handler.name, call);
             self.notes.handler(&handler.name, since);
             if outcome.failed() {
-                self.notes.failed(&handler.name, outcome.text());
+                self.notes.failed(&handler.name, outcome);
             }
             if outcome == Outcome::Returned(Status::Again as i32) {
                 self.busy = true;
@@ -369,7 +391,7 @@ impl Finalization<'_> {
             match operation.settle_for_finalization(self.me.id(), self.phase_deadline) {
                 Settled::Done => {}
                 Settled::Unloaded(leak) => {
-                    self.notes.failed(&leak.name, Outcome::Unloaded.text());
+                    self.notes.failed(&leak.name, Outcome::Unloaded);
                     self.runtime.enter_leak(leak);
                     self.tell_news();
                 }
@@ -413,7 +435,7 @@ impl Finalization<'_> {
                 if let Some(outcome) = self.watch.during(Phase::Reclaim, &name, delete)
                     && outcome.failed()
                 {
-                    self.notes.failed(&name, outcome.text());
+                    self.notes.failed(&name, outcome);
                 }
                 continue;
             } else {
@@ -439,6 +461,7 @@ impl Finalization<'_> {
             let mut books = runtime.books.lock();
             self.notes.report.leaks = std::mem::take(&mut books.leaks);
             self.notes.report.children = std::mem::take(&mut books.child_reports);
+            self.notes.report.unnoted += std::mem::take(&mut books.unnoted);
         }
         self.account_for_objects();
         self.account_for_continued();
@@ -456,13 +479,23 @@ impl Finalization<'_> {
         because.extend(report.children.iter().flat_map(|child| {
             child.not_restartable.iter().map(|why| restart::by_child(child, why))
         }));
-        drop(self.watch);
-        let report = Arc::new(self.notes.finish());
+        let mut report = Arc::new(self.notes.finish());
         let nested = runtime.hand_to_parent(&report);
-        // First: another thread that waited for the end may call exit() at once.
-        if !nested && let Some(wish) = &self.options.report {
-            wish.grant(&report);
+        // Before the end: another thread that waited for it may call exit() at once.
+        if !nested
+            && let Some(wish) = self.options.report.take()
+            && let Some(report) = Arc::get_mut(&mut report)
+        {
+            let (place, deadline) = (wish.place(), self.options.report_deadline(self.deadline));
+            let grant = || wish.grant(report, &place, deadline);
+            let shown = place.to_string_lossy();
+            let last = Phase::ExitFunctions;
+            if let Err(why) = self.watch.doing(Activity::Report, last, &shown, grant) {
+                tell(&format!("rtfinalize: {why}"));
+                report.unreported = why;
+            }
         }
+        drop(self.watch);
         runtime.end(report.clone());
         runtime.leave_parent();
         report

@@ -33,11 +33,17 @@ impl Outcome {
 
     /// What a report says of it.
     pub fn text(self) -> String {
+        self.to_string()
+    }
+}
+
+impl std::fmt::Display for Outcome {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Outcome::Returned(code) => format!("returned {code}"),
-            Outcome::EndedThread => Stopped::EndedThread.text().to_owned(),
-            Outcome::Panicked => "panicked".to_owned(),
-            Outcome::Unloaded => Stopped::Unloaded.text().to_owned(),
+            Outcome::Returned(code) => write!(f, "returned {code}"),
+            Outcome::EndedThread => f.write_str(Stopped::EndedThread.text()),
+            Outcome::Panicked => f.write_str("panicked"),
+            Outcome::Unloaded => f.write_str(Stopped::Unloaded.text()),
         }
     }
 }

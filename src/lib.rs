@@ -100,6 +100,7 @@ pub mod phase;
 mod probe;
 #[cfg(not(loom))]
 pub mod process_end;
+mod provision;
 #[cfg(not(loom))]
 pub mod rack;
 #[cfg(not(loom))]

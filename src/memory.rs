@@ -6,24 +6,75 @@
 //! at its limit is told all the same.
 
 use crate::status::{Result, Status};
+use crate::sync::Mutex;
 
 /// Makes sure that there is memory for `bytes` and the small objects of one call.
 ///
 /// # Errors
 /// `NoMemory`.
 pub fn spare(bytes: usize) -> Result<()> {
-    // Windows' heaps take room for many small objects of one size at once.
-    const SMALL_OBJECTS: usize = if cfg!(windows) { 64 * 1024 } else { 8192 };
-    let mut room: Vec<u8> = Vec::new();
-    let had = room.try_reserve_exact(bytes.saturating_add(SMALL_OBJECTS));
-    // Or the allocation, never used, is left out by the compiler.
-    std::hint::black_box(&mut room);
-    had.map_err(|_| Status::NoMemory.error())
+    let had = is_had(bytes.saturating_add(SMALL_OBJECTS));
+    if had { Ok(()) } else { Err(Status::NoMemory.error()) }
 }
 
-/// Appends `make()` to a list for which memory may be short; says whether there was any.
-pub fn try_push<T>(list: &mut Vec<T>, make: impl FnOnce() -> T) -> bool {
-    let room = list.try_reserve(1).is_ok() && spare(0).is_ok();
+/// Windows' heaps take room for many small objects of one size at once.
+const SMALL_OBJECTS: usize = if cfg!(windows) { 64 * 1024 } else { 8192 };
+
+/// Whether so much memory can be had in one piece.
+pub fn is_had(bytes: usize) -> bool {
+    let mut room: Vec<u8> = Vec::new();
+    let had = room.try_reserve_exact(bytes).is_ok();
+    // Or the allocation, never used, is left out by the compiler.
+    std::hint::black_box(&mut room);
+    had
+}
+
+/// By how much a reserve grows.
+const STEP: usize = 16 * 1024;
+
+/// Memory that is set aside for a time when there is no other.
+pub struct Reserve(Mutex<Vec<u8>>);
+
+impl Reserve {
+    /// Nothing yet.
+    pub const fn new() -> Reserve {
+        Reserve(Mutex::new(Vec::new()))
+    }
+
+    /// Sets aside at least `size`, if that can be had. Without it one depends on what memory there is then.
+    pub fn cover(&self, size: usize) {
+        // More is not set aside: it would be missed elsewhere.
+        const MOST: usize = 256 * 1024;
+        let size = size.min(MOST);
+        let mut reserve = self.0.lock();
+        if reserve.capacity() < size {
+            *reserve = Vec::new();
+            let _ = reserve.try_reserve_exact(size.next_multiple_of(STEP));
+        }
+    }
+
+    /// Whether so much is set aside.
+    pub fn covers(&self, size: usize) -> bool {
+        self.0.lock().capacity() >= size
+    }
+
+    /// Gives it back to the allocator.
+    pub fn release(&self) {
+        let given = std::mem::take(&mut *self.0.lock());
+        drop(given);
+    }
+}
+
+impl Default for Reserve {
+    fn default() -> Reserve {
+        Reserve::new()
+    }
+}
+
+/// Appends `make()`, with texts of about `size` bytes, to a list for which memory may be short; says whether there was
+/// any.
+pub fn try_push<T>(list: &mut Vec<T>, size: usize, make: impl FnOnce() -> T) -> bool {
+    let room = list.try_reserve(1).is_ok() && spare(size).is_ok();
     if room {
         list.push(make());
     }

@@ -4,6 +4,8 @@ use crate::event::Listener;
 use crate::grace::DEFAULT_GRACE_US;
 use crate::phase::Phase;
 use crate::report::Wish;
+use crate::sync::Deadline;
+use std::time::Duration;
 
 /// What is done about something that runs past its time. It is told first, see [`crate::event`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -90,6 +92,20 @@ impl Options {
     /// not meant.
     pub fn callbacks_deadline_us(&self) -> i64 {
         self.deadline_us - self.kept_us() / 4 * 3
+    }
+
+    /// Until when the report may wait for whoever reads it, in a finalization that must end by `deadline`: for
+    /// 1 s at most. What is late already gives it a moment; what ends the process at its deadline does not.
+    pub(crate) fn report_deadline(&self, deadline: Deadline) -> Deadline {
+        const MOST: Duration = Duration::from_secs(1);
+        const LATE: Duration = Duration::from_millis(100);
+        let left = match deadline.left() {
+            None => MOST,
+            // The watch ends it there: that must not be for want of a reader.
+            Some(left) if self.overrun == Overrun::Exit => left - left.min(LATE),
+            Some(left) => left.max(LATE),
+        };
+        Deadline::after(left.min(MOST))
     }
 
     fn kept_us(&self) -> i64 {

@@ -141,7 +141,7 @@ impl Finalization<'_> {
         let made = runtime.run_pending(|entry| {
             let outcome = watch.during(notes.phase(), &entry.name, || entry.call.call_for(runtime));
             if outcome.failed() {
-                notes.failed(&entry.name, outcome.text());
+                notes.failed(&entry.name, outcome);
             }
         });
         self.busy |= made > 0;
@@ -183,7 +183,7 @@ impl Finalization<'_> {
             let outcome =
                 self.watch.during(phase, &entry.name, || entry.call.call_for(self.runtime));
             if outcome.failed() {
-                self.notes.failed(&entry.name, outcome.text());
+                self.notes.failed(&entry.name, outcome);
             }
         }
     }

@@ -47,6 +47,18 @@ impl Runtime {
         life.or_insert_with(|| Runtime::start(DEFAULT_ID, born_with(), None)).clone()
     }
 
+    /// As [`main`](Runtime::main), for a call that makes sure of the memory for its life.
+    ///
+    /// # Errors
+    /// `NoMemory`.
+    pub(crate) fn try_main() -> Result<Arc<Runtime>> {
+        let known = REGISTRY.lock().lives.get(&DEFAULT_ID).cloned();
+        match known {
+            Some(life) => Ok(life),
+            None => crate::memory::spare(0).map(|()| Runtime::main()),
+        }
+    }
+
     /// Another runtime.
     pub fn new(name: &str) -> Arc<Runtime> {
         enroll(RuntimeOptions { name: name.into(), no_daemons: false }, None)
@@ -58,6 +70,7 @@ impl Runtime {
     /// `State` while the present life is not finalized; for a child, also when its parent is gone or
     /// admits nothing any more.
     pub fn initialise_again(&self) -> Result<Arc<Runtime>> {
+        crate::memory::spare(0)?;
         let mut registry = REGISTRY.lock();
         let former = match registry.lives.get(&self.id()) {
             Some(life) if life.state() == State::Finalized => life.clone(),

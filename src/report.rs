@@ -2,6 +2,7 @@
 //! arrived. The three forms it is written in are next door: `text`, `json`, `trace`.
 
 mod json;
+mod output;
 mod publish;
 mod record;
 pub(crate) mod restart;
@@ -9,7 +10,7 @@ mod text;
 mod trace;
 
 pub use json::to_json;
-pub use publish::{Form, Wish, write_to};
+pub use publish::{Form, Wish, write_to, write_to_reader};
 pub use record::Recorder;
 pub use text::{TextStyle, to_text};
 pub use trace::to_trace;
@@ -232,6 +233,10 @@ pub struct Report {
     pub children: Vec<Arc<Report>>,
     /// Why the runtime cannot be initialised again in this process without risk; empty if it can.
     pub not_restartable: Vec<String>,
+    /// What else there was to say, and no memory to note it: failures, waits, leaks.
+    pub unnoted: u64,
+    /// Why the report could not be written where it was wished for; empty if it was, or nobody wished for it.
+    pub unreported: String,
 }
 
 impl Report {
@@ -239,6 +244,31 @@ impl Report {
     pub fn missing_bytes(&self) -> u64 {
         let missing = |d: &Destination| d.unwritten.saturating_add(d.in_flight);
         self.destinations.iter().fold(0, |sum, d| sum.saturating_add(missing(d)))
+    }
+
+    /// How much memory its names and texts take, about.
+    pub(crate) fn size(&self) -> usize {
+        const ENTRY: usize = 256;
+        let mut size = 4096 + self.runtime.len() + self.unreported.len();
+        let mut add = |texts: &[&str]| {
+            size += ENTRY + texts.iter().map(|text| text.len()).sum::<usize>();
+        };
+        self.phases.iter().for_each(|phase| {
+            phase.handlers.iter().for_each(|handler| add(&[&handler.name]));
+            phase.spans.iter().for_each(|_| add(&[]));
+        });
+        self.blocked.iter().for_each(|b| add(&[&b.what, &b.outcome]));
+        self.failures.iter().for_each(|f| add(&[&f.name, &f.how]));
+        self.skipped.iter().for_each(|s| add(&[&s.name]));
+        self.continued.iter().for_each(|c| add(&[&c.name, &c.how]));
+        self.destinations.iter().for_each(|d| add(&[&d.name, &d.reason]));
+        self.leaks.iter().for_each(|l| add(&[&l.name, &l.reason]));
+        self.resurrected.iter().for_each(|r| add(&[&r.object]));
+        self.violations.iter().for_each(|v| add(&[&v.object, &v.call]));
+        for list in [&self.runaways, &self.undetached, &self.not_restartable] {
+            list.iter().for_each(|text| add(&[text]));
+        }
+        self.children.iter().fold(size, |size, child| size.saturating_add(child.size()))
     }
 
     /// One sentence for an error text.
@@ -251,6 +281,9 @@ impl Report {
             self.runaways.len(),
             self.leaks.len()
         );
+        if !self.unreported.is_empty() {
+            text += ", the report is written nowhere";
+        }
         if let incomplete @ 1.. = self.incomplete_children() {
             text += &format!(", {incomplete} of {} children incomplete", self.children.len());
         }

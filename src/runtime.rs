@@ -7,6 +7,7 @@ use crate::awaited::Waits;
 use crate::books::Books;
 use crate::freeze::{Gate, State};
 use crate::grace::Grace;
+use crate::memory::Reserve;
 use crate::options::Options;
 use crate::owner::OwnerId;
 use crate::registry;
@@ -37,6 +38,8 @@ pub struct Runtime {
     pin: Option<Pin>,
     grace: Arc<Grace>,
     late_calls: Arc<AtomicU64>,
+    /// For its finalization.
+    reserve: Reserve,
     pub(crate) books: Mutex<Books>,
     pub(crate) options: Mutex<Options>,
     /// When the waits of the present phase must end.
@@ -58,7 +61,7 @@ impl Runtime {
         let ancestors = parent.map_or_else(Box::default, |parent| {
             std::iter::once(parent.id).chain(parent.ancestors.iter().copied()).collect()
         });
-        Arc::new(Runtime {
+        let life = Arc::new(Runtime {
             id,
             born_with,
             ancestors,
@@ -68,13 +71,16 @@ impl Runtime {
             pin: Pin::begin().ok(),
             grace: Arc::new(Grace::new(options.grace_us)),
             late_calls: Arc::default(),
+            reserve: Reserve::new(),
             books: Mutex::new(Books::new()),
             options: Mutex::new(options),
             phase_deadline: Mutex::new(Deadline::NEVER),
             waits: Waits::new(),
             outcome: Mutex::new(None),
             cut_off: AtomicBool::new(false),
-        })
+        });
+        life.cover_need();
+        life
     }
 
     /// Its number: the same in each life, 0 for the default runtime.
@@ -120,6 +126,11 @@ impl Runtime {
     /// The grace of its finalization.
     pub fn grace(&self) -> &Arc<Grace> {
         &self.grace
+    }
+
+    /// Memory for its finalization.
+    pub(crate) fn reserve(&self) -> &Reserve {
+        &self.reserve
     }
 
     /// How far its life has come.
@@ -174,7 +185,12 @@ impl Runtime {
 
     /// Calls `change` on the options finalization will use.
     pub fn configure(&self, change: impl FnOnce(&mut Options)) {
-        change(&mut self.options.lock());
+        let mut options = self.options.lock();
+        let listener = options.on_event.clone();
+        change(&mut options);
+        drop(options);
+        // With nothing locked: what a listener captured is dropped by host code.
+        drop(listener);
     }
 
     /// Moves the state on, and tells everybody who decides by it.

@@ -8,6 +8,7 @@ use crate::host_call::{self, Stopped};
 use crate::status::{Error, Result, Status};
 use crate::sync::Deadline;
 use libc::{c_int, c_void};
+use std::time::Duration;
 
 #[cfg(windows)]
 mod asked;
@@ -306,12 +307,30 @@ pub fn write_all(fd: c_int, data: &[u8], deadline: Deadline) -> Result<()> {
     if let Some(answer) = hand::write_all_in_time(fd, data, deadline) {
         return answer;
     }
+    write_waiting(fd, data, || deadline)
+}
+
+/// Writes all of `data` to a descriptor, waiting for room for as long as some comes every `stuck`.
+///
+/// # Errors
+/// As [`write_all`].
+pub fn write_all_unless_stuck(fd: c_int, data: &[u8], stuck: Duration) -> Result<()> {
+    // A hand is given a time for the whole.
+    #[cfg(windows)]
+    if let Some(answer) = hand::write_all_in_time(fd, data, Deadline::after(stuck)) {
+        return answer;
+    }
+    write_waiting(fd, data, || Deadline::after(stuck))
+}
+
+/// Writes all of `data` to a descriptor; `until` says how long each wait for room may last.
+fn write_waiting(fd: c_int, data: &[u8], until: impl Fn() -> Deadline) -> Result<()> {
     let descriptor = Descriptor::new(fd)?;
     let mut rest = data;
     while !rest.is_empty() {
         match descriptor.write(rest) {
             Ok(taken) => rest = &rest[taken..],
-            Err(Refused::WouldBlock) => descriptor.wait(deadline)?,
+            Err(Refused::WouldBlock) => descriptor.wait(until())?,
             Err(refused) => return Err(refused.error_at(fd)),
         }
     }

@@ -35,6 +35,8 @@ statuses! {
     Resurrected = 4, "brought back to life by its finalize; not deallocated";
     /// An operation has ended already, and says so to no completion port.
     Ended = 5, "ended already; no packet arrives at a completion port";
+    /// Finalized, and the report is not where it was wished for.
+    Unreported = 6, "finalized; the report could not be written where it was wished for";
 
     /// An argument has a value the call cannot use.
     Invalid = -1, "an argument has a value this call cannot use";
@@ -138,6 +140,11 @@ impl Error {
     /// The number behind it.
     pub fn status(&self) -> Status {
         self.status
+    }
+
+    /// What it says beyond its status; may be empty.
+    pub(crate) fn detail(&self) -> &str {
+        &self.detail
     }
 }
 

@@ -137,6 +137,12 @@ impl Watch {
         watch
     }
 
+    /// Whether the process shall end at its deadline, and there is no thread to end it.
+    pub(crate) fn cannot_end_the_process(&self) -> bool {
+        let shall_end = self.shared.overrun == Overrun::Exit && self.shared.total_us != NEVER;
+        shall_end && self.threads.is_empty()
+    }
+
     /// If the process may have to end, the watch does not wait for the first callback.
     fn start_to_end(&mut self) {
         if self.shared.overrun == Overrun::Exit {
@@ -196,7 +202,7 @@ impl Watch {
         shared.board.write(&self.own(phase));
         if due_us != NEVER && shared.us() >= due_us {
             let took_us = shared.us() - since_us;
-            try_push(&mut self.late, || (name.to_owned(), took_us));
+            try_push(&mut self.late, name.len(), || (name.to_owned(), took_us));
         }
         self.note_waits(activity, name);
         if activity == Activity::Callback {
@@ -209,7 +215,7 @@ impl Watch {
     fn note_waits(&mut self, activity: Activity, name: &str) {
         for wait in self.shared.runtime.waits().take_ended() {
             let what = format!("{}, waiting for {}", board::Named(activity, name), wait.what);
-            try_push(&mut self.waits, || Ended { what, ..wait });
+            try_push(&mut self.waits, 0, || Ended { what, ..wait });
         }
     }
 
@@ -368,7 +374,9 @@ impl Shared {
                 let is_call = entry.activity == Activity::Callback;
                 tell_us = if is_call { entry.due_us } else { NEVER };
                 say_us = match entry.activity {
-                    Activity::Callback | Activity::Event => entry.since_us.saturating_add(pause_us),
+                    Activity::Callback | Activity::Event | Activity::Report => {
+                        entry.since_us.saturating_add(pause_us)
+                    }
                     // The library's own waits speak for themselves, and so does a child.
                     Activity::Own | Activity::Child => NEVER,
                 };

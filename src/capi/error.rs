@@ -19,6 +19,9 @@ pub const RT_RESURRECTED: i32 = 4;
 /// What `rt_overlapped_start` returns for an operation that has ended already, and of which no packet
 /// arrives at a completion port.
 pub const RT_ENDED: i32 = 5;
+/// What `rt_finalize` returns when everything was done, but the report could not be written to where
+/// `RTFINALIZE_REPORT` has it. `rt_report_unreported` says why.
+pub const RT_UNREPORTED: i32 = 6;
 
 /// An argument has a value the call cannot use.
 pub const RT_ERR_INVALID: i32 = -1;
@@ -128,6 +131,7 @@ mod tests {
             RT_AGAIN,
             RT_RESURRECTED,
             RT_ENDED,
+            RT_UNREPORTED,
             RT_ERR_INVALID,
             RT_ERR_NULL,
             RT_ERR_HANDLE,

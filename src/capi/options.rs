@@ -118,6 +118,13 @@ pub unsafe extern "C-unwind" fn rt_runtime_set_options(
 /// the environment's variable of that name takes: a time (`5s`, `1.5s`, `500ms`), or `text`, `json` or
 /// `trace` with `:PATH` for a file. The environment's own wins.
 ///
+/// In PATH `%p` is the process number and `%%` a percent sign; no other percent sign may stand there. A
+/// regular file, also behind a link, is written aside and renamed into its place, with the permissions it
+/// had, so that nobody reads half of a report; where its folder or its owner does not allow that, or it has
+/// further names, it is written in place. `/dev/stdout`, `/dev/stderr` and `/dev/fd/N` are the descriptors.
+/// What has a reader is waited for until the deadline, for 1 s at most. A report that cannot be written costs
+/// a line on stderr, and is told by `RT_UNREPORTED` and `rt_report_unreported`.
+///
 /// Thread: any. Stage: before finalization of the runtime begins; later it has no effect.
 ///
 /// Returns `RT_OK`; `RT_ERR_NULL`, `RT_ERR_HANDLE`, `RT_ERR_UTF8` (the name), `RT_ERR_INVALID` (no

@@ -3,9 +3,9 @@
 use super::boundary::{boundary_in_dealloc_too, give, give_versioned};
 use super::handle::{Pinned, Table};
 use super::rt_status;
-use crate::report::{Form, Report, TextStyle, write_to};
+use crate::report::{Form, Report, TextStyle, write_to_reader};
 use crate::status::{Result, Status};
-use crate::sync::{Arc, Deadline};
+use crate::sync::Arc;
 use libc::{c_char, c_int};
 use std::ffi::CString;
 
@@ -16,6 +16,7 @@ pub enum rt_report {}
 pub(super) struct ReportObject {
     pub(super) report: Arc<Report>,
     runtime: CString,
+    unreported: CString,
     destinations: Vec<(CString, CString)>,
     leaks: Vec<(CString, CString)>,
     pub(super) violations: Vec<(CString, CString)>,
@@ -26,12 +27,19 @@ pub(super) struct ReportObject {
 pub(super) static REPORTS: Table<ReportObject> = Table::new(0x0a3b_c6e5);
 
 impl ReportObject {
-    pub(super) fn new(report: Arc<Report>) -> ReportObject {
+    /// Gives it a handle.
+    pub(super) fn handle(report: Arc<Report>) -> Result<usize> {
+        crate::memory::spare(report.size())?;
+        REPORTS.insert(Arc::new(ReportObject::new(report)))
+    }
+
+    fn new(report: Arc<Report>) -> ReportObject {
         let pair = |a: &str, b: &str| (c_string(a), c_string(b));
         let skipped = report.skipped.iter().map(|skipped| pair(&skipped.name, ""));
         let continued = report.continued.iter().map(|c| pair(&c.name, &c.how));
         ReportObject {
             runtime: c_string(&report.runtime),
+            unreported: c_string(&report.unreported),
             destinations: report.destinations.iter().map(|d| pair(&d.name, &d.reason)).collect(),
             leaks: report.leaks.iter().map(|l| pair(&l.name, &l.reason)).collect(),
             violations: report.violations.iter().map(|v| pair(&v.object, &v.call)).collect(),
@@ -101,6 +109,8 @@ pub struct rt_report_summary {
     /// How many calls were refused for coming from inside a dealloc callback;
     /// `rt_report_get_violation` tells which.
     pub violations: u64,
+    /// How many failures, waits and leaks are in no list, for there was no memory to note them.
+    pub unnoted: u64,
 }
 
 const SUMMARY_FIRST_VERSION: usize = std::mem::offset_of!(rt_report_summary, children);
@@ -206,6 +216,7 @@ pub unsafe extern "C-unwind" fn rt_report_get_summary(
             children_incomplete: report.incomplete_children() as u64,
             resurrected: total(report.resurrected.iter().map(|r| r.count)),
             violations: total(report.violations.iter().map(|v| v.count)),
+            unnoted: report.unnoted,
         };
         // SAFETY: by the header.
         unsafe { give_versioned(summary, value, SUMMARY_FIRST_VERSION)? };
@@ -331,8 +342,7 @@ pub unsafe extern "C-unwind" fn rt_report_child(
         let object = report_of(report)?;
         let nested = object.report.children.get(index);
         let nested = nested.ok_or_else(|| Status::NotFound.because("no such child"))?;
-        crate::memory::spare(0)?;
-        let handle = REPORTS.insert(Arc::new(ReportObject::new(nested.clone())))?;
+        let handle = ReportObject::handle(nested.clone())?;
         give(child, std::ptr::without_provenance_mut(handle))?;
         Ok(Status::Ok)
     })
@@ -357,6 +367,27 @@ pub unsafe extern "C-unwind" fn rt_report_runtime(
     })
 }
 
+/// Stores in `*why` why the report could not be written to where `RTFINALIZE_REPORT` has it, in a
+/// sentence that names the place. The text is empty if the report was written, or nobody asked for that;
+/// it lives as long as the report.
+///
+/// Thread: any. Stage: any.
+///
+/// Returns `RT_OK`; `RT_ERR_HANDLE`, `RT_ERR_NULL`.
+///
+/// CPython: none.
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn rt_report_unreported(
+    report: *const rt_report,
+    why: *mut *const c_char,
+) -> rt_status {
+    boundary_in_dealloc_too(|| {
+        let object = report_of(report)?;
+        give(why, object.unreported.as_ptr())?;
+        Ok(Status::Ok)
+    })
+}
+
 /// Renders a report into a buffer of `size` bytes, as a C string.
 ///
 /// `form` is one of `RT_REPORT_*`. `*needed` (may be NULL) gets the size of the whole, its NUL included:
@@ -366,7 +397,7 @@ pub unsafe extern "C-unwind" fn rt_report_runtime(
 /// Thread: any. Stage: any.
 ///
 /// Returns `RT_OK`; `RT_ERR_SIZE` if it was cut; `RT_ERR_INVALID` (no such form), `RT_ERR_HANDLE`,
-/// `RT_ERR_NULL`.
+/// `RT_ERR_NULL`, `RT_ERR_NO_MEMORY`.
 ///
 /// CPython: none.
 #[unsafe(no_mangle)]
@@ -379,7 +410,7 @@ pub unsafe extern "C-unwind" fn rt_report_format(
 ) -> rt_status {
     boundary_in_dealloc_too(|| {
         let object = report_of(report)?;
-        let text = form_of(form)?.render(&object.report, TextStyle::plain());
+        let text = form_of(form)?.render(&object.report, TextStyle::plain())?;
         if !needed.is_null() {
             give(needed, text.len() + 1)?;
         }
@@ -399,15 +430,15 @@ pub unsafe extern "C-unwind" fn rt_report_format(
     })
 }
 
-/// Writes a report to a descriptor, waiting as long as that takes; text with bars and colours if it is a
-/// terminal.
+/// Writes a report to a descriptor; text with bars and colours if it is a terminal.
 ///
-/// `form` is one of `RT_REPORT_*`.
+/// `form` is one of `RT_REPORT_*`. Whoever reads it may take his time, but not stop: after 5 s in which
+/// nothing was taken the call gives up, with a part of the report written (on Windows 5 s after it began).
 ///
 /// Thread: any. Stage: any.
 ///
-/// Returns `RT_OK`; `RT_ERR_IO`, `RT_ERR_BAD_DESCRIPTOR`; `RT_ERR_INVALID` (no such form),
-/// `RT_ERR_HANDLE`, `RT_ERR_NULL`.
+/// Returns `RT_OK`; `RT_ERR_IO`, `RT_ERR_BAD_DESCRIPTOR`, `RT_ERR_TIMEOUT`; `RT_ERR_INVALID` (no such
+/// form), `RT_ERR_HANDLE`, `RT_ERR_NULL`, `RT_ERR_NO_MEMORY`.
 ///
 /// CPython: none.
 #[unsafe(no_mangle)]
@@ -420,7 +451,7 @@ pub extern "C-unwind" fn rt_report_write(
         let object = report_of(report)?;
         let form = form_of(form)?;
         let _shield = crate::cancel::Shield::up();
-        write_to(&object.report, form, fd, Deadline::NEVER)?;
+        write_to_reader(&object.report, form, fd)?;
         Ok(Status::Ok)
     })
 }

@@ -3,10 +3,11 @@
 use super::boundary::{boundary, give, text, versioned};
 use super::handle::{Pinned, Table};
 use super::options::{OPTIONS_FIRST_VERSION, merged, rt_finalize_options};
-use super::report::{REPORTS, ReportObject, rt_report};
+use super::report::{ReportObject, rt_report};
 use super::{rt_finalizing_flag, rt_status};
 use crate::finalize::{Finalized, finalize, finalize_with};
 use crate::freeze::State;
+use crate::provision::{make_sure, until};
 use crate::runtime::{Runtime, RuntimeOptions};
 use crate::status::{Result, Status};
 use crate::sync::{Arc, Mutex, Ordering};
@@ -25,7 +26,7 @@ static RUNTIMES: Table<RuntimeObject> = Table::new(0x1c80_317f);
 /// The runtime of a handle, in its present life.
 pub(super) fn runtime_of(handle: *mut rt_runtime) -> Result<Arc<Runtime>> {
     if handle.is_null() {
-        return Ok(Runtime::main());
+        return Runtime::try_main();
     }
     let object = RUNTIMES.pin(handle.addr())?;
     let life = object.life.lock().clone();
@@ -257,7 +258,8 @@ pub extern "C-unwind" fn rt_is_finalizing() -> c_int {
 /// deadline); from the
 /// freeze on every wait is bounded. A second thread that calls it meanwhile waits for the first, at
 /// most 10 s, and gets its result. With `RTFINALIZE_REPORT=text|json|trace[:PATH]` in the environment
-/// the report is written to stderr or PATH.
+/// the report is written to stderr or PATH (`rt_runtime_set_text`); one that cannot be written costs a line
+/// on stderr.
 ///
 /// Thread: any, attached or not; inside a callback as for `rt_finalize`. Stage: any.
 ///
@@ -267,7 +269,7 @@ pub extern "C-unwind" fn rt_is_finalizing() -> c_int {
 /// CPython: `Py_FinalizeEx`.
 #[unsafe(no_mangle)]
 pub extern "C-unwind" fn rt_finalize_ex() -> c_int {
-    let status = boundary(|| match finalize(&Runtime::main())? {
+    let status = boundary(|| match finalize(&made_sure(Runtime::try_main()?, 0, 0)?)? {
         Finalized::Before(_) => Ok(Status::Ok),
         done => verdict(&done),
     });
@@ -278,8 +280,15 @@ pub extern "C-unwind" fn rt_finalize_ex() -> c_int {
 ///
 /// `options` may be NULL; where it, or a field of it, says nothing the runtime's own hold
 /// (`rt_runtime_set_options`). `report` may be NULL; else `*report` is set to the account of
-/// the finalization whenever there is one, also with `RT_ERR_INCOMPLETE`, and to NULL otherwise. The
-/// report is the host's: free it with `rt_report_free`.
+/// the finalization whenever there is one, also with `RT_ERR_INCOMPLETE`, and to NULL otherwise: so also
+/// where there is no memory for it. The report is the host's: free it with `rt_report_free`.
+///
+/// Memory for a finalization is set aside when a runtime begins, and what is registered may need more. If that
+/// is not to be had the answer is `RT_ERR_NO_MEMORY`: every writer was written out as far as that goes without
+/// memory, until the grace or the deadline, and nothing else was done. The last error's text says whether all bytes
+/// are written. Free some memory and call again, or end the process. So it is with `RT_OVERRUN_EXIT` if there is no
+/// memory for the thread that would end the process at its deadline. Where memory becomes short later the bytes are
+/// written first, and what could not be noted is counted (`unnoted`).
 ///
 /// Inside a callback it depends on whose that is. The runtime whose callback (or handler, or
 /// `delete_state`) it is, and that runtime's ancestors, are refused with `RT_ERR_IN_CALLBACK`: their
@@ -297,10 +306,11 @@ pub extern "C-unwind" fn rt_finalize_ex() -> c_int {
 /// first call says so: `RT_ERR_INCOMPLETE`, with a report that names the phase. A callback of this
 /// finalization may fork: both processes go on with it, each on its own copy.
 ///
-/// Returns `RT_OK`; `RT_ERR_INCOMPLETE` if data could not be flushed, a phase failed or a deadline
+/// Returns `RT_OK`; `RT_UNREPORTED` if everything was done, but the report could not be written to where
+/// `RTFINALIZE_REPORT` has it; `RT_ERR_INCOMPLETE` if data could not be flushed, a phase failed or a deadline
 /// passed: finalized all the same, and the report says what; `RT_ERR_IN_CALLBACK`; `RT_ERR_TIMEOUT`
 /// if the other thread did not end in time; `RT_ERR_HANDLE`, `RT_ERR_STRUCT_SIZE`, `RT_ERR_INVALID`
-/// (an option), `RT_ERR_NO_MEMORY` (for the report's handle), `RT_ERR_THREAD_EXITING`.
+/// (an option), `RT_ERR_NO_MEMORY` (nothing but the bytes was seen to), `RT_ERR_THREAD_EXITING`.
 ///
 /// CPython: `Py_FinalizeEx`, `Py_EndInterpreter`.
 #[unsafe(no_mangle)]
@@ -315,14 +325,17 @@ pub unsafe extern "C-unwind" fn rt_finalize(
         }
         let runtime = runtime_of(runtime)?;
         let done = if options.is_null() {
-            finalize(&runtime)?
+            finalize(&made_sure(runtime, 0, 0)?)?
         } else {
             // SAFETY: by the header; every field is an integer or a pointer.
             let given = unsafe { versioned(options, OPTIONS_FIRST_VERSION)? };
+            let runtime = made_sure(runtime, given.grace_us, given.deadline_us)?;
             finalize_with(&runtime, merged(runtime.options(), &given)?)?
         };
-        if !report.is_null() {
-            let handle = REPORTS.insert(Arc::new(ReportObject::new(done.report().clone())))?;
+        // Without memory for its handle there is no report, but what came of the finalization is told.
+        if !report.is_null()
+            && let Ok(handle) = ReportObject::handle(done.report().clone())
+        {
             give(report, std::ptr::without_provenance_mut(handle))?;
         }
         match done {
@@ -332,10 +345,23 @@ pub unsafe extern "C-unwind" fn rt_finalize(
     })
 }
 
+/// The runtime, if there is memory for its finalization: before its options are copied. Zero is what they say.
+fn made_sure(runtime: Arc<Runtime>, grace_us: i64, deadline_us: i64) -> Result<Arc<Runtime>> {
+    let until = {
+        let own = runtime.options.lock();
+        let chosen = |given: i64, own: i64| if given == 0 { own } else { given };
+        until(chosen(grace_us, own.grace_us), chosen(deadline_us, own.deadline_us))
+    };
+    make_sure(&runtime, until)?;
+    Ok(runtime)
+}
+
 fn verdict(done: &Finalized) -> Result<Status> {
     let report = done.report();
     match report.status {
+        Status::Ok if !report.unreported.is_empty() => Ok(Status::Unreported),
         Status::Ok => Ok(Status::Ok),
+        status if crate::memory::spare(report.runtime.len()).is_err() => Err(status.error()),
         status => Err(status.because(report.headline())),
     }
 }

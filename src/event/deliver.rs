@@ -3,6 +3,7 @@
 use super::{Event, Kind, Subject, Who};
 use crate::finalize::Finalization;
 use crate::ledger::{Leak, LeakKind};
+use crate::memory::spare;
 use crate::options::Overrun;
 use crate::owner::Owner;
 use crate::phase::Phase;
@@ -59,6 +60,11 @@ impl Finalization<'_> {
         Event::of(self.runtime, kind, self.notes.phase(), subject)
     }
 
+    /// Whether an event is told. One for which there is no memory is left out.
+    pub(crate) fn hears(&self) -> bool {
+        self.watch.has_listener() && spare(0).is_ok()
+    }
+
     /// From here on what happens elsewhere is kept, to be told.
     pub(crate) fn listen(&mut self) {
         self.told.late_calls = self.runtime.late_calls().load(Ordering::Relaxed);
@@ -73,7 +79,7 @@ impl Finalization<'_> {
 
     /// A phase begins, or begins again.
     pub(crate) fn tell_begin(&mut self, phase: Phase) {
-        if self.watch.has_listener() {
+        if self.hears() {
             self.tell_news();
             let event = self.event(Kind::PhaseBegin, Subject::Runtime);
             let since_us = self.notes.began_phase().start_us;
@@ -91,7 +97,7 @@ impl Finalization<'_> {
 
     /// The phase that runs ends.
     pub(crate) fn tell_end(&mut self, phase: Phase) {
-        if self.watch.has_listener() {
+        if self.hears() {
             self.tell_news();
             let span = self.notes.began_phase();
             let event = self.event(Kind::PhaseEnd, Subject::Runtime);
@@ -110,7 +116,7 @@ impl Finalization<'_> {
 
     /// Tells what has happened since this was last called: on other threads, and in the ledger.
     pub(crate) fn tell_news(&mut self) {
-        if !self.watch.has_listener() {
+        if !self.hears() {
             return;
         }
         let ((recoveries, more), leaks) = {
@@ -168,7 +174,7 @@ impl Finalization<'_> {
             let mut what = self.options.overrun;
             let lasted_us = thing.age_us.unwrap_or(micros(elapsed(since)));
             probe::overrun(self.runtime.id(), phase, &thing.name, lasted_us);
-            if self.watch.has_listener() {
+            if self.hears() {
                 let since_us = self.notes.span(since).start_us;
                 let event = Event {
                     name: thing.name.as_str().into(),

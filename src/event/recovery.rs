@@ -1,6 +1,7 @@
 //! Locks taken over while their runtime finalizes: any thread may do it, the finalizing thread tells.
 
 use super::{Event, Kind, Subject, Text, Who};
+use crate::memory::{spare, try_put};
 use crate::owner::{Fate, Owner};
 use crate::phase::Phase;
 use crate::runtime::Runtime;
@@ -19,7 +20,9 @@ impl Former {
     /// `None` is a thread that has ended, and of which nothing is known any more.
     pub(crate) fn of(owner: Option<&Owner>) -> Former {
         let tid = |owner: &Owner| if owner.fate() == Fate::Exited { 0 } else { owner.tid() };
-        Former { tid: owner.map_or(0, tid), name: owner.and_then(Owner::name).unwrap_or_default() }
+        // Without memory it has no name: the lock is taken over all the same.
+        let named = owner.filter(|_| spare(0).is_ok());
+        Former { tid: owner.map_or(0, tid), name: named.and_then(Owner::name).unwrap_or_default() }
     }
 
     fn describe(&self) -> String {
@@ -118,9 +121,8 @@ impl Runtime {
         if !recoveries.wanted {
             return;
         }
-        if recoveries.kept.len() < MOST_KEPT {
-            recoveries.kept.push(recovery);
-        } else {
+        let kept = recoveries.kept.len() < MOST_KEPT && try_put(&mut recoveries.kept, recovery);
+        if !kept {
             recoveries.more += 1;
         }
     }

@@ -62,6 +62,8 @@ fn fields(o: &mut Fields<'_>, report: &Report) {
         }
     });
     o.field("not_restartable", &report.not_restartable);
+    o.field("unnoted", &report.unnoted);
+    o.field("unreported", &report.unreported);
 }
 
 impl Value for Status {

@@ -1,11 +1,14 @@
 //! Hands a report out: to a descriptor, or where the environment or the host wishes it.
 
+use super::output;
 use super::{Report, TextStyle, to_json, to_text, to_trace};
-use crate::sink::{STDERR, tell, write_all};
+use crate::sink::{STDERR, write_all, write_all_unless_stuck};
 use crate::status::Result;
 use crate::sync::Deadline;
 use libc::c_int;
+use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
+use std::path::Path;
 use std::time::Duration;
 
 /// The forms a report is written in.
@@ -35,13 +38,30 @@ impl Form {
         }
     }
 
+    /// As [`render`](Form::render), with a newline at its end.
+    ///
+    /// # Errors
+    /// `NoMemory`.
+    pub(super) fn lines(self, report: &Report, style: TextStyle) -> Result<String> {
+        let mut text = self.render(report, style)?;
+        if !text.ends_with('\n') {
+            text.push('\n');
+        }
+        Ok(text)
+    }
+
     /// Renders `report`; text in `style`.
-    pub fn render(self, report: &Report, style: TextStyle) -> String {
-        match self {
+    ///
+    /// # Errors
+    /// `NoMemory`.
+    pub fn render(self, report: &Report, style: TextStyle) -> Result<String> {
+        // A text grows by doubling, and beside it there are rows that are laid out.
+        crate::memory::spare(report.size().saturating_mul(4))?;
+        Ok(match self {
             Form::Text => to_text(report, style),
             Form::Json => to_json(report),
             Form::Trace => to_trace(report),
-        }
+        })
     }
 }
 
@@ -51,11 +71,16 @@ impl Form {
 /// # Errors
 /// As [`write_all`].
 pub fn write_to(report: &Report, form: Form, fd: c_int, deadline: Deadline) -> Result<()> {
-    let mut text = form.render(report, style_of(fd));
-    if !text.ends_with('\n') {
-        text.push('\n');
-    }
-    write_all(fd, text.as_bytes(), deadline)
+    write_all(fd, form.lines(report, style_of(fd))?.as_bytes(), deadline)
+}
+
+/// As [`write_to`], for as long as whoever reads it takes some of it now and then: every 5 s.
+///
+/// # Errors
+/// As [`write_to`].
+pub fn write_to_reader(report: &Report, form: Form, fd: c_int) -> Result<()> {
+    const STUCK: Duration = Duration::from_secs(5);
+    write_all_unless_stuck(fd, form.lines(report, style_of(fd))?.as_bytes(), STUCK)
 }
 
 #[cfg(unix)]
@@ -95,9 +120,6 @@ fn style_of(fd: c_int) -> TextStyle {
     }
 }
 
-/// How long the end of a finalization waits for whoever reads stderr.
-const PATIENCE: Duration = Duration::from_secs(1);
-
 /// Where a report is to go, and in which form.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wish {
@@ -106,7 +128,8 @@ pub struct Wish {
 }
 
 impl Wish {
-    /// `text`, `json` or `trace`, and `:PATH`; stderr without a path, which need not be UTF-8.
+    /// `text`, `json` or `trace`, and `:PATH`; stderr without a path, which need not be UTF-8. In the path `%p` is
+    /// the process number and `%%` a percent sign; `None` for any other percent sign.
     pub fn parse(text: &OsStr) -> Option<Wish> {
         let bytes = text.as_encoded_bytes();
         let Some(at) = bytes.iter().position(|&byte| byte == b':') else {
@@ -115,23 +138,33 @@ impl Wish {
         let form = Form::from_name(std::str::from_utf8(&bytes[..at]).ok()?)?;
         // SAFETY: what follows a whole character of a string is a string.
         let path = unsafe { OsStr::from_encoded_bytes_unchecked(&bytes[at + 1..]) };
-        Some(Wish { form, path: Some(path.to_owned()) })
+        let usable = !path.is_empty() && output::is_expandable(path);
+        usable.then(|| Wish { form, path: Some(path.to_owned()) })
     }
 
-    /// Writes the report there. What goes wrong is told in a line on stderr: the exit must not fail for
-    /// want of its report.
-    pub fn grant(&self, report: &Report) {
+    /// The place where the report goes, in this process.
+    pub(crate) fn place(&self) -> OsString {
+        self.path.as_deref().map_or_else(|| "stderr".into(), output::expanded)
+    }
+
+    /// Writes the report to `place`, which is [`place`](Wish::place), and waits until `deadline` for whoever reads
+    /// it.
+    ///
+    /// # Errors
+    /// Why it was not written, in a sentence that names the place.
+    pub(crate) fn grant(
+        &self,
+        report: &Report,
+        place: &OsStr,
+        deadline: Deadline,
+    ) -> std::result::Result<(), String> {
         let written = match &self.path {
-            None => {
-                let deadline = Deadline::after(PATIENCE);
-                write_to(report, self.form, STDERR, deadline).map_err(|e| e.to_string())
-            }
-            Some(path) => std::fs::write(path, self.form.render(report, TextStyle::plain()) + "\n")
-                .map_err(|error| error.to_string()),
+            None => output::write_to_reader(report, self.form, STDERR, deadline),
+            Some(_) => output::write(report, self.form, Path::new(place), deadline),
         };
-        if let Err(error) = written {
-            let place = self.path.as_deref().unwrap_or("stderr".as_ref()).to_string_lossy();
-            tell(&format!("rtfinalize: the report could not be written to {place}: {error}"));
-        }
+        written.map_err(|why| {
+            let place: Cow<'_, str> = place.to_string_lossy();
+            format!("the report could not be written to {place}: {why}")
+        })
     }
 }

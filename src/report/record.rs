@@ -47,6 +47,8 @@ impl Recorder {
                 late_calls: 0,
                 children: Vec::new(),
                 not_restartable: Vec::new(),
+                unreported: String::new(),
+                unnoted: 0,
             },
         }
     }
@@ -78,8 +80,9 @@ impl Recorder {
         let runtime = self.runtime;
         let record = self.record();
         record.overran |= record.budget_us.is_some_and(|budget| span.us > budget);
-        try_put(&mut record.spans, span);
+        let noted = try_put(&mut record.spans, span);
         probe::phase_end(runtime, record.phase, record.work, span.us);
+        self.count_unless(noted);
     }
 
     fn record(&mut self) -> &mut PhaseRecord {
@@ -107,24 +110,20 @@ impl Recorder {
     /// A handler ran since `since`.
     pub fn handler(&mut self, name: &str, since: Instant) {
         let span = self.span(since);
-        // A note there is no memory for is left out; the finalization goes on.
-        if let Some(name) = try_name(name) {
-            try_put(&mut self.record().handlers, HandlerRun { name, span });
-        }
+        let noted = try_name(name)
+            .is_some_and(|name| try_put(&mut self.record().handlers, HandlerRun { name, span }));
+        self.count_unless(noted);
     }
 
     /// Something was waited for since `since`.
     pub fn blocked(&mut self, what: String, since: Instant, outcome: &str) {
         let us = self.span(since).us;
-        let outcome = outcome.to_owned();
-        self.report.blocked.push(Blocked { phase: self.phase(), what, us, outcome });
+        self.note_blocked(what, us, outcome);
     }
 
     /// Something took `us` microseconds, too long, in the phase.
     pub fn took_too_long(&mut self, what: String, us: u64, outcome: &str) {
-        let phase = self.phase();
-        let blocked = || Blocked { phase, what, us, outcome: outcome.to_owned() };
-        try_push(&mut self.report.blocked, blocked);
+        self.note_blocked(what, us, outcome);
         self.record().overran = true;
     }
 
@@ -132,20 +131,37 @@ impl Recorder {
     pub fn waited(&mut self, what: String, us: u64, outcome: &str) {
         let phase = self.phase();
         let blocked = || Blocked { phase, what, us, outcome: outcome.to_owned() };
-        try_push(&mut self.report.blocked, blocked);
+        let noted = try_push(&mut self.report.blocked, outcome.len(), blocked);
+        self.count_unless(noted);
+    }
+
+    fn note_blocked(&mut self, what: String, us: u64, outcome: &str) {
+        let phase = self.phase();
+        let blocked = || Blocked { phase, what, us, outcome: outcome.to_owned() };
+        let noted = try_push(&mut self.report.blocked, outcome.len(), blocked);
+        self.count_unless(noted);
     }
 
     /// A callback failed.
-    pub fn failed(&mut self, name: &str, how: String) {
+    pub fn failed(&mut self, name: &str, how: impl ToString) {
         let phase = self.phase();
-        try_push(&mut self.report.failures, || Failure { phase, name: name.to_owned(), how });
+        let failure = || Failure { phase, name: name.to_owned(), how: how.to_string() };
+        let noted = try_push(&mut self.report.failures, name.len(), failure);
+        self.count_unless(noted);
         self.incomplete();
     }
 
     /// A handler that may be was left out.
     pub fn skipped(&mut self, name: &str) {
         let phase = self.phase();
-        try_push(&mut self.report.skipped, || Skipped { phase, name: name.to_owned() });
+        let skipped = || Skipped { phase, name: name.to_owned() };
+        let noted = try_push(&mut self.report.skipped, name.len(), skipped);
+        self.count_unless(noted);
+    }
+
+    /// There was something to say: it was noted, or there was no memory for it.
+    fn count_unless(&mut self, noted: bool) {
+        self.report.unnoted += u64::from(!noted);
     }
 
     /// Not everything could be done.

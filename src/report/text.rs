@@ -253,6 +253,19 @@ fn trouble(page: &mut Page, report: &Report) {
         vec![left(page.style.name(&v.object)), left(call), right(count(v.count, "calls"))]
     });
 
+    if report.unnoted > 0 {
+        page.attend();
+        let indent = page.section_indent();
+        let more = format!("and {} more, for which there was no memory", report.unnoted);
+        page.line(indent, &more, Bold);
+    }
+
+    if !report.unreported.is_empty() {
+        page.attend();
+        let indent = page.section_indent();
+        page.line(indent, &page.style.sentence(&report.unreported), Bold);
+    }
+
     if report.late_calls > 0 {
         page.attend();
         let indent = page.section_indent();

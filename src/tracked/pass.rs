@@ -4,6 +4,7 @@ use super::RESURRECTED;
 use super::slab::Objects;
 use crate::finalize::Finalization;
 use crate::ledger::{Leak, LeakKind};
+use crate::memory::try_put;
 use crate::passes::CHAIN_BOUND;
 use crate::phase::Phase;
 use crate::report::{Resurrected, Violation};
@@ -63,7 +64,7 @@ impl Finalization<'_> {
         let finalize = || object.calls.finalize();
         let outcome = self.watch.during(Phase::Finalize, &object.name, finalize);
         if outcome.failed() {
-            self.notes.failed(&object.name, format!("finalize {}", outcome.text()));
+            self.notes.failed(&object.name, format_args!("finalize {outcome}"));
         }
         let mut books = runtime.books.lock();
         // An object that its own finalize untracked is its host's.
@@ -88,7 +89,7 @@ impl Finalization<'_> {
             let dealloc = || runtime.deallocate(&object);
             let outcome = self.watch.during(Phase::Dealloc, &object.name, dealloc);
             if outcome.failed() {
-                self.notes.failed(&object.name, format!("dealloc {}", outcome.text()));
+                self.notes.failed(&object.name, format_args!("dealloc {outcome}"));
             }
         }
     }
@@ -121,11 +122,15 @@ impl Finalization<'_> {
             let name = name(object.as_deref());
             let leak = Leak { kind: LeakKind::Object, name, bytes: 0, reason };
             crate::probe::leak(self.runtime.id(), &leak);
-            report.leaks.push(leak);
+            if !try_put(&mut report.leaks, leak) {
+                report.unnoted += 1;
+            }
         }
-        let kept = self.notes.report.leaks[known..].to_vec();
-        for leak in &kept {
-            self.tell_leak(leak);
+        if self.hears() {
+            let kept = self.notes.report.leaks[known..].to_vec();
+            for leak in &kept {
+                self.tell_leak(leak);
+            }
         }
     }
 }

@@ -14,7 +14,7 @@ impl Refusals {
         match calls.iter_mut().find(|(known, _)| *known == call) {
             Some((_, times)) => *times += 1,
             None => {
-                crate::memory::try_push(&mut calls, || (call, 1));
+                crate::memory::try_push(&mut calls, 0, || (call, 1));
             }
         }
     }

@@ -21,6 +21,8 @@ pub(crate) enum Activity {
     Event = 2,
     /// The finalization of a child.
     Child = 3,
+    /// The report is written, to the place of this name.
+    Report = 4,
 }
 
 /// One look at the board.
@@ -66,6 +68,16 @@ impl Entry {
     pub fn describe(&self, out: &mut impl Write) -> fmt::Result {
         write!(out, "{}", Named(self.activity, self.name.as_str()))
     }
+
+    /// Writes what is waited for: `the callback 'close the database' in the phase atexit to return`.
+    pub fn describe_wait(&self, out: &mut impl Write) -> fmt::Result {
+        if self.activity == Activity::Report {
+            return write!(out, "the report to be written to {}", self.name.as_str());
+        }
+        out.write_str("the ")?;
+        self.describe(out)?;
+        write!(out, " in the phase {} to return", self.phase.name())
+    }
 }
 
 /// An activity with its name: `callback 'close the database'`; nothing for the library's own.
@@ -78,6 +90,7 @@ impl fmt::Display for Named<'_> {
             Activity::Callback => "callback",
             Activity::Event => "event callback",
             Activity::Child => "child",
+            Activity::Report => return write!(out, "writing the report to {}", self.1),
         };
         match self.1 {
             "" => write!(out, "{what} without a name"),
@@ -155,6 +168,7 @@ impl Board {
             1 => Activity::Callback,
             2 => Activity::Event,
             3 => Activity::Child,
+            4 => Activity::Report,
             _ => Activity::Own,
         };
         Entry {

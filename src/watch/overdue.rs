@@ -82,7 +82,7 @@ impl Shared {
         let subject = match entry.activity {
             Activity::Callback => Subject::Callback,
             Activity::Child => Subject::Child,
-            Activity::Own | Activity::Event => Subject::Runtime,
+            Activity::Own | Activity::Event | Activity::Report => Subject::Runtime,
         };
         let since_us = if subject == Subject::Runtime { 0 } else { entry.since_us };
         let lasted_us = self.us().saturating_sub(since_us);
@@ -115,9 +115,8 @@ impl Shared {
         let mut line = Line::new();
         let seconds = self.us().saturating_sub(entry.since_us) / 1_000_000;
         let name = self.runtime.name();
-        line.put(format_args!("rtfinalize: '{name}' has waited {seconds} s for the "));
-        let _ = entry.describe(&mut line);
-        line.put(format_args!(" in the phase {} to return", entry.phase.name()));
+        line.put(format_args!("rtfinalize: '{name}' has waited {seconds} s for "));
+        let _ = entry.describe_wait(&mut line);
         self.describe_wait(entry, &mut line);
         line.tell();
     }

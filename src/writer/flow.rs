@@ -373,6 +373,30 @@ impl Writer {
         Ok(drained)
     }
 
+    /// For a process without memory: writes what is in the buffer, waiting for the lock and for room until `deadline`.
+    /// Says whether nothing is left. Allocates nothing.
+    pub(crate) fn write_out(&self, deadline: Deadline) -> bool {
+        loop {
+            let Ok(mut core) = self.acquire(deadline) else { return false };
+            let by = self.who_writes(deadline);
+            let refused = loop {
+                if core.len() == 0 {
+                    return true;
+                }
+                if let Err(refused) = self.offer(&mut core, None, by) {
+                    break refused;
+                }
+            };
+            drop(core);
+            let is_full = refused == Refused::WouldBlock;
+            #[cfg(windows)]
+            let is_full = is_full || refused == Refused::UnderWay;
+            if !is_full || deadline.passed() || self.sink.wait(deadline).is_err() {
+                return false;
+            }
+        }
+    }
+
     /// Accepts nothing and lets no raw write begin any more.
     pub(crate) fn seal(&self) {
         // What a hand has not begun to write will not be written; of the rest nobody knows.

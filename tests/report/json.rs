@@ -78,6 +78,8 @@ fn json_has_every_field_of_the_model() {
         "restartable": false,
         "children": [],
         "not_restartable": ["a runaway may still use the runtime"],
+        "unnoted": 3,
+        "unreported": "the report could not be written to r.json: Is a directory",
     });
     assert_eq!(parsed(to_json(&rich())), expected);
 }

@@ -60,6 +60,8 @@ pub fn quiet() -> Report {
         late_calls: 0,
         children: vec![],
         not_restartable: vec![],
+        unreported: String::new(),
+        unnoted: 0,
     }
 }
 
@@ -138,6 +140,8 @@ pub fn rich() -> Report {
         late_calls: 17,
         children: vec![],
         not_restartable: vec!["a runaway may still use the runtime".into()],
+        unnoted: 3,
+        unreported: "the report could not be written to r.json: Is a directory".into(),
     }
 }
 
@@ -165,6 +169,7 @@ pub fn named(name: &str) -> Report {
     let mut report = rich();
     let name = name.to_owned();
     report.runtime = name.clone();
+    report.unreported = name.clone();
     report.phases[4].handlers[0].name = name.clone();
     report.blocked[0].what = name.clone();
     report.blocked[0].outcome = name.clone();

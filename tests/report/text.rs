@@ -65,6 +65,8 @@ needs attention
   runtime calls refused inside dealloc
     cursor  rt_writer_write  1 call
     socket  rt_thread_enter  12 calls
+  and 3 more, for which there was no memory
+  the report could not be written to r.json: Is a directory
   late calls refused: 17
 
 restartable: no, because a runaway may still use the runtime
