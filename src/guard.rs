@@ -25,8 +25,9 @@
 //!   open ──finalization begins──▶ watched ⇄ deciding ──the step to freeze──▶ shut
 //! ```
 //!
-//! While the finalizer decides, whoever wants to open a guard waits for the decision: in pre-finalizing
-//! no guard is ever refused. A life has a number that is never used again, and the anchor's word holds
+//! While the finalizer decides, whoever wants to open a guard waits for the decision. Watched, a guard is
+//! granted only to a thread that the finalization waits for anyway (see `rack`): others that come again and
+//! again would keep it for ever. A life has a number that is never used again, and the anchor's word holds
 //! it: a view of a former life finds another number, or none.
 
 use crate::sync::{AtomicU64, Deadline, Ordering, Sabotage, fence, park, sabotaged, wake_all};
@@ -52,7 +53,8 @@ impl Life {
 pub enum Hold {
     /// Guards are granted.
     Open,
-    /// Guards are granted, and the finalizing thread wants to hear of each that closes.
+    /// Guards are granted to those who are waited for anyway, and the finalizing thread wants to hear of
+    /// each that closes.
     Watched,
     /// The finalizing thread looks whether it may go on: wait for what comes of it.
     Deciding,

@@ -6,7 +6,7 @@
 //!
 //! | to find | read |
 //! |---|---|
-//! | what happens, in which order | [`finalize`], [`passes`], `unpin`, [`flush`], [`phase`], [`order`], `continued`, [`watch`] |
+//! | what happens, in which order | [`finalize`], [`passes`], `unpin`, [`flush`], [`phase`], [`order`], `continued`, `reclaim`, [`watch`] |
 //! | what the host hears meanwhile, and the end of a process out of time | [`event`], [`last_word`] |
 //! | a runtime's life, its books, the registry of all | [`runtime`], [`books`], [`registry`] |
 //! | what a host, or the environment, can set | [`options`], [`environment`] |
@@ -103,6 +103,8 @@ pub mod process_end;
 mod provision;
 #[cfg(not(loom))]
 pub mod rack;
+#[cfg(not(loom))]
+mod reclaim;
 #[cfg(not(loom))]
 pub mod registry;
 #[cfg(not(loom))]

@@ -13,6 +13,7 @@ use crate::sync::fork::{self, Deferred};
 use crate::sync::{AtomicPtr, AtomicU32, AtomicU64, Ordering, coarse_ms};
 use crate::this_thread;
 use crate::this_thread::activity::interrupted;
+use crate::thread::Attachment;
 use crate::view::Pin;
 use std::cell::Cell;
 
@@ -191,7 +192,8 @@ impl Mine {
 }
 
 impl Guard {
-    /// Checks that the life is there, and pins it: one step.
+    /// Checks that the life is there, and pins it: one step. Once its finalization has begun only for a
+    /// thread that it waits for anyway: others that come again and again would keep it for ever.
     ///
     /// # Errors
     /// `Finalizing`; `NoMemory`, `ThreadExiting`; `WouldBlock` in a signal handler.
@@ -203,7 +205,9 @@ impl Guard {
             let (rack, slot, generation) =
                 this_thread::guards(|mine, owner| mine.open(owner, &note))??;
             match pin.anchor().hold(note.life) {
-                Hold::Open | Hold::Watched => {
+                hold if hold == Hold::Open
+                    || hold == Hold::Watched && is_waited_for(pin, &rack.slots[slot]) =>
+                {
                     let place =
                         u64::from(rack.index.load(Ordering::Relaxed)) << SLOT_BITS | slot as u64;
                     let generation = (generation & GENERATION_MASK) << GENERATION_SHIFT;
@@ -275,15 +279,39 @@ fn refuse_over_a_section() -> Result<()> {
     if this_thread::is_over_a_section() { Err(interrupted()) } else { Ok(()) }
 }
 
+/// Whether a finalization that has begun waits for the calling thread anyway, so that one more guard, noted in
+/// `new`, holds nothing up that was over: the thread has another guard of that life, or may have been handed
+/// a shared one; or it is attached and waited for; or it is the one that finalizes.
+#[cold]
+fn is_waited_for(pin: Pin, new: &Slot) -> bool {
+    let me = this_thread::known_id();
+    let pins = |rack: &Rack, slot: &Slot| {
+        let (_, note) = slot.look()?;
+        let mine = me.is_some_and(|me| rack.holder() & !ENDED == me.get());
+        Some(note.life == pin.life() && (mine || note.shared) && !std::ptr::eq(slot, new))
+    };
+    let of_rack = |rack: &Rack| rack.slots.iter().any(|slot| pins(rack, slot).unwrap_or_default());
+    if RACKS.iter().filter(|rack| rack.holder() != 0).any(of_rack) {
+        return true;
+    }
+    let Some(me) = me.filter(|_| refuse_over_a_section().is_ok()) else { return false };
+    registry::of_life(pin.life()).is_some_and(|runtime| {
+        let attached = || Attachment::of_this_thread(&runtime);
+        runtime.gate().is_finalizer(me) || attached().is_some_and(|a| a.holds_up_finalization())
+    })
+}
+
 #[cold]
 fn wait_or_give_up(pin: Pin, refused: Hold) -> Result<()> {
     refuse_over_a_section()?;
     let runtime = registry::of_life(pin.life());
+    // The finalizer may have seen the slot open.
+    if let Some(runtime) = &runtime {
+        runtime.gate().announce();
+    }
     if refused == Hold::Deciding
         && let Some(runtime) = runtime
     {
-        // The finalizer may have seen the slot open.
-        runtime.gate().announce();
         let me = this_thread::id()?;
         if runtime.gate().is_finalizer(me) {
             return Err(Status::WouldBlock
