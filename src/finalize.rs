@@ -102,7 +102,9 @@ pub(crate) fn finalize_unless_begun(
     })
 }
 
-fn run(runtime: &Arc<Runtime>, me: Arc<Owner>, options: Options) -> Arc<Report> {
+fn run(runtime: &Arc<Runtime>, me: Arc<Owner>, mut options: Options) -> Arc<Report> {
+    let watches_brief_work = options.is_asked_to_watch();
+    options.notice_us = options.notice_from_us();
     let _shield = crate::cancel::Shield::up();
     runtime.grace().refill(options.grace_us.max(0));
     let deadline_us = u64::try_from(options.deadline_us).ok();
@@ -118,6 +120,7 @@ fn run(runtime: &Arc<Runtime>, me: Arc<Owner>, options: Options) -> Arc<Report> 
         told: Told::default(),
         options,
         notes: Recorder::begin(runtime.id(), runtime.name(), deadline_us),
+        watches_brief_work,
         busy: false,
         gave_up_on_threads: false,
         gave_up_on_guards: false,
@@ -160,6 +163,8 @@ pub(crate) struct Finalization<'a> {
     pub(crate) notes: Recorder,
     pub(crate) watch: Watch,
     pub(crate) told: Told,
+    /// Handlers that never wait are watched, too.
+    watches_brief_work: bool,
     /// The present pass did something, so another must look.
     pub(crate) busy: bool,
     /// The budget for threads that do not detach is spent.
@@ -280,7 +285,10 @@ impl Finalization<'_> {
             }
             let since = now();
             let call = || handler.call.call_for(self.runtime);
-            let outcome = self.watch.during(phase, &handler.name, call);
+            let outcome = match handler.work {
+                Work::Brief if !self.watches_brief_work => call(),
+                _ => self.watch.during(phase, &handler.name, call),
+            };
             self.notes.handler(&handler.name, since);
             if outcome.failed() {
                 self.notes.failed(&handler.name, outcome.text());
