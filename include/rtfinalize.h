@@ -234,7 +234,7 @@
 #define RT_EVENT_PHASE_END 2
 
 /**
- * Something has used up its time: the budget of its phase, the deadline, or in a flush the grace.
+ * Something has used up its time: the budget of its phase, the deadline, or of a lock the grace.
  * `subject` and `name` say what, `thread`, `thread_name` and `whereabouts` who keeps it, `lasted_us`
  * for how long it has been waited for, `count` how often it has been told. One event for each thing
  * that is waited for. A callback that goes on is told again when it has taken twice as long, and when
@@ -774,7 +774,7 @@ typedef struct rt_finalize_options {
     size_t struct_size;
     /**
      * The time all phases together may take, in microseconds. Negative, and the default: for ever,
-     * which holds for the phases before the freeze only. The library's own waits end by then, those
+     * which holds for the phases before the freeze, and for destinations without room. The library's own waits end by then, those
      * before the freeze a quarter earlier (500 ms at most), so that there is time to stop threads
      * and to flush; what `overrun` says is done about what they were for. A host's callback is
      * never interrupted; it is told as an overrun when its phase's budget is spent, when the time of
@@ -783,14 +783,16 @@ typedef struct rt_finalize_options {
      */
     int64_t deadline_us;
     /**
-     * The time the finalizing thread gives, in all, to owners of held locks and to destinations
-     * without room, in microseconds. Default 1 s. Must not be negative.
+     * The time the finalizing thread gives, in all, to threads that hold a lock and might still let go
+     * of it, in microseconds. Default 1 s. Must not be negative. A destination without room, whose
+     * writer no other thread holds, does not use it up: it is waited for until the deadline, or until the
+     * budget of the phase (`rt_runtime_set_budget`) is spent; with neither as long as it takes.
      */
     int64_t grace_us;
     /**
-     * How long a wait for threads, or a callback, may take before a line on stderr names what is
-     * waited for, in microseconds; further lines come at growing intervals. Negative: never. The default
-     * is 5 s if stderr is a terminal or there is a deadline, and never if neither is so.
+     * How long a wait for threads, locks or destinations, or a callback, may take before a line on stderr
+     * names what is waited for, in microseconds; further lines come at growing intervals. Negative: never.
+     * The default is 5 s if stderr is a terminal or there is a deadline, and never if neither is so.
      */
     int64_t notice_us;
     /**
@@ -1453,7 +1455,8 @@ const char *rt_version_string(void);
 
 /**
  * Sets how long the library's own waits in one phase may last, in microseconds, for this life of
- * the runtime. Negative is for ever before the freeze; from the early flush on it is the default.
+ * the runtime: of a flush phase those for room at a destination too, and of every phase those that
+ * callbacks sit in. Negative is for ever before the freeze; from the early flush on it is the default.
  * A callback of the host's in that phase that runs on when the budget is spent is not interrupted but
  * told as an overrun (`RT_EVENT_OVERRUN`); without a call of this function only the deadline does that.
  *
@@ -2077,7 +2080,8 @@ rt_status rt_buffered_lock_init_for(struct rt_buffered_lock *lock, struct rt_run
  *
  * An owner that will never run again, one that was parked or has exited, is not waited for at all. A
  * live one is waited for as long as it takes, until the lock's runtime freezes; from then on only for
- * the grace period (by default 1 s; the finalizing thread has one grace for all its waits). A wait
+ * the grace period (by default 1 s; the finalizing thread has one grace for all its waits). In a callback
+ * of a finalization, before the freeze too, the wait ends with the time of that. A wait
  * that began earlier is woken by the freeze, and follows the new rules. Uncontended it costs one
  * atomic read-modify-write.
  *
@@ -2220,8 +2224,9 @@ rt_status rt_writer_open_callbacks(struct rt_runtime *runtime,
  * What is accepted is written exactly once, or counted in the report. Records of several threads do
  * not mix. A record larger than the buffer is accepted when the buffer is empty. A wait for room holds
  * no lock, and an attached thread is outside the runtime meanwhile (and may be parked when it comes
- * back). After the freeze, the finalizing thread waits for what is left of the grace at most. `data`
- * may be NULL if `len` is 0.
+ * back). In a callback of a finalization a wait for room or for the lock ends with the time of that: the
+ * deadline, before the freeze a quarter earlier (500 ms at most), or a budget of the phase that the host
+ * has set. `data` may be NULL if `len` is 0.
  *
  * In the child of a `fork` the writer is empty and its account starts at zero: what it held is the
  * parent's, which writes or reports it (`RT_WRITER_FORK_KEEP` says otherwise). Threads of the parent
@@ -2236,7 +2241,7 @@ rt_status rt_writer_open_callbacks(struct rt_runtime *runtime,
  * Returns `RT_OK`. With any error nothing was accepted (but for a record larger than the buffer of which
  * the destination had taken a part when finalization ended: the report counts that part):
  * `RT_ERR_FINALIZING`; `RT_ERR_EXIT_THREAD` by policy; `RT_ERR_IO` and `RT_ERR_BAD_DESCRIPTOR` if there is no room and the destination fails;
- * `RT_ERR_WOULD_BLOCK` if callbacks cannot wait; `RT_ERR_TIMEOUT` on the finalizing thread, or if a
+ * `RT_ERR_WOULD_BLOCK` if callbacks cannot wait; `RT_ERR_TIMEOUT` in a callback of a finalization, or if a
  * wait callback says so; `RT_ERR_CALLBACK` if a callback failed to wait or ended its thread;
  * `RT_ERR_REENTRANT` from inside a callback of the same writer; `RT_ERR_OWNER_BLOCKED` as for the lock;
  * `RT_ERR_STATE` if it is closed, or it returns in the child of a `fork`; `RT_ERR_NULL`, `RT_ERR_HANDLE`,

@@ -33,6 +33,8 @@
 //! runtime is finalizing; every change of those bumps an epoch and wakes the waiters, who compare
 //! the epoch under the queue's lock.
 
+#[cfg(not(loom))]
+use crate::awaited::Awaiting;
 use crate::grace::GraceSpan;
 use crate::owner::{Fate, Owner, OwnerId};
 use crate::status::{Result, Status};
@@ -65,6 +67,13 @@ pub trait World {
 
     /// How long `me` may wait for a live owner, when `runtime` is finalizing; else `None`.
     fn grace(&self, runtime: u32, me: OwnerId) -> Option<GraceSpan>;
+
+    /// The calling thread begins to wait for `owner` to let go of the lock at the address `key`.
+    #[cfg(not(loom))]
+    fn awaits(&self, key: usize, owner: &Owner) -> Option<Awaiting<'_>> {
+        let what = || format!("a buffered lock, held by {}", owner.describe());
+        Awaiting::begin(key, Some(owner), what)
+    }
 
     /// A lock that follows `runtime` was taken over; `owner` is `None` if it has ended and left the
     /// table. Called with nothing locked but that lock.
@@ -178,6 +187,8 @@ impl BufferedLock {
         let mut spin = SpinWait::new();
         let mut grace: Option<GraceSpan> = None;
         let mut asked = None;
+        #[cfg(not(loom))]
+        let mut awaiting: Option<Awaiting<'_>> = None;
         loop {
             // Read before the rules it stands for are asked, and compared before sleeping.
             let epoch = world.epoch();
@@ -218,6 +229,10 @@ impl BufferedLock {
             }
             let patience = grace.as_ref().map_or(Deadline::NEVER, |span| span.deadline);
             if patience.passed() {
+                #[cfg(not(loom))]
+                if let Some(awaiting) = awaiting.or_else(|| world.awaits(key, &owner)) {
+                    awaiting.give_up();
+                }
                 return Err(Status::OwnerBlocked.because(format!("held by {}", owner.describe())));
             }
             if word & WAITERS == 0 {
@@ -233,6 +248,11 @@ impl BufferedLock {
                 if marked.is_err() {
                     continue;
                 }
+            }
+            #[cfg(not(loom))]
+            if !awaiting.as_ref().is_some_and(|awaiting| awaiting.is_for(&owner)) {
+                drop(awaiting.take());
+                awaiting = world.awaits(key, &owner);
             }
             let note = me.waiting_at(key);
             let still_held = || {

@@ -5,6 +5,7 @@
 //! new is that bytes are flushed before anything is torn down, that no step waits without a bound
 //! once the runtime is frozen, and that nothing a live thread may touch is freed.
 
+use crate::awaited::{self, Awaiting};
 use crate::continued::Started;
 use crate::environment;
 use crate::event::{Late, Subject, Told};
@@ -23,6 +24,7 @@ use crate::sync::{Arc, Deadline, now};
 use crate::this_thread;
 use crate::thread::Attachment;
 use crate::watch::Watch;
+use std::time::Duration;
 
 /// What a call to finalize came to.
 pub enum Finalized {
@@ -64,17 +66,31 @@ pub fn finalize(runtime: &Arc<Runtime>) -> Result<Finalized> {
 /// error of this call: the report has it.
 pub fn finalize_with(runtime: &Arc<Runtime>, options: Options) -> Result<Finalized> {
     let join_us = options.join_us.max(0);
-    if let Some(done) = finalize_unless_begun(runtime, || environment::apply(options))? {
+    // In a callback of another finalization: within the time of that.
+    let bound = awaited::bound();
+    if let Some(done) = finalize_unless_begun(runtime, bound, || environment::apply(options))? {
         return Ok(done);
     }
-    let report = join(runtime, Deadline::after_us(join_us))?;
+    let key = Arc::as_ptr(runtime).addr();
+    let finalizer = runtime.gate().finalizer().and_then(|id| this_thread::OWNERS.find(id));
+    let awaiting = Awaiting::begin(key, finalizer.as_deref(), || {
+        let who =
+            finalizer.as_ref().map_or_else(|| "another thread".to_owned(), |by| by.describe());
+        format!("the end of the finalization of '{}' by {who}", runtime.name())
+    });
+    let report = join(runtime, Deadline::after_us(join_us).min(bound))?;
+    if let Some(awaiting) = awaiting.filter(|_| report.is_none()) {
+        awaiting.give_up();
+    }
     let timeout = || Status::Timeout.because("another thread is finalizing and has not ended");
     report.map(Finalized::ByAnother).ok_or_else(timeout)
 }
 
-/// Finalizes `runtime`; `None` if another thread has begun to. `options` is asked once it has begun.
+/// Finalizes `runtime` until `bound` at the latest; `None` if another thread has begun to. `options` is
+/// asked once it has begun.
 pub(crate) fn finalize_unless_begun(
     runtime: &Arc<Runtime>,
+    bound: Deadline,
     options: impl FnOnce() -> Options,
 ) -> Result<Option<Finalized>> {
     let me = this_thread::owner()?;
@@ -97,23 +113,31 @@ pub(crate) fn finalize_unless_begun(
     // Before it begins: a signal handler in between is refused.
     host_call::finalizing(runtime, || {
         let begun = runtime.begin(me.id());
-        let finalize = || Finalized::Now(run(runtime, me, options()));
+        let finalize = || Finalized::Now(run(runtime, me, bound, options()));
         Ok(begun.then(|| Attachment::while_finalizing(runtime, finalize)))
     })
 }
 
-fn run(runtime: &Arc<Runtime>, me: Arc<Owner>, mut options: Options) -> Arc<Report> {
+fn run(
+    runtime: &Arc<Runtime>,
+    me: Arc<Owner>,
+    bound: Deadline,
+    mut options: Options,
+) -> Arc<Report> {
     let watches_brief_work = options.is_asked_to_watch();
     options.notice_us = options.notice_from_us();
     let _shield = crate::cancel::Shield::up();
     runtime.grace().refill(options.grace_us.max(0));
     let deadline_us = u64::try_from(options.deadline_us).ok();
+    let own_deadline = Deadline::after_us(options.deadline_us);
     let watch = Watch::new(runtime, &options, &me);
+    // What ends the process goes by the finalization's own deadline, and not by the bound.
+    let timed = Options { deadline_us: bound.min(own_deadline).left_us(), ..Options::default() };
     Finalization {
         runtime,
         me,
-        deadline: Deadline::after_us(options.deadline_us),
-        passes_deadline: Deadline::after_us(options.passes_deadline_us()),
+        deadline: Deadline::after_us(timed.deadline_us),
+        passes_deadline: Deadline::after_us(timed.passes_deadline_us()),
         callbacks_deadline: Deadline::after_us(options.callbacks_deadline_us()),
         phase_deadline: Deadline::NEVER,
         watch,
@@ -130,6 +154,15 @@ fn run(runtime: &Arc<Runtime>, me: Arc<Owner>, mut options: Options) -> Arc<Repo
         continued: Vec::new(),
     }
     .run()
+}
+
+/// How much of the deadline the flush leaves to what comes after it, of little time a tenth.
+const KEPT_FOR_THE_REST: Duration = Duration::from_millis(100);
+
+fn end_of_flush(deadline: Deadline) -> Deadline {
+    deadline.left().map_or(Deadline::NEVER, |left| {
+        Deadline::after(left.saturating_sub(KEPT_FOR_THE_REST.min(left / 10)))
+    })
 }
 
 /// Waits for the thread that finalizes already; `None` if it has not ended by `deadline`.
@@ -188,17 +221,15 @@ impl Finalization<'_> {
         loop {
             self.passes();
             self.phase(Phase::Children, Self::finalize_children);
-            // A tenth of the grace at most: what is stuck now is tried again when the locks of
-            // stopped threads can be taken over, and needs the rest then.
-            self.phase(Phase::FlushEarly, |this| this.flush_writers(0.1));
+            self.phase(Phase::FlushEarly, Self::flush_early);
             if self.close_admission() {
                 break;
             }
         }
         self.phase(Phase::Freeze, Self::freeze);
-        self.phase(Phase::FlushFrozen, |this| this.flush_writers(1.0));
+        self.phase(Phase::FlushFrozen, Self::flush_frozen);
         self.phase(Phase::Finalize, Self::finalize_objects);
-        self.phase(Phase::FlushLate, |this| this.flush_writers(1.0));
+        self.phase(Phase::FlushLate, Self::flush_frozen);
         self.phase(Phase::Dealloc, Self::dealloc_objects);
         self.phase(Phase::Overlapped, Self::settle_operations);
         self.phase(Phase::Reclaim, Self::reclaim);
@@ -225,12 +256,18 @@ impl Finalization<'_> {
             Ok(budget_us) => i64::try_from(budget_us.saturating_sub(spent_us)).unwrap_or(i64::MAX),
             Err(_) => -1,
         };
-        let end = if phase < Phase::FlushEarly { self.passes_deadline } else { self.deadline };
+        let end = match phase {
+            Phase::FlushFrozen => end_of_flush(self.deadline),
+            _ if phase < Phase::FlushEarly => self.passes_deadline,
+            _ => self.deadline,
+        };
         self.phase_deadline = Deadline::after_us(left(budget_us)).min(end);
         self.runtime.set_phase_deadline(self.phase_deadline);
         self.notes.enter(phase, u64::try_from(budget_us).ok());
         let callbacks_us = left(self.options.callbacks_us[phase.index()]);
         let mut due = Deadline::after_us(callbacks_us);
+        // Only a budget of the host's own binds a callback's waits: a default one is for the library's.
+        self.runtime.waits().allow_until(due.min(end));
         if phase < Phase::Freeze && self.watch.has_listener() {
             due = due.min(self.callbacks_deadline);
         }
@@ -247,6 +284,15 @@ impl Finalization<'_> {
             let name =
                 if name.is_empty() { "without a name".to_owned() } else { format!("'{name}'") };
             self.notes.took_too_long(format!("callback {name}"), us, "not interrupted");
+        }
+        for wait in self.watch.take_waits() {
+            let outcome = if wait.cut { "not waited for any longer" } else { "came in the end" };
+            if wait.cut {
+                self.notes.took_too_long(wait.what, wait.us, outcome);
+                self.notes.incomplete();
+            } else {
+                self.notes.waited(wait.what, wait.us, outcome);
+            }
         }
         let blocked = self.runtime.take_blocked(phase);
         if !blocked.is_empty() {

@@ -362,6 +362,24 @@ pub(crate) fn forbids_finalizing(runtime: &Runtime) -> bool {
     any_duty(|duty, _| duty.is_none_or(|busy| busy.is_within(runtime)))
 }
 
+/// The runtime in whose finalization the calling thread is inside a callback, of several the innermost.
+/// `None` while it makes the finalization's own steps.
+///
+/// The reference is good for the length of the calling operation, which the callback's frame encloses.
+pub(crate) fn finalized_by_caller<'a>() -> Option<&'a Runtime> {
+    // SAFETY: as in `any_duty`.
+    let mut next = unsafe { innermost().as_ref() }.filter(|duty| !duty.finalizes);
+    while let Some(duty) = next {
+        // SAFETY: as above.
+        next = unsafe { duty.outer.as_ref() };
+        if duty.finalizes {
+            // SAFETY: as above; the frame of the finalization holds a reference to it.
+            return unsafe { duty.runtime.as_ref() };
+        }
+    }
+    None
+}
+
 /// Whether this thread is finalizing some runtime.
 pub(crate) fn is_finalizing() -> bool {
     any_duty(|_, finalizes| finalizes)

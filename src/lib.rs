@@ -55,6 +55,8 @@ pub mod at_exit;
 #[cfg(all(windows, not(loom)))]
 mod at_load;
 #[cfg(not(loom))]
+mod awaited;
+#[cfg(not(loom))]
 pub mod books;
 #[cfg(not(loom))]
 pub mod cancel;

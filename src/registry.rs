@@ -4,6 +4,7 @@
 //! still refers to the old life (threads, writers, handles) stays with it, and finds it finalized:
 //! nothing of a former life can enter the new one.
 
+use crate::awaited::{self, Awaiting};
 use crate::buffered_lock::World;
 use crate::event::{Former, Recovery};
 use crate::freeze::{Position, State};
@@ -205,14 +206,23 @@ impl World for Process {
 
     fn grace(&self, runtime: u32, me: OwnerId) -> Option<GraceSpan> {
         let life = REGISTRY.lock().lives.get(&runtime).cloned();
-        let Some(life) = life else {
+        let rule = match life {
             // The default runtime was never asked for, or the lock outlived its runtime.
-            return (runtime != DEFAULT_ID).then(|| GraceSpan::until(Deadline::after_us(0)));
+            None => (runtime != DEFAULT_ID).then(|| GraceSpan::until(Deadline::after_us(0))),
+            Some(life) => match life.state() {
+                State::Running | State::PreFinalizing => None,
+                _ if life.gate().is_finalizer(me) => Some(life.grace().shared(1.0)),
+                _ => Some(life.grace().own()),
+            },
         };
-        match life.state() {
-            State::Running | State::PreFinalizing => None,
-            _ if life.gate().is_finalizer(me) => Some(life.grace().shared(1.0)),
-            _ => Some(life.grace().own()),
+        // A callback of a finalization waits for no lock longer than that has time.
+        match (rule, awaited::bound()) {
+            (rule, Deadline::NEVER) => rule,
+            (None, bound) => Some(GraceSpan::until(bound)),
+            (Some(mut span), bound) => {
+                span.deadline = span.deadline.min(bound);
+                Some(span)
+            }
         }
     }
 
@@ -230,18 +240,24 @@ impl World for Process {
 }
 
 /// The process, as a lock sees it whose owner tells of takeovers himself: it remembers from whom.
-#[derive(Default)]
-pub(crate) struct Remembering {
+pub(crate) struct Remembering<'a> {
+    /// Whose lock it is.
+    pub(crate) writer: &'a str,
     pub(crate) former: Cell<Former>,
 }
 
-impl World for Remembering {
+impl World for Remembering<'_> {
     fn find(&self, id: OwnerId) -> Option<Arc<Owner>> {
         Process.find(id)
     }
 
     fn grace(&self, runtime: u32, me: OwnerId) -> Option<GraceSpan> {
         Process.grace(runtime, me)
+    }
+
+    fn awaits(&self, key: usize, owner: &Owner) -> Option<Awaiting<'_>> {
+        let what = || format!("the lock of writer '{}', held by {}", self.writer, owner.describe());
+        Awaiting::begin(key, Some(owner), what)
     }
 
     fn taken_over(&self, _: u32, owner: Option<&Owner>) {

@@ -23,6 +23,8 @@ mod descriptor;
 pub(crate) mod hand;
 #[cfg(windows)]
 mod pipe;
+#[cfg(unix)]
+mod sigpipe;
 
 #[cfg(windows)]
 pub use asked::Handle;

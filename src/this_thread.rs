@@ -314,8 +314,8 @@ fn introduce() -> Result<&'static Block> {
 /// The system's number for the calling thread.
 pub fn current_tid() -> u32 {
     #[cfg(target_os = "linux")]
-    // SAFETY: no arguments, no effects.
-    return unsafe { libc::syscall(libc::SYS_gettid) as u32 };
+    // SAFETY: no arguments, no effects. Refused, it leaves the thread without a number.
+    return unsafe { u32::try_from(libc::syscall(libc::SYS_gettid)).unwrap_or(0) };
     #[cfg(windows)]
     // SAFETY: no arguments, no effects.
     return unsafe { windows_sys::Win32::System::Threading::GetCurrentThreadId() };

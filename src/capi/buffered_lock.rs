@@ -70,7 +70,8 @@ pub unsafe extern "C-unwind" fn rt_buffered_lock_init_for(
 ///
 /// An owner that will never run again, one that was parked or has exited, is not waited for at all. A
 /// live one is waited for as long as it takes, until the lock's runtime freezes; from then on only for
-/// the grace period (by default 1 s; the finalizing thread has one grace for all its waits). A wait
+/// the grace period (by default 1 s; the finalizing thread has one grace for all its waits). In a callback
+/// of a finalization, before the freeze too, the wait ends with the time of that. A wait
 /// that began earlier is woken by the freeze, and follows the new rules. Uncontended it costs one
 /// atomic read-modify-write.
 ///

@@ -93,6 +93,11 @@ impl Recorder {
         self.record().work += amount;
     }
 
+    /// What was counted in the phase so far.
+    pub fn work_done(&mut self) -> u64 {
+        self.record().work
+    }
+
     /// The phase was cut short by its budget or the deadline.
     pub fn cut_short(&mut self) {
         self.record().overran = true;
@@ -121,6 +126,13 @@ impl Recorder {
         let blocked = || Blocked { phase, what, us, outcome: outcome.to_owned() };
         try_push(&mut self.report.blocked, blocked);
         self.record().overran = true;
+    }
+
+    /// Something was waited for, and came.
+    pub fn waited(&mut self, what: String, us: u64, outcome: &str) {
+        let phase = self.phase();
+        let blocked = || Blocked { phase, what, us, outcome: outcome.to_owned() };
+        try_push(&mut self.report.blocked, blocked);
     }
 
     /// A callback failed.

@@ -43,8 +43,36 @@ pub fn coarse_ms() -> u64 {
 }
 
 /// Sleeps, where there is no event to wait for.
+#[cfg(not(target_os = "linux"))]
 pub fn sleep(span: Duration) {
     std::thread::sleep(span);
+}
+
+/// Sleeps, where there is no event to wait for; also where the call for it is refused, by which std's panics.
+#[cfg(target_os = "linux")]
+pub fn sleep(span: Duration) {
+    const MOST: Duration = Duration::from_secs(3600);
+    let until = now().checked_add(span);
+    loop {
+        let left = until.map_or(MOST, |until| until.saturating_duration_since(now()).min(MOST));
+        if left.is_zero() {
+            return;
+        }
+        let time = libc::timespec {
+            tv_sec: left.as_secs() as libc::time_t,
+            tv_nsec: left.subsec_nanos().into(),
+        };
+        // SAFETY: the time is filled; nothing else is read or written.
+        let slept = unsafe { libc::nanosleep(&time, std::ptr::null_mut()) } == 0;
+        let error = std::io::Error::last_os_error().raw_os_error();
+        if !slept && error != Some(libc::EINTR) {
+            let ms = left.as_millis().clamp(1, 1000) as libc::c_int;
+            // SAFETY: no entries.
+            if unsafe { libc::poll(std::ptr::null_mut(), 0, ms) } != 0 {
+                std::thread::yield_now();
+            }
+        }
+    }
 }
 
 /// A point in time, or never.

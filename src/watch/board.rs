@@ -64,13 +64,22 @@ impl Entry {
 
     /// Writes what it is: `callback 'close the database'`.
     pub fn describe(&self, out: &mut impl Write) -> fmt::Result {
-        let what = match self.activity {
+        write!(out, "{}", Named(self.activity, self.name.as_str()))
+    }
+}
+
+/// An activity with its name: `callback 'close the database'`; nothing for the library's own.
+pub(super) struct Named<'a>(pub(super) Activity, pub(super) &'a str);
+
+impl fmt::Display for Named<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let what = match self.0 {
             Activity::Own => return Ok(()),
             Activity::Callback => "callback",
             Activity::Event => "event callback",
             Activity::Child => "child",
         };
-        match self.name.as_str() {
+        match self.1 {
             "" => write!(out, "{what} without a name"),
             name => write!(out, "{what} '{name}'"),
         }

@@ -25,6 +25,7 @@ impl Notice {
         self.next().passed()
     }
 
+    /// Says that `runtime` waits for `names`, to do `what`.
     pub(crate) fn say(&mut self, runtime: &str, what: &str, names: &[String]) {
         let shown = names.iter().take(8).cloned().collect::<Vec<_>>().join(", ");
         let more = names.len().saturating_sub(8);
@@ -34,8 +35,9 @@ impl Notice {
             0 => format!("{} ms", waited.as_millis()),
             seconds => format!("{seconds} s"),
         };
+        let what = if what.is_empty() { String::new() } else { format!(" {what}") };
         crate::sink::tell(&format!(
-            "rtfinalize: '{runtime}' has waited {waited} for {shown}{more} {what}"
+            "rtfinalize: '{runtime}' has waited {waited} for {shown}{more}{what}"
         ));
         self.interval = self.interval.saturating_mul(2);
         self.next = now().checked_add(self.interval);

@@ -38,6 +38,37 @@ impl Bell {
     }
 }
 
+/// Raised once, for who waits for it.
+pub struct Signal(AtomicU32);
+
+impl Signal {
+    /// Not raised.
+    pub fn new() -> Signal {
+        Signal(AtomicU32::new(QUIET))
+    }
+
+    /// Ends the wait, and all that follow. May be called anywhere: it takes no lock and allocates nothing.
+    pub fn raise(&self) {
+        // Release: what was stored before is seen after the wait.
+        self.0.store(RUNG, Ordering::Release);
+        wake(&self.0);
+    }
+
+    /// Waits until it is raised, or until `deadline`; one thread at a time. May return for no reason.
+    pub fn wait(&self, deadline: Deadline) {
+        // Acquire: pairs with `raise`.
+        if self.0.load(Ordering::Acquire) == QUIET {
+            wait(&self.0, QUIET, deadline.left());
+        }
+    }
+}
+
+impl Default for Signal {
+    fn default() -> Signal {
+        Signal::new()
+    }
+}
+
 fn wait(word: &AtomicU32, expected: u32, left: Option<Duration>) {
     let left = left.map(|left| libc::timespec {
         tv_sec: left.as_secs().try_into().unwrap_or(libc::time_t::MAX),
@@ -46,7 +77,13 @@ fn wait(word: &AtomicU32, expected: u32, left: Option<Duration>) {
     let left = left.as_ref().map_or(null(), std::ptr::from_ref);
     let operation = libc::FUTEX_WAIT | libc::FUTEX_PRIVATE_FLAG;
     // SAFETY: word and time are borrowed for the length of the call.
-    unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), operation, expected, left) };
+    let waited =
+        unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), operation, expected, left) };
+    // Where the call is refused, a sleep that ends for no reason must not be a busy one.
+    let error = std::io::Error::last_os_error().raw_os_error();
+    if waited != 0 && !matches!(error, Some(libc::EAGAIN | libc::EINTR | libc::ETIMEDOUT)) {
+        crate::sync::sleep(Duration::from_millis(1));
+    }
 }
 
 fn wake(word: &AtomicU32) {
@@ -119,11 +156,13 @@ impl<T: Send + Sync + 'static> Sentinel<T> {
 fn sealed<R>(make: impl FnOnce() -> R) -> R {
     let all = crate::thread::all_but_faults();
     let mut before = MaybeUninit::<libc::sigset_t>::uninit();
-    // SAFETY: the set is filled, and the one before is written before it is read.
+    // SAFETY: the set is filled, and the one before is read only if it was written.
     unsafe {
-        libc::pthread_sigmask(libc::SIG_BLOCK, &all, before.as_mut_ptr());
+        let sealed = libc::pthread_sigmask(libc::SIG_BLOCK, &all, before.as_mut_ptr()) == 0;
         let made = make();
-        libc::pthread_sigmask(libc::SIG_SETMASK, before.as_ptr(), null_mut());
+        if sealed {
+            libc::pthread_sigmask(libc::SIG_SETMASK, before.as_ptr(), null_mut());
+        }
         made
     }
 }
