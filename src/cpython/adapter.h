@@ -179,12 +179,9 @@ PyAPI_DATA(uint32_t) _PyRt_Forks;
 /* In the child, before any file is used. */
 PyAPI_FUNC(void) _PyRt_AfterFork(void);
 
-/* Whether files are flushed for the last time and there is a time by which that must be done, or a grace that
- * somebody set. Else a write waits for its reader, as in CPython. */
+/* Whether files are flushed for the last time and there is a time by which that must be done. Else a write waits
+ * for its reader, as in CPython. */
 PyAPI_FUNC(int) _PyRt_MustNotWait(void);
-
-/* Somebody set the grace. */
-PyAPI_DATA(int) _PyRt_GraceIsSet;
 
 /* Writes to the descriptor of `raw` from the finalizing thread without ever waiting for room: what does
  * not fit is left to the library, which has a grace for it. Returns how many bytes were taken, or -1 with

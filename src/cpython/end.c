@@ -67,9 +67,6 @@ static int ends_at_once;
 void _PyRt_ReadSettings(PyInterpreterState *interp)
 {
     nobody_is_inside();
-    char *grace = _PyRt_Setting(interp, "RTFINALIZE_GRACE");
-    _PyRt_GraceIsSet = grace != NULL;
-    PyMem_RawFree(grace);
     _PyRt_LateThreadsEnd = one_of(interp, "RTFINALIZE_LATE_THREADS", "end", "park", _PyRt_LateThreadsEndInRelease);
     ends_at_once = one_of(interp, "RTFINALIZE_END", "exit", "return", 0);
 }
