@@ -473,6 +473,12 @@
 #define RT_WORK_CONTINUE 3
 
 /**
+ * A handler's work that never waits for anything. It is run as by `RT_WORK_BLOCK`, but nothing watches it:
+ * where all handlers are like this, and nobody asked for a deadline's end, a finalization begins no thread.
+ */
+#define RT_WORK_BRIEF 4
+
+/**
  * A thread that comes too late is parked for good, for all runtimes it is attached to; its stack
  * stays, nothing is unwound. One that is finalizing another runtime at that moment gets
  * `RT_ERR_FINALIZING` instead. The default.
@@ -790,9 +796,9 @@ typedef struct rt_finalize_options {
      */
     int64_t grace_us;
     /**
-     * How long a wait for threads, locks or destinations, or a callback, may take before a line on stderr names what is
-     * waited for, in microseconds; further lines come at growing intervals. Default 5 s; negative:
-     * never.
+     * How long a wait for threads, locks or destinations, or a callback, may take before a line on stderr
+     * names what is waited for, in microseconds; further lines come at growing intervals. Negative: never.
+     * The default is 5 s if stderr is a terminal or there is a deadline, and never if neither is so.
      */
     int64_t notice_us;
     /**
@@ -888,7 +894,7 @@ typedef struct rt_handler_options {
     /**
      * `RT_WORK_BLOCK`; or `RT_WORK_SKIP`: it is left out, and the report names it, once the phase's
      * budget or the deadline has passed before its turn; that is no failure; or `RT_WORK_CONTINUE`: it
-     * is not waited for. 0 is `RT_WORK_BLOCK`.
+     * is not waited for; or `RT_WORK_BRIEF`: it does not wait itself. 0 is `RT_WORK_BLOCK`.
      */
     uint32_t work;
     /**
@@ -1527,6 +1533,18 @@ rt_status rt_runtime_set_text(struct rt_runtime *runtime,
  * CPython: none.
  */
 int64_t rt_runtime_deadline(struct rt_runtime *runtime);
+
+/**
+ * When the lines on stderr would begin that name what a finalization waits for: those of a host's own waits
+ * can begin then, too.
+ *
+ * Thread: any. Stage: any.
+ *
+ * Returns microseconds after the wait's beginning; -1 for never, and for a handle that is none.
+ *
+ * CPython: none.
+ */
+int64_t rt_runtime_notice(struct rt_runtime *runtime);
 
 /**
  * Makes a runtime that runs, beside the default one, and stores its handle in `*runtime`.
@@ -2957,6 +2975,33 @@ rt_status rt_note_blocked(struct rt_runtime *runtime,
                           const char *what,
                           uint64_t waited_us,
                           const char *outcome);
+
+/**
+ * Writes `text` to stderr as a line of the library's: in one piece, `rtfinalize: ` before it, without control
+ * characters, and without waiting for a reader.
+ *
+ * Nothing is written when descriptor 2 is not stderr: when it was closed as the process started, or is another
+ * file by now.
+ *
+ * Thread: any. Stage: any.
+ *
+ * Returns `RT_OK`, also if nothing was written; `RT_ERR_NULL`, `RT_ERR_UTF8`, `RT_ERR_NO_MEMORY`.
+ *
+ * CPython: `PySys_WriteStderr`.
+ */
+rt_status rt_tell(const char *text);
+
+/**
+ * How many threads of the process are the library's own, which watch finalizations: for a host that counts
+ * its threads, or warns of them before a `fork`.
+ *
+ * Thread: any. Stage: any.
+ *
+ * Returns a number.
+ *
+ * CPython: none.
+ */
+uint32_t rt_watch_threads(void);
 
 #ifdef __cplusplus
 }  // extern "C"

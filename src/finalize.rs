@@ -123,10 +123,13 @@ pub(crate) fn finalize_unless_begun(
         if runtime.state() != State::Running {
             return Ok(None);
         }
-        let options = options();
+        let mut options = options();
+        let watches_brief_work = options.is_asked_to_watch();
+        options.notice_us = options.notice_from_us();
         let watch = provide(runtime, &me, &options)?;
         let begun = runtime.begin(me.id());
-        let finalize = || Finalized::Now(run(runtime, me, bound, options, watch));
+        let finalize =
+            || Finalized::Now(run(runtime, me, bound, (options, watches_brief_work), watch));
         Ok(begun.then(|| Attachment::while_finalizing(runtime, finalize)))
     })
 }
@@ -135,7 +138,7 @@ fn run(
     runtime: &Arc<Runtime>,
     me: OwnerRef,
     bound: Deadline,
-    options: Options,
+    (options, watches_brief_work): (Options, bool),
     watch: Watch,
 ) -> Arc<Report> {
     let _shield = crate::cancel::Shield::up();
@@ -155,6 +158,7 @@ fn run(
         told: Told::default(),
         options,
         notes: Recorder::begin(runtime.id(), runtime.name(), deadline_us),
+        watches_brief_work,
         busy: false,
         gave_up_on_threads: false,
         gave_up_on_guards: false,
@@ -206,6 +210,8 @@ pub(crate) struct Finalization<'a> {
     pub(crate) notes: Recorder,
     pub(crate) watch: Watch,
     pub(crate) told: Told,
+    /// Handlers that never wait are watched, too.
+    watches_brief_work: bool,
     /// The present pass did something, so another must look.
     pub(crate) busy: bool,
     /// The budget for threads that do not detach is spent.
@@ -342,7 +348,10 @@ impl Finalization<'_> {
             }
             let since = now();
             let call = || handler.call.call_for(self.runtime);
-            let outcome = self.watch.during(phase, &handler.name, call);
+            let outcome = match handler.work {
+                Work::Brief if !self.watches_brief_work => call(),
+                _ => self.watch.during(phase, &handler.name, call),
+            };
             self.notes.handler(&handler.name, since);
             if outcome.failed() {
                 self.notes.failed(&handler.name, outcome);

@@ -11,6 +11,7 @@ use crate::phase::Phase;
 use crate::process_end;
 use crate::sink::Descriptor;
 use crate::sink::Refused;
+use crate::standard_error;
 use crate::sync::{AtomicI32, AtomicU32, Deadline, Ordering, fork, sleep};
 use crate::writer::{Toll, rescue_all};
 use std::fmt::{self, Write};
@@ -218,7 +219,7 @@ impl Write for Line {
 }
 
 fn tell(line: &[u8]) {
-    let Some(stderr) = Descriptor::stderr() else { return };
+    let Some(stderr) = Descriptor::stderr().filter(|_| standard_error::is_stderr()) else { return };
     let deadline = Deadline::after(TELL);
     let mut rest = line;
     while !rest.is_empty() {

@@ -116,6 +116,8 @@ pub mod runtime;
 #[cfg(not(loom))]
 pub mod sink;
 #[cfg(not(loom))]
+mod standard_error;
+#[cfg(not(loom))]
 pub mod this_thread;
 #[cfg(not(loom))]
 pub mod thread;

@@ -142,12 +142,15 @@ pub enum Work {
     /// It is not waited for: a daemon thread; a handler that is started in its turn, once, on a
     /// thread of the library's.
     Continue = 3,
+    /// As `Block`, of a handler that never waits: no thread is begun to watch it.
+    Brief = 4,
 }
 
 impl Work {
     /// The policy of this number.
     pub fn from_number(number: u32) -> Option<Work> {
-        [Work::Block, Work::Skip, Work::Continue].into_iter().find(|work| *work as u32 == number)
+        let all = [Work::Block, Work::Skip, Work::Continue, Work::Brief];
+        all.into_iter().find(|work| *work as u32 == number)
     }
 }
 

@@ -5,6 +5,7 @@
 //! for room is a call of its own. Regular files are written plainly.
 
 use crate::host_call::{self, Stopped};
+use crate::standard_error;
 use crate::status::{Error, Result, Status};
 use crate::sync::Deadline;
 use libc::{c_int, c_void};
@@ -343,6 +344,9 @@ pub(crate) const STDERR: c_int = 2;
 /// Writes a line to stderr, in one piece. One that nobody reads is not worth a wait, nor a signal; and
 /// no name in it makes two lines of one.
 pub fn tell(line: &str) {
+    if !standard_error::is_stderr() {
+        return;
+    }
     let printable = |c: char| if c.is_control() { '?' } else { c };
     let line: String = line.chars().map(printable).chain(['\n']).collect();
     let _ = write_all(STDERR, line.as_bytes(), Deadline::after_us(0));
@@ -350,5 +354,8 @@ pub fn tell(line: &str) {
 
 /// As [`tell`], of a line that is whole, with nothing allocated. What finds no room is lost.
 pub(crate) fn tell_at_once(line: &[u8]) {
+    if !standard_error::is_stderr() {
+        return;
+    }
     Descriptor::write_at_once_to_stderr(line);
 }

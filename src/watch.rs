@@ -20,6 +20,7 @@
 
 mod board;
 mod notice;
+pub(crate) mod number;
 mod overdue;
 
 pub(crate) use board::Activity;
@@ -277,6 +278,7 @@ impl Watch {
     /// be neither joined nor detached, and there have to be others.
     fn come_back(&mut self) {
         if fork::generation() != self.process {
+            number::ended(self.threads.len());
             self.threads.drain(..).for_each(std::mem::forget);
             self.process = fork::generation();
             self.shared.telling.store(false, Ordering::SeqCst);
@@ -313,7 +315,10 @@ impl Watch {
 
     fn spawn(&mut self, name: &'static CStr, runs: Runs, body: fn(&Shared, &Bell)) {
         if crate::process_end::threads_can_begin_and_end() && spare(0).is_ok() {
-            self.threads.extend(Sentinel::start(name, runs, &self.shared, body));
+            number::begun(1);
+            let begun = Sentinel::start(name, runs, &self.shared, body);
+            number::ended(usize::from(begun.is_none()));
+            self.threads.extend(begun);
         }
         // A thread that begins may use the heap. Should this one be stuck in there before the other is
         // through, the process would have nobody to end it. (Should a third keep every thread from beginning
@@ -333,6 +338,7 @@ impl Drop for Watch {
         self.shared.last_word.raise();
         self.come_back();
         self.wait_for_turn(false);
+        number::ended(self.threads.len());
         self.threads.drain(..).for_each(Sentinel::dismiss);
     }
 }

@@ -89,6 +89,7 @@ fn unsafe_code_stays_where_it_belongs() {
         "sink/handle.rs",
         "sink/pipe.rs",
         "sink/sigpipe.rs",
+        "standard_error.rs",
         "sync/fence.rs",
         "sync/futex.rs",
         "sync/real.rs",

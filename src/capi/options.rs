@@ -32,9 +32,9 @@ pub struct rt_finalize_options {
     /// writer no other thread holds, does not use it up: it is waited for until the deadline, or until the
     /// budget of the phase (`rt_runtime_set_budget`) is spent; with neither as long as it takes.
     pub grace_us: i64,
-    /// How long a wait for threads, locks or destinations, or a callback, may take before a line on stderr names what is
-    /// waited for, in microseconds; further lines come at growing intervals. Default 5 s; negative:
-    /// never.
+    /// How long a wait for threads, locks or destinations, or a callback, may take before a line on stderr
+    /// names what is waited for, in microseconds; further lines come at growing intervals. Negative: never.
+    /// The default is 5 s if stderr is a terminal or there is a deadline, and never if neither is so.
     pub notice_us: i64,
     /// How long a second thread that calls finalize waits for the first, in microseconds. Default
     /// 10 s. Must not be negative.
@@ -165,6 +165,24 @@ pub extern "C-unwind" fn rt_runtime_deadline(runtime: *mut rt_runtime) -> i64 {
         Ok(Status::Ok)
     });
     deadline_us
+}
+
+/// When the lines on stderr would begin that name what a finalization waits for: those of a host's own waits
+/// can begin then, too.
+///
+/// Thread: any. Stage: any.
+///
+/// Returns microseconds after the wait's beginning; -1 for never, and for a handle that is none.
+///
+/// CPython: none.
+#[unsafe(no_mangle)]
+pub extern "C-unwind" fn rt_runtime_notice(runtime: *mut rt_runtime) -> i64 {
+    let mut notice_us = -1;
+    boundary(|| {
+        notice_us = environment::notice_us(&runtime_of(runtime)?.options());
+        Ok(Status::Ok)
+    });
+    notice_us
 }
 
 /// The runtime's own options, with what the call gives in their place.

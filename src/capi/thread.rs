@@ -104,6 +104,7 @@ fn convert(given: &rt_thread_options) -> Result<ThreadOptions> {
         0 if given.daemon != 0 => Work::Continue,
         0 => Work::Block,
         number => Work::from_number(number)
+            .filter(|work| *work != Work::Brief)
             .ok_or_else(|| Status::Invalid.because(format!("there is no work policy {number}")))?,
     };
     if given.daemon != 0 && work != Work::Continue {
