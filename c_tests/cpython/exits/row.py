@@ -109,7 +109,9 @@ def read_rows(text: str, topic: str) -> list[Row]:
             raise ValueError(f"{topic}, line {number}: {error}") from None
     for row in rows:
         # Empty lines between two rows belong to neither.
-        row.files = {name: content.rstrip("\n") + "\n" for name, content in row.files.items() if content.strip()}
+        row.files = {name: (content.rstrip("\n") + "\n").lstrip("\n") for name, content in row.files.items()}
+        if not row.files.get("program.py"):
+            row.files.pop("program.py", None)
     return rows
 
 

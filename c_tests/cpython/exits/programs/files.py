@@ -191,7 +191,6 @@ archive.writestr(zipfile.ZipInfo("a"), "text")
 print(archive.namelist())
 
 # %% zipfile_member_not_closed: a member of a zip archive that is being written
-# stderr: .?
 # normalise: address
 # ignore: archive.zip
 import zipfile
@@ -418,7 +417,7 @@ logging.basicConfig(filename="app.log", format="%(message)s")
 atexit.register(logging.warning, "at exit")
 
 # %% logging_after_shutdown: a record in __del__ at the very end
-# stderr: at the end|.?
+# stderr: ^at the end$
 import logging
 logging.basicConfig(format="%(message)s")
 class Last:
