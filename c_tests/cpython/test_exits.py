@@ -127,6 +127,12 @@ class Comparing(Exits):
                 self.assertTrue(compare.unified(same, self.seen("", **other)))
         self.assertEqual(compare.changes(same, same), [])
 
+    def test_a_long_line_is_clipped_and_still_told_from_another(self) -> None:
+        one, other = (self.seen("", stdout=b"x" * 5000 + last) for last in (b"1\n", b"2\n"))
+        changes = compare.changes(one, other)
+        self.assertEqual([len(line) < 300 for line in changes], [True, True])
+        self.assertNotEqual(changes[0][10:], changes[1][10:])
+
     def test_an_ignored_file_must_still_be_there(self) -> None:
         here, there = (self.seen("# ignore: a.*\n", files=files) for files in ({"a.zip": b"1"}, {"a.zip": b"2"}))
         self.assertEqual(here, there)

@@ -6,6 +6,7 @@ import difflib
 import fnmatch
 import os
 import re
+import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,6 +23,8 @@ NAMED = {
     "date": (r"\b\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(?:[.,]\d+)?(?: ?[+-]\d\d:?\d\d)?", "DATE"),
     "pid": (r"\b(pid|pid=|PID|process|Process|worker with pid:|\[)([ :]*)\d{2,}\b", r"\1\2PID"),
 }
+# Characters of a line that are shown.
+LONG = 200
 
 
 def normaliser(row: Row, build: Build):
@@ -69,8 +72,14 @@ def lines_of(text: str | None) -> list[str]:
     lines = text.splitlines(keepends=True)
     if lines and not lines[-1].endswith("\n"):
         lines[-1] += "\n\\ No newline at end\n"
-    # `difflib` wants one line in each, whatever else a line may be ended by.
-    return [line.rstrip("\n") for line in lines]
+    return [clipped(line.rstrip("\n")) for line in lines]
+
+
+def clipped(line: str) -> str:
+    """A line that a person can read, and that is another one when anything in it is."""
+    if len(line) <= LONG:
+        return line
+    return f"{line[:LONG]}… ({len(line)} characters, CRC {zlib.crc32(line.encode()):08x})"
 
 
 def unified(stock: Seen, fork: Seen, names: tuple[str, str] = ("stock", "fork")) -> list[str]:

@@ -99,6 +99,13 @@ file = open("/dev/full", "w")
 file.write("lost\n")
 sys.exit(3)
 
+# %% file_full_in_cycle: no space for a file in a cycle that the collector has not seen
+file = open("/dev/full", "w")
+file.write("lost\n")
+ring = [file]
+ring.append(ring)
+del file, ring
+
 # %% file_full_on_close: close() without space
 # ends: 1
 # stderr: ^OSError: \[Errno 28\]

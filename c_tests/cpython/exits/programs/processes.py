@@ -291,3 +291,64 @@ if not child:
 descriptor = os.pidfd_open(child)
 select.select([descriptor], [], [])
 print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+
+# %% fork_with_file_of_thread: a file that only a thread of the parent refers to is none of the child's business
+# argv: -W ignore program.py
+import os, sys, threading
+ready, go = threading.Event(), threading.Event()
+def work():
+    with open("text", "w") as text, open("bytes", "wb") as binary:
+        text.write("text one\n")
+        binary.write(b"bytes one\n")
+        ready.set()
+        go.wait()
+        text.write("text two\n")
+        binary.write(b"bytes two\n")
+thread = threading.Thread(target=work)
+thread.start()
+ready.wait()
+child = os.fork()
+if child == 0:
+    sys.exit(0)
+os.waitpid(child, 0)
+go.set()
+thread.join()
+
+# %% fork_closes_all_descriptors: a daemon closes all descriptors and opens its own; the parent's records stay out
+# argv: -W ignore program.py
+import os, sys, threading
+ready, go = threading.Event(), threading.Event()
+def work():
+    with open("text", "w") as text:
+        text.write("of the parent\n")
+        ready.set()
+        go.wait()
+thread = threading.Thread(target=work)
+thread.start()
+ready.wait()
+child = os.fork()
+if child == 0:
+    os.closerange(3, 64)
+    data = [open("data", "a") for _ in range(8)]
+    sys.exit(0)
+os.waitpid(child, 0)
+go.set()
+thread.join()
+
+# %% no_new_thread_allowed: a filter that kills who makes a thread or a process
+# stdout: ^answer$
+import ctypes, platform, struct
+numbers = {"x86_64": (56, 435), "aarch64": (220, 435)}.get(platform.machine())
+def step(code, jump_true, jump_false, value):
+    return struct.pack("HBBI", code, jump_true, jump_false, value)
+class Filter(ctypes.Structure):
+    _fields_ = [("length", ctypes.c_ushort), ("rules", ctypes.c_void_p)]
+if numbers:
+    # Load the number of the system call; compare; allow, or kill the process.
+    rules = step(0x20, 0, 0, 0) + step(0x15, 2, 0, numbers[0]) + step(0x15, 1, 0, numbers[1])
+    rules += step(0x06, 0, 0, 0x7FFF0000) + step(0x06, 0, 0, 0x80000000)
+    text = ctypes.create_string_buffer(rules)
+    libc = ctypes.CDLL(None)
+    assert libc.prctl(38, 1, 0, 0, 0) == 0
+    assert libc.prctl(22, 2, ctypes.byref(Filter(len(rules) // 8, ctypes.addressof(text))), 0, 0) == 0
+print("answer")
