@@ -133,6 +133,10 @@ class Comparing(Exits):
         self.assertEqual([len(line) < 300 for line in changes], [True, True])
         self.assertNotEqual(changes[0][10:], changes[1][10:])
 
+    def test_a_difference_has_one_line_for_each_of_the_text(self) -> None:
+        changes = compare.changes(self.seen("", stdout=b"a\r b\x1b[0m"), self.seen("", stdout=b"a\r b\x1b[0m\n"))
+        self.assertEqual(changes, ["stdout: - a\\r b\\x1b[0m (no newline)", "stdout: + a\\r b\\x1b[0m"])
+
     def test_an_ignored_file_must_still_be_there(self) -> None:
         here, there = (self.seen("# ignore: a.*\n", files=files) for files in ({"a.zip": b"1"}, {"a.zip": b"2"}))
         self.assertEqual(here, there)
@@ -163,6 +167,12 @@ class Listed(Exits):
         self.assertIn("in another way", compare.verdict(known, changes[:1]))
         self.assertEqual(compare.verdict(None, []), "")
         self.assertIn("differs", compare.verdict(None, changes))
+
+    def test_a_list_is_written_as_it_is_read(self) -> None:
+        text = "# words\n# more\n\none\n    because: x\n    stdout: +   b\n\ntwo\n    because: y\n    file a b: new\n"
+        known = self.known(text)
+        compare.write_known(self.folder / "differences", known)
+        self.assertEqual((self.folder / "differences").read_text(), text)
 
     def test_a_list_without_reason_or_changes_is_refused(self) -> None:
         for text in ("name\n    because: x\n", "name\n    stdout: + x\n", "    because: x\n", "name\n    because: x\n    a\nname\n"):

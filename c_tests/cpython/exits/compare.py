@@ -67,19 +67,19 @@ def seen(row: Row, build: Build, ending: Ending) -> Seen:
 
 
 def lines_of(text: str | None) -> list[str]:
-    if text is None:
+    if not text:
         return []
-    lines = text.splitlines(keepends=True)
-    if lines and not lines[-1].endswith("\n"):
-        lines[-1] += "\n\\ No newline at end\n"
-    return [clipped(line.rstrip("\n")) for line in lines]
+    lines = text.split("\n")
+    last = lines.pop()
+    return [shown(line) for line in lines] + ([f"{shown(last)} (no newline)"] if last else [])
 
 
-def clipped(line: str) -> str:
+def shown(line: str) -> str:
     """A line that a person can read, and that is another one when anything in it is."""
-    if len(line) <= LONG:
-        return line
-    return f"{line[:LONG]}… ({len(line)} characters, CRC {zlib.crc32(line.encode()):08x})"
+    visible = "".join(one if one.isprintable() else repr(one)[1:-1] for one in line)
+    if len(visible) <= LONG:
+        return visible
+    return f"{visible[:LONG]}… ({len(line)} characters, CRC {zlib.crc32(line.encode()):08x})"
 
 
 def unified(stock: Seen, fork: Seen, names: tuple[str, str] = ("stock", "fork")) -> list[str]:
@@ -150,6 +150,14 @@ def read_known(file: Path) -> dict[str, Known]:
         if not one.because or not one.changes:
             raise ValueError(f"{file}: {name} needs a reason and the changes")
     return known
+
+
+def write_known(file: Path, known: dict[str, Known]) -> None:
+    """With the words at its head as they are."""
+    head = [line for line in file.read_text(encoding="utf-8").splitlines() if line.startswith("#")]
+    rows = ["\n".join([name, f"    because: {one.because}", *(f"    {line}" for line in one.changes)])
+            for name, one in known.items()]
+    file.write_text("\n\n".join(["\n".join(head), *rows]) + "\n", encoding="utf-8")
 
 
 def verdict(known: Known | None, found: list[str]) -> str:

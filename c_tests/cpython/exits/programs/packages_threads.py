@@ -160,9 +160,10 @@ print("main")
 # %% watchdog_stopped: an observer that is stopped
 # needs: watchdog
 # stdout: ^created file$
-import os, threading
+import logging, os, threading
 from watchdog.events import FileSystemEventHandler
 from watchdog.observers import Observer
+logging.disable()
 seen = threading.Event()
 class Handler(FileSystemEventHandler):
     def on_created(self, event):

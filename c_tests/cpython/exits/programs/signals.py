@@ -54,8 +54,8 @@ def work():
     time.sleep(0.2)
 def waits():
     import sys
-    frame = sys._current_frames()[threading.main_thread().ident]
-    return frame.f_code is joins.__code__ and frame.f_lineno >= last
+    frame = sys._current_frames().get(threading.main_thread().ident)
+    return frame is not None and frame.f_code is joins.__code__ and frame.f_lineno >= last
 last = max(line for *_, line in joins.__code__.co_lines() if line)
 threading.Thread(target=work).start()
 
