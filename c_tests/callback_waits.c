@@ -19,7 +19,7 @@ typedef struct keeper {
     rt_writer *writer;
     rt_buffered_lock lock;
     pthread_t thread;
-    pid_t tid;
+    pid_t waiter;
     event holds, may_end;
 } keeper;
 
@@ -27,7 +27,6 @@ static void *keep(void *arg)
 {
     keeper *k = (keeper *)arg;
     rt_thread *thread = attach(NULL, "worker", 1, RT_POLICY_ERROR);
-    k->tid = my_tid();
     CHECK_EQ(rt_writer_lock(k->writer), RT_OK);
     CHECK_EQ(rt_buffered_lock_acquire(&k->lock), RT_OK);
     event_set(&k->holds);
@@ -107,7 +106,7 @@ static int wait_for_the_lock(void *arg)
 
 static void *end_the_keeper_when_the_other_sleeps(void *arg)
 {
-    wait_until_asleep(getpid());
+    wait_until_asleep(((keeper *)arg)->waiter);
     keeper_end((keeper *)arg);
     return NULL;
 }
@@ -118,6 +117,7 @@ static void without_a_deadline_the_lock_is_waited_for_as_long_as_it_takes(void)
     pthread_t thread;
     rt_report *report = NULL;
     keeper_start(&k);
+    k.waiter = my_tid();
     CHECK_EQ(rt_atexit(NULL, "goodbye", wait_for_the_lock, &k, NULL), RT_OK);
     thread = thread_start(end_the_keeper_when_the_other_sleeps, &k);
     CHECK_EQ(rt_finalize(NULL, NULL, &report), RT_OK);

@@ -158,6 +158,33 @@ static void a_lock_costs_the_grace_beside_a_reader_that_pauses(void)
     CHECK_EQ(rt_report_free(report), RT_OK);
 }
 
+static void *end_the_keeper_late(void *arg)
+{
+    usleep(PAUSE_US);
+    event_set(&((keeper *)arg)->may_end);
+    return NULL;
+}
+
+static void a_grace_that_the_host_sets_is_given_whole(void)
+{
+    int ends[2];
+    keeper k = {NULL, EVENT_INIT, EVENT_INIT};
+    pthread_t thread, ender;
+    rt_report *report = NULL;
+    rt_finalize_options options = options_none();
+    pipe_open(ends);
+    k.writer = writer_open(NULL, ends[1], "kept", CAPACITY, 0);
+    thread = thread_start(keep_the_lock, &k);
+    event_wait(&k.holds);
+    ender = thread_start(end_the_keeper_late, &k);
+    options.grace_us = 30 * 1000000;
+    CHECK_EQ(rt_finalize(NULL, &options, &report), RT_OK);
+    CHECK_EQ(destination_of(report, "kept").written, 5);
+    CHECK(report_says(report, "lock of writer 'kept'"));
+    NEED(pthread_join(thread, NULL) == 0 && pthread_join(ender, NULL) == 0);
+    CHECK_EQ(rt_report_free(report), RT_OK);
+}
+
 static int write_a_lot(void *arg)
 {
     size_t at;
@@ -268,6 +295,7 @@ int main(void)
     RUN(with_a_deadline_the_same_ends_in_time_and_the_rest_is_counted);
     RUN(a_budget_of_the_host_bounds_the_wait_for_room);
     RUN(a_lock_costs_the_grace_beside_a_reader_that_pauses);
+    RUN(a_grace_that_the_host_sets_is_given_whole);
     RUN(a_handler_after_the_freeze_waits_for_a_reader_that_pauses);
     RUN(a_child_s_slow_reader_keeps_no_byte_of_the_parent_back);
     RUN(a_destination_whose_wait_fails_is_not_waited_for);

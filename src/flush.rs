@@ -186,7 +186,8 @@ impl Finalization<'_> {
                 let names: Vec<_> = stuck.iter().map(|stuck| stuck.late().describe()).collect();
                 notice.say(self.runtime.name(), "", &names);
             }
-            self.wait_for_room(&mut stuck, deadline.min(notice.next()), first);
+            let until = patience.filter(|patience| !patience.passed()).unwrap_or(deadline);
+            self.wait_for_room(&mut stuck, until.min(deadline).min(notice.next()), first);
             if !first && self.notes.work_done() == work {
                 // What calls itself ready and takes nothing must not keep this thread busy.
                 crate::sync::sleep(PAUSE.min(deadline.left().unwrap_or(PAUSE)));

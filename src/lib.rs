@@ -21,7 +21,7 @@
 //! | the end of a process that cannot wait | `last_word`, [`occupancy`] |
 //! | in-flight operations | [`overlapped`] |
 //! | objects: finalized first, deallocated later | [`tracked`] |
-//! | callbacks: the stack they wait on, the call itself | [`at_exit`], [`host_call`], [`unloaded`], [`cancel`] |
+//! | callbacks: the stack they wait on, the call itself, what they wait for inside it | [`at_exit`], [`host_call`], `awaited`, [`unloaded`], [`cancel`] |
 //! | what was kept, and the account of it all | [`ledger`], [`report`] |
 //! | what a tracer sees from outside | `probe` |
 //! | what calls answer, and when memory is short | [`status`], [`memory`] |

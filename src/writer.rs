@@ -410,7 +410,15 @@ impl Writer {
         let _shield = crate::cancel::Shield::up();
         // A slow destination is not a dead one: in a callback of a finalization it is waited for as long as
         // that has time.
-        let deadline = deadline.min(awaited::bound());
+        let mut deadline = deadline.min(awaited::bound());
+        // On Windows it may be another thread's operation that is in the way: then it is the grace's.
+        let grace = self.runtime.upgrade().filter(|_| self.is_under_way()).and_then(|runtime| {
+            let waits = self.gate.is_shut() && self.gate.is_finalizer(this_thread::known_id()?);
+            waits.then(|| runtime.grace().shared(1.0))
+        });
+        if let Some(grace) = &grace {
+            deadline = deadline.min(grace.deadline);
+        }
         let key = std::ptr::from_ref(self).addr();
         let awaiting = Awaiting::begin(key, None, || self.wanted_room());
         let answer = if self.gate.is_shut() && self.gate.is_finalizer(this_thread::id()?) {
