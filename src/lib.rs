@@ -112,6 +112,8 @@ pub mod runtime;
 #[cfg(not(loom))]
 pub mod sink;
 #[cfg(not(loom))]
+mod text;
+#[cfg(not(loom))]
 pub mod this_thread;
 #[cfg(not(loom))]
 pub mod thread;

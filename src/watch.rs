@@ -18,11 +18,12 @@
 
 mod board;
 mod notice;
+mod wording;
 
 pub(crate) use board::Activity;
 pub(crate) use notice::Notice;
 
-use crate::event::{Event, Kind, Listener, Subject, Who};
+use crate::event::{Event, Listener};
 use crate::freeze::State;
 use crate::host_call;
 use crate::last_word;
@@ -38,10 +39,13 @@ use crate::sync::sentinel::{self, Bell, Runs, Sentinel};
 use crate::sync::{
     Arc, AtomicBool, AtomicU32, AtomicU64, Deadline, Ordering, elapsed, fork, now, sleep,
 };
+use crate::text::FixedText;
 use board::{Board, Entry, Name};
-use notice::Line;
 use std::ffi::CStr;
 use std::time::{Duration, Instant};
+
+/// What is said of one thing.
+type Line = FixedText<512>;
 
 /// A time that does not come.
 const NEVER: u64 = u64::MAX;
@@ -413,7 +417,10 @@ impl Shared {
     /// stuck, too.
     fn ask(&self, entry: &Entry, version: u64, times: u64) -> Answer {
         let by_option = Answer::Do(self.overrun);
-        let Some(listener) = &self.listener else { return by_option };
+        // Nor without memory for the event.
+        let Some(listener) = self.listener.as_ref().filter(|_| spare(0).is_ok()) else {
+            return by_option;
+        };
         // SeqCst: the turn is taken before the entry is looked at again; the finalizing thread writes
         // its entry before it looks whether the turn is taken. So no callback is told as running after
         // the finalizing thread went on.
@@ -434,46 +441,6 @@ impl Shared {
     fn call(&self, listener: &Listener, event: &Event) -> Option<Overrun> {
         let answer = host_call::run_for(Some(&self.runtime), || listener.hear(event)).ok();
         answer.and_then(|number| Overrun::from_number(u32::try_from(number).ok()?))
-    }
-
-    fn event(&self, entry: &Entry, times: u64) -> Event {
-        let subject = match entry.activity {
-            Activity::Callback => Subject::Callback,
-            Activity::Child => Subject::Child,
-            Activity::Own | Activity::Event | Activity::Report => Subject::Runtime,
-        };
-        let since_us = if subject == Subject::Runtime { 0 } else { entry.since_us };
-        let lasted_us = self.us().saturating_sub(since_us);
-        let mut what = String::new();
-        let _ = entry.describe(&mut what);
-        if what.is_empty() {
-            "the finalization".clone_into(&mut what);
-        }
-        let who = Who::of(&self.me);
-        let at = match who.whereabouts.as_str() {
-            "" => String::new(),
-            place => format!(", {place}"),
-        };
-        let (ms, phase) = (lasted_us / 1000, entry.phase.name());
-        Event {
-            name: entry.name.as_str().into(),
-            text: format!("{what} has run for {ms} ms in the phase {phase}{at}").into(),
-            who,
-            since_us,
-            lasted_us,
-            count: times,
-            ..Event::of(&self.runtime, Kind::Overrun, entry.phase, subject)
-        }
-    }
-
-    /// Allocates nothing.
-    fn say(&self, entry: &Entry) {
-        let mut line = Line::new();
-        let seconds = self.us().saturating_sub(entry.since_us) / 1_000_000;
-        let name = self.runtime.name();
-        line.put(format_args!("rtfinalize: '{name}' has waited {seconds} s for "));
-        let _ = entry.describe_wait(&mut line);
-        line.tell();
     }
 
     /// Allocates nothing, and takes no lock.
