@@ -98,6 +98,7 @@ pub mod phase;
 mod probe;
 #[cfg(not(loom))]
 pub mod process_end;
+#[cfg(not(loom))]
 mod provision;
 #[cfg(not(loom))]
 pub mod rack;
