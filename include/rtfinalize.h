@@ -710,11 +710,12 @@ typedef struct rt_event {
      */
     const char *runtime;
     /**
-     * The name of what it is about, as the host gave it.
+     * The name of what it is about, as the host gave it. So are the other names: whoever prints one looks at it first.
      */
     const char *name;
     /**
-     * The whole of it in words for a person, one line.
+     * The whole of it in words for a person, one line. A character of a name that would act on a terminal (a
+     * newline, an escape, a change of direction) or take no room is a `?` here.
      */
     const char *text;
     /**
@@ -723,7 +724,7 @@ typedef struct rt_event {
     const char *thread_name;
     /**
      * What that thread is doing, on Linux: `running`, `asleep in futex`, `in read of descriptor 0
-     * (pipe:[4711])`. Empty where it is not known.
+     * (pipe:[4711])`. Empty where it is not known. Fit to be printed, as `text`.
      */
     const char *whereabouts;
     /**

@@ -45,7 +45,7 @@ pub fn apply(mut options: Options) -> Options {
         if let Some(text) = value(name)
             && let Err(why) = set(&mut options, name, &text)
         {
-            tell(&format!("rtfinalize: {why}"));
+            tell(format_args!("rtfinalize: {why}"));
         }
     }
     options

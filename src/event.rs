@@ -14,6 +14,7 @@ pub(crate) use recovery::{Former, Recoveries, Recovery};
 use crate::owner::{Fate, Owner};
 use crate::phase::Phase;
 use crate::runtime::Runtime;
+use crate::text::Shown;
 use crate::whereabouts;
 use std::ffi::{CStr, CString, c_char, c_int};
 use std::fmt;
@@ -98,6 +99,11 @@ impl Text {
         self.0.as_ptr()
     }
 
+    /// Words for a person, with no more in them than shows.
+    pub(crate) fn shown(words: impl fmt::Display) -> Text {
+        Shown(words).to_string().into()
+    }
+
     /// With its NUL.
     pub fn as_c_str(&self) -> &CStr {
         &self.0
@@ -142,7 +148,7 @@ impl Who {
         Who {
             tid,
             name: owner.name().unwrap_or_default().into(),
-            whereabouts: whereabouts::of(tid).unwrap_or_default().into(),
+            whereabouts: Text::shown(whereabouts::of(tid).unwrap_or_default()),
         }
     }
 }
@@ -156,9 +162,9 @@ pub struct Event {
     pub phase: Phase,
     /// What it is about.
     pub subject: Subject,
-    /// Its name; empty if it has none.
+    /// Its name, as it was given; empty if it has none.
     pub name: Text,
-    /// The whole of it, in words for a person.
+    /// The whole of it, in words for a person: one line, in which nothing acts on a terminal.
     pub text: Text,
     /// The thread that has to do with it.
     pub who: Who,

@@ -455,7 +455,7 @@ impl Finalization<'_> {
             let shown = place.to_string_lossy();
             let last = Phase::ExitFunctions;
             if let Err(why) = self.watch.doing(Activity::Report, last, &shown, grant) {
-                tell(&format!("rtfinalize: {why}"));
+                tell(format_args!("rtfinalize: {why}"));
                 report.unreported = why;
             }
         }

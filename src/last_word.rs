@@ -13,8 +13,9 @@ use crate::sink::Descriptor;
 use crate::sink::Refused;
 use crate::standard_error;
 use crate::sync::{AtomicI32, AtomicU32, Deadline, Ordering, fork, sleep};
+use crate::text::FixedText;
 use crate::writer::{Toll, rescue_all};
-use std::fmt::{self, Write};
+use std::fmt::Write;
 use std::time::Duration;
 
 /// For all writers together: how long destinations may take to have room, and operations to end.
@@ -58,7 +59,7 @@ pub fn end_process(
     let toll = rescue_all(Deadline::after(RESCUE));
     let mut line = Line::new();
     compose(&mut line, exit_code, runtime, phase, during, &toll);
-    tell(line.bytes());
+    tell(line.line());
     system::end(exit_code)
 }
 
@@ -71,8 +72,8 @@ pub(crate) fn end_killed_process(because: &str) -> ! {
     line.room_for(DURING_ROOM, |line| {
         let _ = write!(line, "rtfinalize: {because} as the process ended");
     });
-    line.room_for(SIZE, |line| toll.tell(line, DEFAULT_EXIT_CODE));
-    tell(line.bytes());
+    line.room_for(SIZE - 1, |line| toll.tell(line, DEFAULT_EXIT_CODE));
+    tell(line.line());
     system::end(DEFAULT_EXIT_CODE)
 }
 
@@ -93,7 +94,7 @@ pub(crate) fn cut_short_in_time() -> ! {
     line.room_for(SIZE, |line| {
         let _ = write!(line, "; what the writers held is not counted; exit code {exit_code}");
     });
-    Descriptor::write_to_stderr_or_not(line.bytes());
+    Descriptor::write_to_stderr_or_not(line.line());
     system::end(exit_code)
 }
 
@@ -148,7 +149,7 @@ fn compose(
             let _ = line.write_str(piece);
         }
     });
-    line.room_for(SIZE, |line| toll.tell(line, exit_code));
+    line.room_for(SIZE - 1, |line| toll.tell(line, exit_code));
 }
 
 impl Toll {
@@ -178,45 +179,8 @@ const NAME_ROOM: usize = 128;
 /// Where what it was in is cut: the numbers behind always have room.
 const DURING_ROOM: usize = 700;
 
-/// One line of text in a buffer of fixed size.
-struct Line {
-    text: [u8; SIZE],
-    len: usize,
-    end: usize,
-}
-
-impl Line {
-    fn new() -> Line {
-        Line { text: [0; SIZE], len: 0, end: 0 }
-    }
-
-    /// What `write` writes is cut where the line has this many bytes, but for the newline.
-    fn room_for(&mut self, end: usize, write: impl FnOnce(&mut Line)) {
-        self.end = end.min(SIZE - 1);
-        write(self);
-    }
-
-    fn bytes(&mut self) -> &[u8] {
-        self.text[self.len] = b'\n';
-        &self.text[..=self.len]
-    }
-}
-
-impl Write for Line {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        for character in text.chars() {
-            // No name in it makes two lines of one.
-            let character = if character.is_control() { '?' } else { character };
-            let size = character.len_utf8();
-            if self.len + size > self.end {
-                return Err(fmt::Error);
-            }
-            character.encode_utf8(&mut self.text[self.len..]);
-            self.len += size;
-        }
-        Ok(())
-    }
-}
+/// The line, with room for its newline.
+type Line = FixedText<SIZE>;
 
 fn tell(line: &[u8]) {
     let Some(stderr) = Descriptor::stderr().filter(|_| standard_error::is_stderr()) else { return };
@@ -246,7 +210,7 @@ mod tests {
     fn line(runtime: &str, during: &[&str], toll: Toll) -> String {
         let mut line = Line::new();
         compose(&mut line, 75, runtime, Phase::AtExit, during, &toll);
-        String::from_utf8(line.bytes().to_vec()).unwrap()
+        String::from_utf8(line.line().to_vec()).unwrap()
     }
 
     #[test]

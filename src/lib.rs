@@ -100,6 +100,7 @@ pub mod phase;
 mod probe;
 #[cfg(not(loom))]
 pub mod process_end;
+#[cfg(not(loom))]
 mod provision;
 #[cfg(not(loom))]
 pub mod rack;
@@ -117,6 +118,8 @@ pub mod runtime;
 pub mod sink;
 #[cfg(not(loom))]
 mod standard_error;
+#[cfg(not(loom))]
+mod text;
 #[cfg(not(loom))]
 pub mod this_thread;
 #[cfg(not(loom))]

@@ -8,7 +8,9 @@ use crate::host_call::{self, Stopped};
 use crate::standard_error;
 use crate::status::{Error, Result, Status};
 use crate::sync::Deadline;
+use crate::text::FixedText;
 use libc::{c_int, c_void};
+use std::fmt;
 use std::time::Duration;
 
 #[cfg(windows)]
@@ -341,15 +343,14 @@ fn write_waiting(fd: c_int, data: &[u8], until: impl Fn() -> Deadline) -> Result
 /// The descriptor of stderr.
 pub(crate) const STDERR: c_int = 2;
 
-/// Writes a line to stderr, in one piece. One that nobody reads is not worth a wait, nor a signal; and
-/// no name in it makes two lines of one.
-pub fn tell(line: &str) {
+/// Writes a line to stderr, in one piece. One that nobody reads is not worth a wait, nor a signal. Allocates nothing
+/// but where stderr cannot be written.
+pub fn tell(line: fmt::Arguments<'_>) {
     if !standard_error::is_stderr() {
         return;
     }
-    let printable = |c: char| if c.is_control() { '?' } else { c };
-    let line: String = line.chars().map(printable).chain(['\n']).collect();
-    let _ = write_all(STDERR, line.as_bytes(), Deadline::after_us(0));
+    let mut line = FixedText::<2048>::of(line);
+    let _ = write_all(STDERR, line.line(), Deadline::after_us(0));
 }
 
 /// As [`tell`], of a line that is whole, with nothing allocated. What finds no room is lost.

@@ -143,7 +143,7 @@ impl Error {
     }
 
     /// What it says beyond its status; may be empty.
-    pub(crate) fn detail(&self) -> &str {
+    pub fn detail(&self) -> &str {
         &self.detail
     }
 }

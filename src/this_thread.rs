@@ -19,6 +19,7 @@ use crate::rack::Mine;
 use crate::row::Row;
 use crate::status::{Result, Status};
 use crate::sync::AtomicU32;
+use crate::text::FixedText;
 use crate::thread::Attachment;
 use crate::tracked::Refusals;
 use std::cell::{Cell, RefCell};
@@ -313,9 +314,9 @@ pub fn remember_error(text: std::fmt::Arguments<'_>) {
     let Ok(block) = block() else { return };
     // A signal handler that fails while its thread writes an error here loses its text.
     let Ok(mut buffer) = block.last_error.0.try_borrow_mut() else { return };
-    let mut cut = Cut { buffer: &mut buffer[..LAST_ERROR_SIZE - 1], len: 0 };
-    let _ = std::fmt::write(&mut cut, text);
-    let len = cut.len;
+    let cut = FixedText::<{ LAST_ERROR_SIZE - 1 }>::of(text);
+    let (len, text) = (cut.len(), cut.as_str().as_bytes());
+    buffer[..len].copy_from_slice(text);
     buffer[len] = 0;
 }
 
@@ -327,22 +328,6 @@ pub fn last_error() -> *const libc::c_char {
     }
     // SAFETY: as in `block`; the buffer always ends in a NUL.
     unsafe { (*block).last_error.0.as_ptr().cast() }
-}
-
-/// Writes what fits, cut between characters.
-struct Cut<'a> {
-    buffer: &'a mut [u8],
-    len: usize,
-}
-
-impl std::fmt::Write for Cut<'_> {
-    fn write_str(&mut self, text: &str) -> std::fmt::Result {
-        let room = self.buffer.len() - self.len;
-        let fits = text.floor_char_boundary(room);
-        self.buffer[self.len..self.len + fits].copy_from_slice(&text.as_bytes()[..fits]);
-        self.len += fits;
-        if fits == text.len() { Ok(()) } else { Err(std::fmt::Error) }
-    }
 }
 
 #[inline]

@@ -143,7 +143,7 @@ pub unsafe extern "C-unwind" fn rt_note_blocked(
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn rt_tell(text: *const c_char) -> rt_status {
     boundary(|| {
-        crate::sink::tell(&format!("rtfinalize: {}", named(text)?));
+        crate::sink::tell(format_args!("rtfinalize: {}", named(text)?));
         Ok(Status::Ok)
     })
 }

@@ -87,14 +87,15 @@ pub struct rt_event {
     pub runtime_id: u32,
     /// The name of the runtime that finalizes.
     pub runtime: *const c_char,
-    /// The name of what it is about, as the host gave it.
+    /// The name of what it is about, as the host gave it. So are the other names: whoever prints one looks at it first.
     pub name: *const c_char,
-    /// The whole of it in words for a person, one line.
+    /// The whole of it in words for a person, one line. A character of a name that would act on a terminal (a
+    /// newline, an escape, a change of direction) or take no room is a `?` here.
     pub text: *const c_char,
     /// The name of the thread that has to do with it.
     pub thread_name: *const c_char,
     /// What that thread is doing, on Linux: `running`, `asleep in futex`, `in read of descriptor 0
-    /// (pipe:[4711])`. Empty where it is not known.
+    /// (pipe:[4711])`. Empty where it is not known. Fit to be printed, as `text`.
     pub whereabouts: *const c_char,
     /// The system's number for that thread; 0 if there is none, or it has ended.
     pub thread: u64,

@@ -6,6 +6,7 @@ use super::rt_status;
 use crate::report::{Form, Report, TextStyle, write_to_reader};
 use crate::status::{Result, Status};
 use crate::sync::Arc;
+use crate::text::Shown;
 use libc::{c_char, c_int};
 use std::ffi::CString;
 
@@ -34,12 +35,14 @@ impl ReportObject {
     }
 
     fn new(report: Arc<Report>) -> ReportObject {
-        let pair = |a: &str, b: &str| (c_string(a), c_string(b));
+        // Names are as they were given, and words for a person as they are shown.
+        let shown = |words: &str| c_string(&Shown(words).to_string());
+        let pair = |name: &str, words: &str| (c_string(name), shown(words));
         let skipped = report.skipped.iter().map(|skipped| pair(&skipped.name, ""));
         let continued = report.continued.iter().map(|c| pair(&c.name, &c.how));
         ReportObject {
             runtime: c_string(&report.runtime),
-            unreported: c_string(&report.unreported),
+            unreported: shown(&report.unreported),
             destinations: report.destinations.iter().map(|d| pair(&d.name, &d.reason)).collect(),
             leaks: report.leaks.iter().map(|l| pair(&l.name, &l.reason)).collect(),
             violations: report.violations.iter().map(|v| pair(&v.object, &v.call)).collect(),

@@ -1,6 +1,6 @@
 //! What the finalizing thread tells, at its steps.
 
-use super::{Event, Kind, Subject, Who};
+use super::{Event, Kind, Subject, Text, Who};
 use crate::finalize::Finalization;
 use crate::ledger::{Leak, LeakKind};
 use crate::memory::spare;
@@ -87,7 +87,7 @@ impl Finalization<'_> {
             let text = format!("phase {} begins", phase.name());
             self.watch.tell(&Event {
                 name: phase.name().into(),
-                text: text.into(),
+                text: Text::shown(text),
                 since_us,
                 count: pass.into(),
                 ..event
@@ -105,7 +105,7 @@ impl Finalization<'_> {
             let text = format!("phase {} took {} us", phase.name(), span.us);
             self.watch.tell(&Event {
                 name: phase.name().into(),
-                text: text.into(),
+                text: Text::shown(text),
                 since_us: span.start_us,
                 lasted_us: span.us,
                 count: pass.into(),
@@ -133,7 +133,7 @@ impl Finalization<'_> {
         if more > 0 {
             let event = self.event(Kind::Recovery, Subject::Lock);
             let text = format!("{more} more locks were taken over");
-            self.watch.tell(&Event { text: text.into(), count: more, ..event });
+            self.watch.tell(&Event { text: Text::shown(text), count: more, ..event });
         }
         for leak in &leaks {
             self.tell_leak(leak);
@@ -144,7 +144,7 @@ impl Finalization<'_> {
             self.told.late_calls = late_calls;
             let event = self.event(Kind::LateCall, Subject::Runtime);
             let text = format!("{count} calls came too late and were refused");
-            self.watch.tell(&Event { text: text.into(), count, ..event });
+            self.watch.tell(&Event { text: Text::shown(text), count, ..event });
         }
     }
 
@@ -161,7 +161,7 @@ impl Finalization<'_> {
         let event = self.event(Kind::Leak, subject);
         let text = format!("{} '{}' was leaked: {}", leak.kind.name(), leak.name, leak.reason);
         let name = leak.name.as_str().into();
-        self.watch.tell(&Event { name, text: text.into(), bytes: leak.bytes, ..event });
+        self.watch.tell(&Event { name, text: Text::shown(text), bytes: leak.bytes, ..event });
     }
 
     /// These have been waited for since `since`, for the `times`th time to no avail: tells so, and says
@@ -178,7 +178,11 @@ impl Finalization<'_> {
                 let since_us = self.notes.span(since).start_us;
                 let event = Event {
                     name: thing.name.as_str().into(),
-                    text: format!("{} in the phase {}", thing.describe(), phase.name()).into(),
+                    text: Text::shown(format_args!(
+                        "{} in the phase {}",
+                        thing.describe(),
+                        phase.name()
+                    )),
                     who: thing.who.clone(),
                     since_us,
                     lasted_us,

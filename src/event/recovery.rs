@@ -78,7 +78,7 @@ impl Recovery {
         };
         Event {
             name: name.into(),
-            text: text.into(),
+            text: Text::shown(text),
             who,
             since_us,
             bytes,

@@ -1,7 +1,6 @@
 //! The report as JSON, and the small JSON writer the trace shares: the library's dependencies stay
 //! few, and all it must get right is escaping and commas.
 
-use super::text::is_unprintable;
 use super::{
     Blocked, Continued, Destination, Failure, HandlerRun, PhaseRecord, Report, Resurrected,
     Skipped, Span, Violation,
@@ -9,6 +8,7 @@ use super::{
 use crate::ledger::Leak;
 use crate::phase::Phase;
 use crate::status::Status;
+use crate::text::is_unprintable;
 use std::fmt::Write;
 
 /// The version of the form: it grows when a field changes its meaning or goes, not when one comes.
@@ -287,9 +287,11 @@ impl Value for str {
                 '\\' => out.push_str("\\\\"),
                 '\n' => out.push_str("\\n"),
                 // JSON demands this below U+0020 only; the others would act on the terminal of
-                // whoever prints the file. All of them fit four digits.
+                // whoever prints the file.
                 c if is_unprintable(c) => {
-                    let _ = write!(out, "\\u{:04x}", u32::from(c));
+                    for unit in c.encode_utf16(&mut [0; 2]) {
+                        let _ = write!(out, "\\u{unit:04x}");
+                    }
                 }
                 c => out.push(c),
             }

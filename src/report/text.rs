@@ -5,8 +5,6 @@
 mod page;
 mod wording;
 
-pub(super) use wording::is_unprintable;
-
 use super::restart::Hindrances;
 use super::{Continuation, PhaseRecord, Report};
 use page::Ink::{Bad, Bar, Bold, Good, Plain, Warn};

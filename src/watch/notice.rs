@@ -1,7 +1,7 @@
 //! Lines on stderr that say what a finalization waits for, at growing intervals (law 2).
 
 use crate::sync::{Deadline, elapsed, now};
-use std::fmt;
+use crate::text::FixedText;
 use std::time::{Duration, Instant};
 
 /// The lines about one of the library's own waits.
@@ -27,58 +27,30 @@ impl Notice {
 
     /// Says that `runtime` waits for `names`, to do `what`.
     pub(crate) fn say(&mut self, runtime: &str, what: &str, names: &[String]) {
-        let shown = names.iter().take(8).cloned().collect::<Vec<_>>().join(", ");
-        let more = names.len().saturating_sub(8);
-        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        const SHOWN: usize = 8;
+        let mut line = FixedText::<1024>::of(format_args!("rtfinalize: '{runtime}' has waited "));
         let waited = elapsed(self.since);
-        let waited = match waited.as_secs() {
-            0 => format!("{} ms", waited.as_millis()),
-            seconds => format!("{seconds} s"),
-        };
-        let what = if what.is_empty() { String::new() } else { format!(" {what}") };
-        crate::sink::tell(&format!(
-            "rtfinalize: '{runtime}' has waited {waited} for {shown}{more}{what}"
-        ));
+        match waited.as_secs() {
+            0 => line.put(format_args!("{} ms for ", waited.as_millis())),
+            seconds => line.put(format_args!("{seconds} s for ")),
+        }
+        // However long the names are, there is room for what they are to do.
+        let room = line.len() + 900_usize.saturating_sub(what.len() + line.len());
+        line.room_for(room, |line| {
+            for (at, name) in names.iter().take(SHOWN).enumerate() {
+                line.put(format_args!("{}{name}", if at == 0 { "" } else { ", " }));
+            }
+        });
+        line.room_for(1024, |line| {
+            if let more @ 1.. = names.len().saturating_sub(SHOWN) {
+                line.put(format_args!(" and {more} more"));
+            }
+            if !what.is_empty() {
+                line.put(format_args!(" {what}"));
+            }
+        });
+        crate::sink::tell(format_args!("{}", line.as_str()));
         self.interval = self.interval.saturating_mul(2);
         self.next = now().checked_add(self.interval);
-    }
-}
-
-/// A line put together without memory; what does not fit is cut off.
-pub(super) struct Line {
-    bytes: [u8; 512],
-    len: usize,
-}
-
-impl Line {
-    pub fn new() -> Line {
-        Line { bytes: [0; 512], len: 0 }
-    }
-
-    pub fn put(&mut self, text: fmt::Arguments<'_>) {
-        // It never fails.
-        let _ = fmt::write(self, text);
-    }
-
-    pub fn as_str(&self) -> &str {
-        std::str::from_utf8(&self.bytes[..self.len]).unwrap_or("")
-    }
-
-    /// Writes it to stderr. Allocates nothing; without room there it is lost.
-    pub fn tell(mut self) {
-        // No name in it makes two lines of one.
-        self.bytes.iter_mut().filter(|byte| byte.is_ascii_control()).for_each(|byte| *byte = b'?');
-        let end = self.len.min(self.bytes.len() - 1);
-        self.bytes[end] = b'\n';
-        crate::sink::tell_at_once(&self.bytes[..=end]);
-    }
-}
-
-impl fmt::Write for Line {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        let fits = text.floor_char_boundary(self.bytes.len() - self.len);
-        self.bytes[self.len..self.len + fits].copy_from_slice(&text.as_bytes()[..fits]);
-        self.len += fits;
-        Ok(())
     }
 }

@@ -10,11 +10,11 @@
 //! makes one attempt at a line that cannot wait.
 
 use super::board::Entry;
-use super::notice::Line;
-use super::{ANSWER_US, Activity, NEVER, Shared};
-use crate::event::{Event, Kind, Listener, Subject, Who};
+use super::{ANSWER_US, Activity, Line, NEVER, Shared};
+use crate::event::{Event, Kind, Listener, Subject, Text, Who};
 use crate::host_call;
 use crate::last_word;
+use crate::memory::spare;
 use crate::options::Overrun;
 use crate::probe;
 use crate::sync::sentinel::Bell;
@@ -55,7 +55,10 @@ impl Shared {
     /// stuck, too.
     fn ask(&self, entry: &Entry, version: u64, times: u64) -> Answer {
         let by_option = Answer::Do(self.overrun);
-        let Some(listener) = &self.listener else { return by_option };
+        // Nor without memory for the event.
+        let Some(listener) = self.listener.as_ref().filter(|_| spare(0).is_ok()) else {
+            return by_option;
+        };
         // SeqCst: the turn is taken before the entry is looked at again; the finalizing thread writes
         // its entry before it looks whether the turn is taken. So no callback is told as running after
         // the finalizing thread went on.
@@ -101,7 +104,9 @@ impl Shared {
         self.describe_wait(entry, &mut waits);
         Event {
             name: entry.name.as_str().into(),
-            text: format!("{what} has run for {ms} ms in the phase {phase}{waits}{at}").into(),
+            text: Text::shown(format_args!(
+                "{what} has run for {ms} ms in the phase {phase}{waits}{at}"
+            )),
             who,
             since_us,
             lasted_us,
@@ -118,7 +123,7 @@ impl Shared {
         line.put(format_args!("rtfinalize: '{name}' has waited {seconds} s for "));
         let _ = entry.describe_wait(&mut line);
         self.describe_wait(entry, &mut line);
-        line.tell();
+        crate::sink::tell_at_once(line.line());
     }
 
     /// Writes what the callback waits for inside the library, if it does, and what the thread does that

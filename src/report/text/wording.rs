@@ -1,6 +1,7 @@
 //! How names, times, numbers and bars are written.
 
 use super::TextStyle;
+use crate::text::is_unprintable;
 
 /// How many characters of a reason are shown.
 const SENTENCE: usize = 160;
@@ -81,12 +82,4 @@ pub fn count(n: u64, units: &str) -> String {
 /// `units` in the number that `n` asks for.
 pub fn unit(n: u64, units: &str) -> &str {
     if n == 1 { units.strip_suffix('s').unwrap_or(units) } else { units }
-}
-
-/// Whether `c` acts on a terminal or a line instead of showing: control characters, line
-/// separators, and what reverses the direction of the text after it.
-pub fn is_unprintable(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}')
-        || matches!(c, '\u{2066}'..='\u{2069}' | '\u{feff}')
 }
