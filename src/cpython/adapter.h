@@ -95,6 +95,9 @@ PyAPI_FUNC(void) _PyRt_StillInside(PyThreadState *tstate);
  * with PyMem_RawFree; NULL without memory. */
 PyAPI_FUNC(char *) _PyRt_DescribeThread(unsigned long ident);
 
+/* Lines about what takes long say where in Python this thread is, which finalizes. NULL: nobody does. */
+PyAPI_FUNC(void) _PyRt_DescribeFinalizer(PyThreadState *tstate);
+
 /* What a guard of this thread is named: the thread's Python name and its function, as a new reference to
  * a short text; NULL without memory. Runs no Python. */
 PyAPI_FUNC(PyObject *) _PyRt_NameCaller(void);

@@ -156,6 +156,9 @@ static int flush_all(PyInterpreterState *interp, int how)
     int moved = 0;
     _PyRt_File **all;
     Py_ssize_t count = collect(interp, how, &all);
+    if (count > 0) {
+        rt_may_wait(interp->atexit.rt);
+    }
     for (Py_ssize_t i = 0; i < count; i++) {
         int did = all[i]->flush(all[i]->object);
         moved |= did > 0;

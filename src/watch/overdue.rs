@@ -10,6 +10,7 @@
 //! makes one attempt at a line that cannot wait.
 
 use super::board::Entry;
+use super::host_words;
 use super::notice::Line;
 use super::{ANSWER_US, Activity, NEVER, Shared};
 use crate::event::{Event, Kind, Listener, Subject, Who};
@@ -118,8 +119,16 @@ impl Shared {
         line.put(format_args!("rtfinalize: '{name}' has waited {seconds} s for the "));
         let _ = entry.describe(&mut line);
         line.put(format_args!(" in the phase {} to return", entry.phase.name()));
+        self.describe_work(entry, &mut line);
         self.describe_wait(entry, &mut line);
         line.tell();
+    }
+
+    /// Writes where in the host's own code a callback is. Allocates nothing.
+    fn describe_work(&self, entry: &Entry, out: &mut impl fmt::Write) {
+        if entry.activity == Activity::Callback {
+            host_words::write(&self.runtime, out);
+        }
     }
 
     /// Writes what the callback waits for inside the library, if it does, and what the thread does that
@@ -137,6 +146,7 @@ impl Shared {
     fn end_process(&self, entry: &Entry) -> ! {
         let mut what = Line::new();
         let _ = entry.describe(&mut what);
+        self.describe_work(entry, &mut what);
         self.describe_wait(entry, &mut what);
         let during = [what.as_str()];
         let during = if what.as_str().is_empty() { &[][..] } else { &during[..] };
