@@ -1415,6 +1415,15 @@ typedef struct rt_report_left {
     uint64_t us;
 } rt_report_left;
 
+/**
+ * Writes at most `size` bytes of UTF-8 to `text`, without a zero at their end, and returns how many: where in the
+ * host's own code the finalizing thread is (`in Cache.__del__ (cache.py:12)`).
+ *
+ * It runs on a thread of the library's while the finalizing thread goes on or is stuck, anywhere. So it must
+ * neither wait, allocate, nor use thread-locals, and call nothing that does, this library neither.
+ */
+typedef size_t (*rt_describe_callback)(char *text, size_t size);
+
 #ifdef __cplusplus
 extern "C" {
 #endif // __cplusplus
@@ -3004,6 +3013,28 @@ rt_status rt_tell(const char *text);
  * CPython: none.
  */
 uint32_t rt_watch_threads(void);
+
+/**
+ * Sets what adds to lines about a callback or handler of the default runtime that takes long where it is. NULL:
+ * nothing does.
+ *
+ * Thread: any. Stage: any.
+ *
+ * CPython: `faulthandler.dump_traceback_later`.
+ */
+void rt_describe_work(rt_describe_callback describe);
+
+/**
+ * Says that a handler registered as `RT_WORK_BRIEF` is about to wait for something after all, or to run code that
+ * may: from now on it is watched, if anybody is to be told.
+ *
+ * Thread: the finalizing one, inside the handler. Stage: any; without a finalization nothing is done.
+ *
+ * Returns `RT_OK`; `RT_ERR_HANDLE`.
+ *
+ * CPython: none.
+ */
+rt_status rt_may_wait(struct rt_runtime *runtime);
 
 #ifdef __cplusplus
 }  // extern "C"

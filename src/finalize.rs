@@ -349,7 +349,9 @@ impl Finalization<'_> {
             let since = now();
             let call = || handler.call.call_for(self.runtime);
             let outcome = match handler.work {
-                Work::Brief if !self.watches_brief_work => call(),
+                Work::Brief if !self.watches_brief_work => {
+                    self.watch.briefly(phase, &handler.name, call)
+                }
                 _ => self.watch.during(phase, &handler.name, call),
             };
             self.notes.handler(&handler.name, since);

@@ -45,6 +45,8 @@ pub struct Runtime {
     /// When the waits of the present phase must end.
     phase_deadline: Mutex<Deadline>,
     waits: Waits,
+    /// Who watches the finalization that is under way.
+    pub(crate) watch: Mutex<Option<Arc<crate::watch::Shared>>>,
     outcome: Mutex<Option<Arc<Report>>>,
     /// It was finalized by a `fork` that left its finalizer behind, and nobody has heard of it yet.
     cut_off: AtomicBool,
@@ -76,6 +78,7 @@ impl Runtime {
             options: Mutex::new(options),
             phase_deadline: Mutex::new(Deadline::NEVER),
             waits: Waits::new(),
+            watch: Mutex::new(None),
             outcome: Mutex::new(None),
             cut_off: AtomicBool::new(false),
         });

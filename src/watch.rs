@@ -19,6 +19,7 @@
 //! have to end, one stands by whoever says its last word: see `overdue`.
 
 mod board;
+pub(crate) mod host_words;
 mod notice;
 pub(crate) mod number;
 mod overdue;
@@ -38,7 +39,7 @@ use crate::runtime::Runtime;
 use crate::sink::hand;
 use crate::sync::sentinel::{self, Bell, Runs, Sentinel, Signal};
 use crate::sync::{
-    Arc, AtomicBool, AtomicU32, AtomicU64, Deadline, Ordering, elapsed, fork, now, sleep,
+    Arc, AtomicBool, AtomicU32, AtomicU64, Deadline, Mutex, Ordering, elapsed, fork, now, sleep,
 };
 use crate::text::FixedText;
 use board::{Board, Entry, Name};
@@ -75,7 +76,7 @@ pub(crate) struct Watch {
     hands: hand::Wanted,
 }
 
-struct Shared {
+pub(crate) struct Shared {
     began: Instant,
     runtime: Arc<Runtime>,
     /// The finalizing thread.
@@ -100,6 +101,23 @@ struct Shared {
     last_word: Signal,
     /// How many threads have come so far that they need no memory any more.
     ready: AtomicU32,
+    /// There is a thread, or none is wanted.
+    is_watched: AtomicBool,
+    /// A thread that [`begin_late`] began, until the finalizing thread looks.
+    late: Mutex<Option<Sentinel<Shared>>>,
+}
+
+/// Work that did not look as if it could wait is about to. Called on the finalizing thread, inside a callback.
+pub(crate) fn begin_late(runtime: &Runtime) {
+    let Some(shared) = runtime.watch.lock().clone() else { return };
+    // Relaxed: this thread alone writes it.
+    if !shared.is_watched.swap(true, Ordering::Relaxed)
+        && crate::process_end::threads_can_begin_and_end()
+    {
+        let begun = Sentinel::start(c"rtfinalize-watch", Runs::OwnCode, &shared, Shared::watch);
+        number::begun(usize::from(begun.is_some()));
+        *shared.late.lock() = begun;
+    }
 }
 
 impl Watch {
@@ -122,9 +140,14 @@ impl Watch {
             over: AtomicBool::new(false),
             last_word: Signal::new(),
             ready: AtomicU32::new(0),
+            is_watched: AtomicBool::new(options.notice_us < 0 || options.on_event.is_some()),
+            late: Mutex::new(None),
         });
+        *runtime.watch.lock() = Some(shared.clone());
         let exits = options.overrun == Overrun::Exit;
-        let wanted = exits || options.notice_us >= 0 || shared.listener.is_some();
+        let bounds_callbacks = options.callbacks_us.iter().any(|budget_us| *budget_us >= 0);
+        let wanted =
+            exits || bounds_callbacks || options.notice_us >= 0 || shared.listener.is_some();
         let process = fork::generation();
         let (threads, late) = (Vec::new(), Vec::new());
         let mut watch = Watch {
@@ -174,6 +197,12 @@ impl Watch {
         self.doing(Activity::Callback, phase, name, call)
     }
 
+    /// Makes a call of the host's that is not expected to wait: no thread is begun for it.
+    pub(crate) fn briefly<R>(&mut self, phase: Phase, name: &str, call: impl FnOnce() -> R) -> R {
+        self.come_back();
+        self.watched(Activity::Callback, phase, name, call)
+    }
+
     /// Does something of this kind, under watch.
     pub(crate) fn doing<R>(
         &mut self,
@@ -183,6 +212,16 @@ impl Watch {
         call: impl FnOnce() -> R,
     ) -> R {
         self.start();
+        self.watched(activity, phase, name, call)
+    }
+
+    fn watched<R>(
+        &mut self,
+        activity: Activity,
+        phase: Phase,
+        name: &str,
+        call: impl FnOnce() -> R,
+    ) -> R {
         let shared = &self.shared;
         let since_us = shared.us();
         let due_us = match (activity, self.due_us.min(shared.total_us)) {
@@ -281,12 +320,14 @@ impl Watch {
     /// After a call in which the process may have been forked. Threads were not copied: their handles must
     /// be neither joined nor detached, and there have to be others.
     fn come_back(&mut self) {
+        self.threads.extend(self.shared.late.lock().take());
         if fork::generation() != self.process {
             number::ended(self.threads.len());
             self.threads.drain(..).for_each(std::mem::forget);
             self.process = fork::generation();
             self.shared.telling.store(false, Ordering::SeqCst);
             self.shared.ready.store(0, Ordering::Relaxed);
+            self.shared.is_watched.store(!self.wanted, Ordering::Relaxed);
             self.start_to_end();
         }
     }
@@ -303,6 +344,7 @@ impl Watch {
             } else {
                 1
             });
+            self.shared.is_watched.store(true, Ordering::Relaxed);
             self.spawn(c"rtfinalize-watch", runs, Shared::watch);
             let exits = self.shared.overrun == Overrun::Exit;
             if exits && self.shared.total_us != NEVER {
@@ -337,6 +379,7 @@ impl Watch {
 
 impl Drop for Watch {
     fn drop(&mut self) {
+        *self.shared.runtime.watch.lock() = None;
         // SeqCst: stored before the wake-up, which a thread about to sleep does not miss.
         self.shared.over.store(true, Ordering::SeqCst);
         self.shared.last_word.raise();

@@ -161,6 +161,47 @@ pub extern "C-unwind" fn rt_watch_threads() -> u32 {
     crate::watch::number::now()
 }
 
+/// Writes at most `size` bytes of UTF-8 to `text`, without a zero at their end, and returns how many: where in the
+/// host's own code the finalizing thread is (`in Cache.__del__ (cache.py:12)`).
+///
+/// It runs on a thread of the library's while the finalizing thread goes on or is stuck, anywhere. So it must
+/// neither wait, allocate, nor use thread-locals, and call nothing that does, this library neither.
+pub type rt_describe_callback = Option<extern "C" fn(text: *mut c_char, size: usize) -> usize>;
+
+/// Sets what adds to lines about a callback or handler of the default runtime that takes long where it is. NULL:
+/// nothing does.
+///
+/// Thread: any. Stage: any.
+///
+/// CPython: `faulthandler.dump_traceback_later`.
+#[unsafe(no_mangle)]
+pub extern "C-unwind" fn rt_describe_work(describe: rt_describe_callback) {
+    // SAFETY: a `c_char` and a byte differ in nothing but their sign.
+    let describe = describe.map(|describe| unsafe {
+        std::mem::transmute::<
+            extern "C" fn(*mut c_char, usize) -> usize,
+            crate::watch::host_words::Describe,
+        >(describe)
+    });
+    crate::watch::host_words::set(describe);
+}
+
+/// Says that a handler registered as `RT_WORK_BRIEF` is about to wait for something after all, or to run code that
+/// may: from now on it is watched, if anybody is to be told.
+///
+/// Thread: the finalizing one, inside the handler. Stage: any; without a finalization nothing is done.
+///
+/// Returns `RT_OK`; `RT_ERR_HANDLE`.
+///
+/// CPython: none.
+#[unsafe(no_mangle)]
+pub extern "C-unwind" fn rt_may_wait(runtime: *mut rt_runtime) -> rt_status {
+    boundary(|| {
+        crate::watch::begin_late(&*runtime_of(runtime)?);
+        Ok(Status::Ok)
+    })
+}
+
 fn named(name: *const c_char) -> Result<String> {
     required(name)?;
     Ok(text(name)?.unwrap_or_default().to_owned())

@@ -95,6 +95,9 @@ PyAPI_FUNC(void) _PyRt_StillInside(PyThreadState *tstate);
  * with PyMem_RawFree; NULL without memory. */
 PyAPI_FUNC(char *) _PyRt_DescribeThread(unsigned long ident);
 
+/* Lines about what takes long say where in Python this thread is, which finalizes. NULL: nobody does. */
+PyAPI_FUNC(void) _PyRt_DescribeFinalizer(PyThreadState *tstate);
+
 /* What a guard of this thread is named: the thread's Python name and its function, as a new reference to
  * a short text; NULL without memory. Runs no Python. */
 PyAPI_FUNC(PyObject *) _PyRt_NameCaller(void);
@@ -126,7 +129,7 @@ typedef struct _PyRt_File {
     /* What it holds back was the parent's when this process was forked: it is left to the file's own
      * destructor, as in CPython, until the file has been empty once. */
     int is_parents;
-    /* Whether anything is held back. Runs no Python, and takes no lock. */
+    /* Whether anything is held back: 0, or one of what follows. Runs no Python, and takes no lock. */
     int (*holds)(PyObject *object);
     /* Writes what is held back, without a method that a subclass may have. Returns 1 when Python code may have
      * kept it in another file, 0, or -1 with an exception, which is the caller's to clear. */
@@ -138,6 +141,9 @@ typedef struct _PyRt_File {
     Py_ssize_t (*rescue)(PyObject *object);
     rt_writer *late; /* takes what a destination without room does not */
 } _PyRt_File;
+
+#define _PyRt_HOLDS 1
+#define _PyRt_HOLDS_FOR_PYTHON 2 /* code of the program's writes it */
 
 /* Enters the file at the end of the list, which is flushed from its beginning: `file` is filled in but for its
  * links. */
@@ -178,6 +184,9 @@ PyAPI_DATA(uint32_t) _PyRt_Forks;
 
 /* In the child, before any file is used. */
 PyAPI_FUNC(void) _PyRt_AfterFork(void);
+
+/* The process ends after the finalization that comes. */
+PyAPI_FUNC(void) _PyRt_EndsSoon(void);
 
 /* Whether files are flushed for the last time and there is a time by which that must be done. Else a write waits
  * for its reader, as in CPython. */

@@ -219,7 +219,10 @@ static int
 rt_holds(PyObject *object)
 {
     buffered *self = (buffered *)object;
-    return self->ok > 0 && self->buffer != NULL && rt_held_back(self) > 0;
+    if (self->ok <= 0 || self->buffer == NULL || rt_held_back(self) == 0) {
+        return 0;
+    }
+    return self->fast_closed_checks ? _PyRt_HOLDS : _PyRt_HOLDS_FOR_PYTHON;
 }
 
 static PyObject *_bufferedwriter_flush_unlocked(buffered *);

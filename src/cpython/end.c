@@ -20,6 +20,7 @@
 #include <unistd.h>
 #endif
 #ifdef __linux__
+#include <malloc.h>
 #include <sys/syscall.h>
 #endif
 
@@ -167,6 +168,15 @@ static int somebody_works(void)
 #endif
 
 /* ---- the end ---- */
+
+void _PyRt_EndsSoon(void)
+{
+#if defined(__GLIBC__) && defined(M_TRIM_THRESHOLD)
+    /* Memory is not worth giving back to the system piece by piece: with many open files that takes longer than
+     * all the rest. */
+    mallopt(M_TRIM_THRESHOLD, INT_MAX);
+#endif
+}
 
 #ifndef MS_WINDOWS
 

@@ -115,20 +115,27 @@ int _PyRt_IsEnding(void)
     return _PyRt_IsLastFlush() || _PyInterpreterState_GetFinalizing(_PyInterpreterState_GET()) != NULL;
 }
 
-/* The files that hold something, in their order, each with a reference. Returns how many; *all is to be freed. */
-static Py_ssize_t collect(PyInterpreterState *interp, _PyRt_File ***all)
+/* The files that hold something, at least in that way, in their order, each with a reference. Returns how many;
+ * *all is to be freed. Without memory it is those that there was memory for. */
+static Py_ssize_t collect(PyInterpreterState *interp, int how, _PyRt_File ***all)
 {
-    Py_ssize_t count = 0, filled = 0;
-    _PyRt_File *file;
+    Py_ssize_t filled = 0, room = 0;
+    *all = NULL;
     lock_files();
-    for (file = files.first; file != NULL; file = file->next) {
-        count += file->holds(file->object);
-    }
-    *all = count == 0 ? NULL : PyMem_RawMalloc((size_t)count * sizeof(**all));
-    for (file = files.first; *all != NULL && file != NULL && filled < count; file = file->next) {
+    for (_PyRt_File *file = files.first; file != NULL; file = file->next) {
+        if (file->interp != interp || file->is_parents || file->holds(file->object) < how) {
+            continue;
+        }
+        if (filled == room) {
+            room = 2 * room + 16;
+            _PyRt_File **more = PyMem_RawRealloc(*all, (size_t)room * sizeof(**all));
+            if (more == NULL) {
+                break;
+            }
+            *all = more;
+        }
         /* One whose destructor runs, here below or on another thread, is its destructor's to flush. */
-        if (file->interp == interp && !file->is_parents && file->holds(file->object)
-            && _Py_TryIncref(file->object)) {
+        if (_Py_TryIncref(file->object)) {
             (*all)[filled++] = file;
         }
     }
@@ -144,11 +151,14 @@ void _PyRt_KeepName(_PyRt_File *file)
 }
 
 /* Returns whether a file may have got what another one held. */
-static int flush_all(PyInterpreterState *interp)
+static int flush_all(PyInterpreterState *interp, int how)
 {
     int moved = 0;
     _PyRt_File **all;
-    Py_ssize_t count = collect(interp, &all);
+    Py_ssize_t count = collect(interp, how, &all);
+    if (count > 0) {
+        rt_may_wait(interp->atexit.rt);
+    }
     for (Py_ssize_t i = 0; i < count; i++) {
         int did = all[i]->flush(all[i]->object);
         moved |= did > 0;
@@ -169,7 +179,8 @@ void _PyRt_FlushFiles(PyInterpreterState *interp)
     int64_t before = _PyRt_SetPatience(_PyRt_IsFrozen() ? -1 : 0);
     PyObject *raised = PyErr_GetRaisedException();
     /* What compresses or encodes writes to a file that was opened before it. */
-    for (int layers = 0; layers < 4 && flush_all(interp); layers++) {
+    int how = _PyRt_IsEnding() ? _PyRt_HOLDS : _PyRt_HOLDS_FOR_PYTHON;
+    for (int layers = 0; layers < 4 && flush_all(interp, how); layers++) {
     }
     PyErr_SetRaisedException(raised);
     _PyRt_SetPatience(before);
@@ -198,7 +209,7 @@ size_t _PyRt_RescueFiles(void)
 void _PyRt_AccountForFiles(PyInterpreterState *interp)
 {
     _PyRt_File **all;
-    Py_ssize_t count = collect(interp, &all);
+    Py_ssize_t count = collect(interp, _PyRt_HOLDS, &all);
     for (Py_ssize_t i = 0; i < count; i++) {
         all[i]->account(all[i]->object);
         Py_DECREF(all[i]->object);

@@ -59,6 +59,11 @@ rt_take_back(struct rt_end *end, int Py_UNUSED(step))
 static int
 rt_threads(struct rt_end *end, int step)
 {
+    PyObject *threading = PyImport_GetModule(&_Py_ID(threading));
+    if (threading != NULL) {
+        rt_may_wait(end->tstate->interp->atexit.rt); /* its own callbacks may, and so do threads that are joined */
+        Py_DECREF(threading);
+    }
     rt_step(end, step);
     return rt_let_others(end, step);
 }
@@ -176,6 +181,7 @@ rt_begins(void *Py_UNUSED(arg))
     _PyRt_Finalizes = _PyRt_Life + 1;
     rt_flush_failed = 0;
     _PyRt_ReadSettings(rt_main.tstate->interp);
+    _PyRt_DescribeFinalizer(rt_main.tstate);
     return RT_OK;
 }
 
@@ -185,6 +191,7 @@ rt_ends(void *Py_UNUSED(arg))
     if (rt_main.tstate != NULL) {
         /* Before anything resets what CPython knows a late thread by. */
         _PyRt_Life++;
+        _PyRt_DescribeFinalizer(NULL);
         rt_step(&rt_main, RT_STEP_END);
         rt_main.tstate = NULL;
         _PyRt_CloseMainView();

@@ -145,7 +145,10 @@ static int
 rt_holds(PyObject *object)
 {
     textio *self = (textio *)object;
-    return self->ok > 0 && (self->pending_bytes != NULL || self->rt.newest != NULL);
+    if (self->ok <= 0 || (self->pending_bytes == NULL && self->rt.newest == NULL)) {
+        return 0;
+    }
+    return self->raw != NULL ? _PyRt_HOLDS : _PyRt_HOLDS_FOR_PYTHON;
 }
 
 static int

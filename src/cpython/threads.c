@@ -167,6 +167,73 @@ PyObject *_PyRt_NameCaller(void)
     return text;
 }
 
+/* ---- where the finalizing thread is, told from beside it ---- */
+
+/* No libc: this runs on a thread that has neither heap nor thread-locals. */
+typedef struct {
+    char *at, *end;
+} rt_text_out;
+
+static void put(rt_text_out *out, const char *text)
+{
+    while (*text != 0 && out->at < out->end) {
+        *out->at++ = *text++;
+    }
+}
+
+static void put_unicode(rt_text_out *out, PyObject *text)
+{
+    Py_ssize_t length = PyUnicode_Check(text) ? PyUnicode_GET_LENGTH(text) : 0;
+    for (Py_ssize_t i = 0; i < length && out->at < out->end; i++) {
+        Py_UCS4 c = PyUnicode_READ_CHAR(text, i);
+        *out->at++ = c < 0x80 ? (char)c : '?';
+    }
+}
+
+static void put_number(rt_text_out *out, int number)
+{
+    char digits[12], *at = digits + sizeof(digits) - 1;
+    *at = 0;
+    do {
+        *--at = (char)('0' + number % 10);
+        number /= 10;
+    } while (number > 0);
+    put(out, at);
+}
+
+static PyThreadState *finalizing_thread;
+
+/* As faulthandler does it, without any lock: the thread is stuck, most often. */
+static size_t describe_finalizing_thread(char *text, size_t size)
+{
+    rt_text_out out = {text, text + size};
+    PyThreadState *tstate = _Py_atomic_load_ptr_relaxed(&finalizing_thread);
+    _PyInterpreterFrame *frame = tstate == NULL ? NULL : tstate->current_frame;
+    for (int depth = 0; frame != NULL && depth < 4; frame = frame->previous) {
+        if (frame->owner == FRAME_OWNED_BY_CSTACK || frame->f_executable == NULL
+            || !PyCode_Check(frame->f_executable)) {
+            continue;
+        }
+        PyCodeObject *code = (PyCodeObject *)frame->f_executable;
+        int line = PyCode_Addr2Line(code, _PyInterpreterFrame_LASTI(frame) * (int)sizeof(_Py_CODEUNIT));
+        put(&out, depth == 0 ? "in " : ", called by ");
+        put_unicode(&out, code->co_qualname);
+        put(&out, " (");
+        put_unicode(&out, code->co_filename);
+        put(&out, ":");
+        put_number(&out, line < 0 ? 0 : line);
+        put(&out, ")");
+        depth++;
+    }
+    return (size_t)(out.at - text);
+}
+
+void _PyRt_DescribeFinalizer(PyThreadState *tstate)
+{
+    _Py_atomic_store_ptr_relaxed(&finalizing_thread, tstate);
+    rt_describe_work(tstate == NULL ? NULL : describe_finalizing_thread);
+}
+
 static void keep(PyThreadState *tstate)
 {
     char *name = describe(tstate, tstate->thread_id);

@@ -10,6 +10,7 @@
 //! makes one attempt at a line that cannot wait.
 
 use super::board::Entry;
+use super::host_words;
 use super::{ANSWER_US, Activity, Line, NEVER, Shared};
 use crate::event::{Event, Kind, Listener, Subject, Text, Who};
 use crate::host_call;
@@ -122,8 +123,16 @@ impl Shared {
         let name = self.runtime.name();
         line.put(format_args!("rtfinalize: '{name}' has waited {seconds} s for "));
         let _ = entry.describe_wait(&mut line);
+        self.describe_work(entry, &mut line);
         self.describe_wait(entry, &mut line);
         crate::sink::tell_at_once(line.line());
+    }
+
+    /// Writes where in the host's own code a callback is. Allocates nothing.
+    fn describe_work(&self, entry: &Entry, out: &mut impl fmt::Write) {
+        if entry.activity == Activity::Callback {
+            host_words::write(&self.runtime, out);
+        }
     }
 
     /// Writes what the callback waits for inside the library, if it does, and what the thread does that
@@ -141,6 +150,7 @@ impl Shared {
     fn end_process(&self, entry: &Entry) -> ! {
         let mut what = Line::new();
         let _ = entry.describe(&mut what);
+        self.describe_work(entry, &mut what);
         self.describe_wait(entry, &mut what);
         let during = [what.as_str()];
         let during = if what.as_str().is_empty() { &[][..] } else { &during[..] };

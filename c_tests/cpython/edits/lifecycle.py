@@ -90,6 +90,7 @@ enum {
     }
 """, within="flush_std_files"),
         Replace(r"        sts = 120;", "        sts = _PyRt_ExitCode(sts, -1);", within="Py_Exit"),
+        Before(r"    if \(_Py_Finalize\(&_PyRuntime\) < 0\) \{", "    _PyRt_EndsSoon();", within="Py_Exit"),
         Before(r"    exit\(sts\);", "    _PyRt_End(sts);", within="Py_Exit"),
         Before(r"^int\nPy_FinalizeEx", '#include "lifecycle.h"\n\n'),
         ReplaceFunction("Py_AtExit", "    return rt_at_exit(func);"),
@@ -124,6 +125,7 @@ enum {
     ],
     "Modules/main.c": [
         After(r'^#include "Python.h"', '#include "adapter.h"'),
+        Before(r"    if \(Py_FinalizeEx\(\) < 0\) \{", "    _PyRt_EndsSoon();", within="Py_RunMain"),
         Replace(r"exitcode = 120;", "exitcode = _PyRt_ExitCode(exitcode, -1);", within="Py_RunMain"),
         Replace(r"    return Py_RunMain\(\);", """
     int code = Py_RunMain();

@@ -78,6 +78,14 @@ EDITS: Edits = {
     }
 """) for name in ("PyTraceMalloc_Track", "PyTraceMalloc_Untrack")),
     ],
+    "Objects/typeobject.c": [
+        After(r'^#include "Python.h"', '#include "adapter.h"'),
+        Before(r"    del = lookup_maybe_method\(self, &_Py_ID\(__del__\), &unbound\);", """
+    if (_PyRt_IsFrozen()) {
+        rt_may_wait(_PyInterpreterState_GET()->atexit.rt);
+    }
+""", within="slot_tp_finalize"),
+    ],
     "Modules/posixmodule.c": [
         After(r'^#include "Python.h"', '#include "adapter.h"'),
         Replace(r"num_python_threads = atoi\(field\);", "num_python_threads = atoi(field) - (int)rt_watch_threads();",

@@ -85,6 +85,10 @@ pub struct Sentinel<T> {
     post: NonNull<Post<T>>,
 }
 
+// SAFETY: the post is on the heap, and what both sides change there is atomic; who has the handle, on whichever
+// thread, is the only one to rouse and dismiss by it.
+unsafe impl<T: Send + Sync> Send for Sentinel<T> {}
+
 impl<T: Send + Sync + 'static> Sentinel<T> {
     /// A thread of this name that runs `body`; `None` if there is none to be had.
     pub fn start(
