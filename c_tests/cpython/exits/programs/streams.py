@@ -185,6 +185,19 @@ os.set_blocking(1, False)
 sys.stdout.write("x" * 200000)
 sys.stdout.flush()
 
+# %% nonblocking_stdout_never_read: the same, and the reader waits for the program's end
+# stdout: ^ended by 120$
+import os, subprocess, sys
+reader, writer = os.pipe()
+os.set_blocking(writer, False)
+text = "import sys; sys.stdout.write('x' * 65536); sys.stdout.flush(); sys.stdout.write('y' * 8000)"
+child = subprocess.Popen([sys.executable, "-c", text], stdout=writer, stderr=subprocess.DEVNULL)
+try:
+    print("ended by", child.wait(10))
+except subprocess.TimeoutExpired:
+    print("still runs")
+    child.kill()
+
 # %% tee_beside_it: through tee into a file
 # run: $PY program.py | tee copy | wc -l
 # stdout: ^1000$

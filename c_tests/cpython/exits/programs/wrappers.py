@@ -390,3 +390,31 @@ file = open("log", "wb")
 file.write(b"0123456789")
 file.seek(3)
 file.write(b"xy")
+
+# %% file_on_nonblocking_pipe: an open file on a pipe without room that does not block
+# stderr: BlockingIOError
+# normalise: address
+# seconds: 10
+import os
+reader, writer = os.pipe()
+os.set_blocking(writer, False)
+try:
+    while os.write(writer, bytes(4096)):
+        pass
+except BlockingIOError:
+    file = open(writer, "w")
+file.write("y" * 8000)
+
+# %% file_on_full_pipe_read_by_itself: the program is its own reader, and reads nothing any more
+# stderr: BlockingIOError
+# normalise: address
+# seconds: 10
+import os
+reader, writer = os.pipe()
+os.set_blocking(writer, False)
+file = open(writer, "wb")
+try:
+    for _ in range(100):
+        file.write(bytes(4096))
+except BlockingIOError:
+    pass
