@@ -6,7 +6,13 @@
  *
  * Conventions. Every function may be called from any thread at any time, during and after
  * finalization, from inside callbacks and static destructors; what does not fit gets an error, not a
- * crash. "Thread" and "Stage" say where a call does its work. Times are microseconds; negative is
+ * crash. "Thread" and "Stage" say where a call does its work. "Signal handler" says what it does in
+ * one. Safe: it works in every handler, or answers at once where the handler interrupted what it would
+ * need (RT_ERR_WOULD_BLOCK; RT_ERR_TIMEOUT if it has no time). Limited: in a handler that interrupted
+ * this library on its thread it does nothing and answers at once, RT_ERR_WOULD_BLOCK, or
+ * RT_ERR_IN_CALLBACK over a finalization; it may take memory from the heap, so a handler that may have
+ * interrupted malloc must not call it. While a call waits for a lock, another thread or a destination,
+ * a handler interrupts nothing. Times are microseconds; negative is
  * for ever. A NULL rt_runtime is the process's default runtime. Names are copied. Handles are opaque
  * numbers: a stale one is told from a live one. Memory of the host's may be freed only after every
  * call on it has returned. Structs that start with struct_size grow: set it to sizeof the struct.
@@ -1433,7 +1439,7 @@ extern "C" {
  *
  * The text is static and never NULL; a number that is no status says so.
  *
- * Thread: any. Stage: any, also in signal handlers.
+ * Thread: any. Stage: any. Signal handler: safe.
  *
  * CPython: none.
  */
@@ -1446,7 +1452,7 @@ const char *rt_strerror(rt_status status);
  * first error, at most 511 bytes of UTF-8. It belongs to the library: valid until the thread's next
  * error, and gone with the thread.
  *
- * Thread: any, each has its own. Stage: any.
+ * Thread: any, each has its own. Stage: any. Signal handler: safe.
  *
  * CPython: the job of `PyErr_Occurred`, without objects.
  */
@@ -1458,7 +1464,7 @@ const char *rt_last_error(void);
  * Compare it with `RT_VERSION_NUMBER`, the version of the header the host was built with: while `major` is
  * 0, `major` and `minor` must agree; from 1 on `major` must, and the library's `minor` may be larger.
  *
- * Thread: any. Stage: any.
+ * Thread: any. Stage: any. Signal handler: safe.
  *
  * CPython: `Py_Version`.
  */
@@ -1467,7 +1473,7 @@ uint32_t rt_version(void);
 /**
  * The version of the library that is loaded, as text. Static, never NULL.
  *
- * Thread: any. Stage: any.
+ * Thread: any. Stage: any. Signal handler: safe.
  *
  * CPython: `Py_GetVersion`.
  */
@@ -1481,6 +1487,7 @@ const char *rt_version_string(void);
  * told as an overrun (`RT_EVENT_OVERRUN`); without a call of this function only the deadline does that.
  *
  * Thread: any. Stage: before finalization of the runtime begins; later it has no effect.
+ * Signal handler: limited.
  *
  * Returns `RT_OK`; `RT_ERR_HANDLE`; `RT_ERR_INVALID` if there is no such phase.
  *
@@ -1498,6 +1505,7 @@ rt_status rt_runtime_set_budget(struct rt_runtime *runtime,
  * (`rt_runtime_set_budget`) stay. The struct is copied.
  *
  * Thread: any. Stage: before finalization of the runtime begins; later it has no effect.
+ * Signal handler: limited.
  *
  * Returns `RT_OK`; `RT_ERR_NULL`, `RT_ERR_HANDLE`, `RT_ERR_STRUCT_SIZE`, `RT_ERR_INVALID` (an
  * option).
@@ -1521,6 +1529,7 @@ rt_status rt_runtime_set_options(struct rt_runtime *runtime,
  * a line on stderr, and is told by `RT_UNREPORTED` and `rt_report_unreported`.
  *
  * Thread: any. Stage: before finalization of the runtime begins; later it has no effect.
+ * Signal handler: limited.
  *
  * Returns `RT_OK`; `RT_ERR_NULL`, `RT_ERR_HANDLE`, `RT_ERR_UTF8` (the name), `RT_ERR_INVALID` (no
  * such setting, or not what it takes: `rt_last_error` has a text for whoever wrote it),
@@ -1536,7 +1545,7 @@ rt_status rt_runtime_set_text(struct rt_runtime *runtime,
  * The deadline that a finalization of the runtime would have if it began now, in microseconds: the
  * environment's, or what was set for this life of it. Negative is for ever.
  *
- * Thread: any. Stage: any.
+ * Thread: any. Stage: any. Signal handler: limited.
  *
  * Returns a time; -1 also for a wrong handle.
  *
@@ -1548,7 +1557,7 @@ int64_t rt_runtime_deadline(struct rt_runtime *runtime);
  * When the lines on stderr would begin that name what a finalization waits for: those of a host's own waits
  * can begin then, too.
  *
- * Thread: any. Stage: any.
+ * Thread: any. Stage: any. Signal handler: limited.
  *
  * Returns microseconds after the wait's beginning; -1 for never, and for a handle that is none.
  *
@@ -1562,13 +1571,14 @@ int64_t rt_runtime_notice(struct rt_runtime *runtime);
  * `name` is copied; NULL is a name of its own. The handle is the host's: finalize the runtime, then
  * free it with `rt_runtime_free`.
  *
- * Thread: any. Stage: any; whether other runtimes finalize does not matter.
+ * Thread: any. Stage: any; whether other runtimes finalize does not matter. Signal handler: limited.
  *
  * Returns `RT_OK`; `RT_ERR_NULL`, `RT_ERR_UTF8`, `RT_ERR_NO_MEMORY`.
  *
  * CPython: `Py_NewInterpreterFromConfig`.
  */
-rt_status rt_runtime_new(const char *name, struct rt_runtime **runtime);
+rt_status rt_runtime_new(const char *name,
+                         struct rt_runtime **runtime);
 
 /**
  * Makes a runtime that runs, as a child of `parent`, and stores its handle in `*child`. NULL as the
@@ -1590,7 +1600,7 @@ rt_status rt_runtime_new(const char *name, struct rt_runtime **runtime);
  * the child: free it with `rt_runtime_free`, before or after the parent's.
  *
  * Thread: any. Stage: until the parent freezes; one made while the parent runs its passes is
- * finalized with the others.
+ * finalized with the others. Signal handler: limited.
  *
  * Returns `RT_OK`; `RT_ERR_NULL`, `RT_ERR_HANDLE`, `RT_ERR_STRUCT_SIZE`, `RT_ERR_UTF8`,
  * `RT_ERR_INVALID` (a flag, or too many generations), `RT_ERR_NO_MEMORY`, `RT_ERR_FINALIZING` (the
@@ -1609,6 +1619,7 @@ rt_status rt_runtime_new_child(struct rt_runtime *parent,
  * free; a child cannot be initialised again once its parent is freed.
  *
  * Thread: any. Stage: after `rt_finalize` of it. Threads parked by it stay parked.
+ * Signal handler: limited.
  *
  * Returns `RT_OK`; `RT_ERR_HANDLE`, `RT_ERR_STATE` if it is not finalized, `RT_ERR_INVALID` for NULL
  * (the default runtime cannot be freed).
@@ -1624,7 +1635,7 @@ rt_status rt_runtime_free(struct rt_runtime *runtime);
  * The default runtime needs no first start: it runs as soon as it is used. A child starts again only
  * while its parent admits children; it is one of them again then.
  *
- * Thread: any. Stage: finalized.
+ * Thread: any. Stage: finalized. Signal handler: limited.
  *
  * Returns `RT_OK`; `RT_ERR_HANDLE`; `RT_ERR_STATE` if the runtime is not finalized, or its parent is
  * finalized or freed.
@@ -1636,7 +1647,7 @@ rt_status rt_initialize(struct rt_runtime *runtime);
 /**
  * How far a runtime's life has come: one of `RT_STATE_*`, or a negative status.
  *
- * Thread: any. Stage: any.
+ * Thread: any. Stage: any. Signal handler: limited.
  *
  * Returns a state; `RT_ERR_HANDLE`.
  *
@@ -1648,7 +1659,7 @@ int32_t rt_runtime_state(struct rt_runtime *runtime);
  * The number a runtime is known by to locks (`rt_buffered_lock_init_for`): 0 for the default one,
  * the same in every life. A negative status if there is none.
  *
- * Thread: any. Stage: any.
+ * Thread: any. Stage: any. Signal handler: limited.
  *
  * Returns a number; `RT_ERR_HANDLE`.
  *
@@ -1661,7 +1672,7 @@ int64_t rt_runtime_id(struct rt_runtime *runtime);
  *
  * One load; never waits. `rt_is_finalizing_inline` is the same without a call.
  *
- * Thread: any. Stage: any, also in signal handlers.
+ * Thread: any. Stage: any. Signal handler: safe.
  *
  * CPython: `Py_IsFinalizing`.
  */
@@ -1678,6 +1689,7 @@ int rt_is_finalizing(void);
  * on stderr.
  *
  * Thread: any, attached or not; inside a callback as for `rt_finalize`. Stage: any.
+ * Signal handler: limited.
  *
  * Returns 0; again, 0 with nothing done; -1 if data could not be flushed, a phase failed, a deadline
  * passed or the call was refused: `rt_last_error` says which.
@@ -1711,7 +1723,7 @@ int rt_finalize_ex(void);
  *
  * Thread: any, attached or not. Stage: any. A second thread waits for
  * the first and gets its result (if it is inside the runtime, it is outside afterwards); after
- * finalization the call does nothing and gives the report again.
+ * finalization the call does nothing and gives the report again. Signal handler: limited.
  *
  * In the child of a `fork`, what a thread that was not copied had begun is over. A runtime it was about to
  * finalize runs again, and this call begins anew; one that was frozen already is finalized, and the
@@ -1733,7 +1745,7 @@ rt_status rt_finalize(struct rt_runtime *runtime,
 /**
  * The name of a phase, as reports use it. Static; NULL if there is no such phase.
  *
- * Thread: any. Stage: any.
+ * Thread: any. Stage: any. Signal handler: safe.
  *
  * CPython: none.
  */
@@ -1750,7 +1762,7 @@ const char *rt_phase_name(uint32_t phase);
  * `rt_unregister`.
  *
  * Thread: any. Stage: until the phase can no longer run; from inside a handler too (one for the phase
- * that runs is called if its turn by `order` is still to come).
+ * that runs is called if its turn by `order` is still to come). Signal handler: limited.
  *
  * Returns `RT_OK`; `RT_ERR_NULL` (no callback), `RT_ERR_INVALID` (no such phase), `RT_ERR_HANDLE`,
  * `RT_ERR_UTF8`, `RT_ERR_NO_MEMORY`, `RT_ERR_FINALIZING`.
@@ -1774,7 +1786,7 @@ rt_status rt_phase_add_handler(struct rt_runtime *runtime,
  * and `rt_last_error` prints the cycle; nothing is registered then. The names are copied. `options` may
  * be NULL.
  *
- * Thread: any. Stage: as `rt_phase_add_handler`.
+ * Thread: any. Stage: as `rt_phase_add_handler`. Signal handler: limited.
  *
  * Returns as `rt_phase_add_handler`, and `RT_ERR_CYCLE`, `RT_ERR_STRUCT_SIZE`,
  * `RT_ERR_INVALID` (a work policy; `RT_WORK_CONTINUE` on a runtime with `RT_RUNTIME_NO_DAEMONS`).
@@ -1794,7 +1806,7 @@ rt_status rt_phase_add_handler_ex(struct rt_runtime *runtime,
  * microseconds: what is left of the phase's budget, or of the deadline. Negative is for ever, 0 that
  * the time is up: a host's own wait ends then, and says so with `rt_note_blocked`.
  *
- * Thread: any. Stage: any; for ever while the runtime runs.
+ * Thread: any. Stage: any; for ever while the runtime runs. Signal handler: limited.
  *
  * Returns a time; -1 also for a wrong handle.
  *
@@ -1809,7 +1821,7 @@ int64_t rt_time_left(struct rt_runtime *runtime);
  * the rest still run. There is no limit on their number. `name` (may be NULL) is copied, for the
  * report; `arg` stays the host's. `*id` (`id` may be NULL) is for `rt_unregister`.
  *
- * Thread: any. Stage: until the runtime freezes; from inside a callback too.
+ * Thread: any. Stage: until the runtime freezes; from inside a callback too. Signal handler: limited.
  *
  * Returns `RT_OK`; `RT_ERR_NULL` (no callback), `RT_ERR_HANDLE`, `RT_ERR_UTF8`, `RT_ERR_NO_MEMORY`,
  * `RT_ERR_FINALIZING`.
@@ -1827,6 +1839,7 @@ rt_status rt_atexit(struct rt_runtime *runtime,
  * `arg`. Stores how many there were in `*removed` (may be NULL).
  *
  * Thread: any. Stage: any; from inside a callback too, which is not stopped by unregistering it.
+ * Signal handler: limited.
  *
  * Returns `RT_OK`, also if there was none; `RT_ERR_NULL` (no callback), `RT_ERR_HANDLE`.
  *
@@ -1844,6 +1857,7 @@ rt_status rt_atexit_unregister(struct rt_runtime *runtime,
  * Arguments as for `rt_atexit`.
  *
  * Thread: any. Stage: until the last of them has run; from inside an exit function too.
+ * Signal handler: limited.
  *
  * Returns `RT_OK`; `RT_ERR_NULL` (no callback), `RT_ERR_HANDLE`, `RT_ERR_UTF8`, `RT_ERR_NO_MEMORY`,
  * `RT_ERR_FINALIZING`.
@@ -1861,7 +1875,7 @@ rt_status rt_exit_function(struct rt_runtime *runtime,
  *
  * Arguments as for `rt_atexit`. First in, first out.
  *
- * Thread: any. Stage: until the runtime freezes. Not from signal handlers.
+ * Thread: any. Stage: until the runtime freezes. Signal handler: limited.
  *
  * Returns `RT_OK`; `RT_ERR_NULL` (no callback), `RT_ERR_HANDLE`, `RT_ERR_UTF8`, `RT_ERR_NO_MEMORY`,
  * `RT_ERR_FINALIZING`.
@@ -1878,7 +1892,7 @@ rt_status rt_pending_add(struct rt_runtime *runtime,
  * Makes the pending calls that are there now, on the calling thread, and stores how many in `*made`
  * (may be NULL). A failed one is counted by the next finalization's report.
  *
- * Thread: any. Stage: any; once the runtime is frozen there are none left.
+ * Thread: any. Stage: any; once the runtime is frozen there are none left. Signal handler: limited.
  *
  * Returns `RT_OK`; `RT_ERR_HANDLE`; `RT_ERR_CALLBACK` if one failed, the rest were made.
  *
@@ -1890,7 +1904,7 @@ rt_status rt_pending_run(struct rt_runtime *runtime, size_t *made);
  * Unregisters what has this `id` in the runtime: an at-exit callback, an exit function, a pending
  * call or a handler. It is not called any more, unless it is being called at this moment.
  *
- * Thread: any. Stage: any; from inside a callback too.
+ * Thread: any. Stage: any; from inside a callback too. Signal handler: limited.
  *
  * Returns `RT_OK`; `RT_ERR_NOT_FOUND` if it ran, or was removed, already; `RT_ERR_HANDLE`.
  *
@@ -1909,6 +1923,7 @@ rt_status rt_unregister(struct rt_runtime *runtime, uint64_t id);
  * exits attached is noticed and named in the report.
  *
  * Thread: any that is not attached to this runtime yet. Stage: until the runtime freezes.
+ * Signal handler: limited.
  *
  * Returns `RT_OK`; `RT_ERR_NULL`, `RT_ERR_HANDLE`, `RT_ERR_STRUCT_SIZE`, `RT_ERR_UTF8`,
  * `RT_ERR_INVALID` (no such policy, or a daemon where there may be none or with another `work`), `RT_ERR_ALREADY_ATTACHED`, `RT_ERR_FINALIZING`,
@@ -1925,7 +1940,7 @@ rt_status rt_thread_attach(struct rt_runtime *runtime,
  *
  * Late, once the runtime is frozen, the host state is left to the finalizing thread.
  *
- * Thread: the one that attached. Stage: any.
+ * Thread: the one that attached. Stage: any. Signal handler: limited.
  *
  * Returns `RT_OK`; `RT_ERR_NULL`, `RT_ERR_HANDLE`, `RT_ERR_WRONG_THREAD`.
  *
@@ -1941,7 +1956,7 @@ rt_status rt_thread_detach(struct rt_thread *thread);
  * `RT_POLICY_HANG` the call does not return then: the thread is parked for good, and locks it owns are
  * taken over from it.
  *
- * Thread: the one that attached, outside. Stage: any.
+ * Thread: the one that attached, outside. Stage: any. Signal handler: limited.
  *
  * Returns `RT_OK`; by policy `RT_ERR_FINALIZING` or `RT_ERR_EXIT_THREAD`, and the thread is outside;
  * `RT_ERR_STATE` if it is inside already; `RT_ERR_NULL`, `RT_ERR_HANDLE`, `RT_ERR_WRONG_THREAD`.
@@ -1953,7 +1968,7 @@ rt_status rt_thread_enter(struct rt_thread *thread);
 /**
  * Goes outside the runtime, to block or to compute without it. Never waits.
  *
- * Thread: the one that attached, inside. Stage: any.
+ * Thread: the one that attached, inside. Stage: any. Signal handler: limited.
  *
  * Returns `RT_OK`; `RT_ERR_STATE` if it is not inside; `RT_ERR_NULL`, `RT_ERR_HANDLE`,
  * `RT_ERR_WRONG_THREAD`.
@@ -1965,7 +1980,7 @@ rt_status rt_thread_leave(struct rt_thread *thread);
 /**
  * To be passed often by a thread that runs inside: here it can be stopped.
  *
- * Thread: the one that attached. Stage: any.
+ * Thread: the one that attached. Stage: any. Signal handler: limited.
  *
  * Returns `RT_OK`; by policy as `rt_thread_enter`, and the thread is outside; `RT_ERR_NULL`,
  * `RT_ERR_HANDLE`, `RT_ERR_WRONG_THREAD`.
@@ -1981,7 +1996,7 @@ rt_status rt_thread_checkpoint(struct rt_thread *thread);
  *
  * For a host that decides by itself who comes too late, as CPython does when a thread wants the GIL.
  *
- * Thread: any, attached or not, but one that finalizes. Stage: any.
+ * Thread: any, attached or not, but one that finalizes. Stage: any. Signal handler: never.
  *
  * Returns never.
  *
@@ -1995,7 +2010,7 @@ void rt_thread_park(void);
  * Threads that are to call in later get a view, not the runtime: `rt_guard_acquire` then checks and
  * pins in one step. The view never refers to another life: after `rt_initialize` make another.
  *
- * Thread: any. Stage: any.
+ * Thread: any. Stage: any. Signal handler: limited.
  *
  * Returns `RT_OK`; `RT_ERR_NULL`, `RT_ERR_HANDLE`, `RT_ERR_NO_MEMORY`.
  *
@@ -2007,7 +2022,7 @@ rt_status rt_view_from(struct rt_runtime *runtime,
 /**
  * Closes a view. Guards that were acquired from it stay open. NULL does nothing.
  *
- * Thread: any. Stage: any.
+ * Thread: any. Stage: any. Signal handler: safe.
  *
  * Returns `RT_OK`; `RT_ERR_HANDLE`.
  *
@@ -2041,8 +2056,8 @@ rt_status rt_view_close(struct rt_view *view);
  * No atomic read-modify-write, and no cache line that other threads write, attached or not. After
  * `fork` the child has the guards of the thread that forked; those of others are closed.
  *
- * Thread: any, attached or not. Stage: until finalization begins, and as said above. In a signal handler
- * only if it cannot have interrupted a thread's first guard: that one allocates.
+ * Thread: any, attached or not. Stage: until finalization begins, and as said above.
+ * Signal handler: safe.
  *
  * Returns `RT_OK`; `RT_ERR_FINALIZING` if the life is being finalized, or over; `RT_ERR_NULL`,
  * `RT_ERR_HANDLE`, `RT_ERR_UTF8`, `RT_ERR_NO_MEMORY`, `RT_ERR_THREAD_EXITING`; `RT_ERR_WOULD_BLOCK` in
@@ -2059,7 +2074,7 @@ rt_status rt_guard_acquire(struct rt_view *view,
  * for it also if the finalizing thread has opened it. If nobody else closes it that wait lasts until the
  * budget or the deadline is over.
  *
- * Thread: any, attached or not. Stage: as `rt_guard_acquire`.
+ * Thread: any, attached or not. Stage: as `rt_guard_acquire`. Signal handler: safe.
  *
  * Returns as `rt_guard_acquire`.
  *
@@ -2073,7 +2088,7 @@ rt_status rt_guard_acquire_shared(struct rt_view *view,
  * As `rt_guard_acquire`, for the runtime the calling thread is attached to by `thread`: no view is
  * needed.
  *
- * Thread: the one that attached. Stage: as `rt_guard_acquire`.
+ * Thread: the one that attached. Stage: as `rt_guard_acquire`. Signal handler: safe.
  *
  * Returns as `rt_guard_acquire`; `RT_ERR_WRONG_THREAD`.
  *
@@ -2090,9 +2105,8 @@ rt_status rt_guard_from_current(struct rt_thread *thread,
  * another one closes it. Of two threads that release the same guard at the same moment both may get
  * `RT_OK`; it is closed once.
  *
- * Thread: any; not in a signal handler that may have interrupted another call of this library than the
- * opening and closing of guards. Stage: any; late, after finalization gave the guard up, it does
- * nothing more than close.
+ * Thread: any. Stage: any; late, after finalization gave the guard up, it does
+ * nothing more than close. Signal handler: safe.
  *
  * Returns `RT_OK`; `RT_ERR_HANDLE` if it was released already, or never was.
  *
@@ -2105,7 +2119,7 @@ rt_status rt_guard_release(struct rt_guard *guard);
  *
  * `lock` must not be held, waited for, or NULL (then nothing happens).
  *
- * Thread: any. Stage: any.
+ * Thread: any. Stage: any. Signal handler: safe.
  *
  * CPython: `_PyIO_..._init` of a buffered object.
  */
@@ -2114,7 +2128,7 @@ void rt_buffered_lock_init(struct rt_buffered_lock *lock);
 /**
  * Makes a free lock that follows `runtime`: when that finalizes, waits for the lock are bounded.
  *
- * Thread: any. Stage: any.
+ * Thread: any. Stage: any. Signal handler: limited.
  *
  * Returns `RT_OK`; `RT_ERR_NULL`, `RT_ERR_HANDLE`.
  *
@@ -2134,8 +2148,8 @@ rt_status rt_buffered_lock_init_for(struct rt_buffered_lock *lock, struct rt_run
  *
  * A waiting thread stays where it is: one inside a runtime should leave it before it may wait long.
  *
- * Thread: any, attached or not; in a signal handler only if the thread has used the library before.
- * Stage: any.
+ * Thread: any, attached or not. Stage: any. Signal handler: safe until the lock's runtime finalizes; from
+ * then on it may take memory, to name an owner that does not let go.
  *
  * Returns `RT_OK`; `RT_RECOVERED` if it was taken over from an owner that will never run again: the
  * lock is held, but what it protects may be half changed (`rt_buffered_lock_take_progress`);
@@ -2154,7 +2168,7 @@ rt_status rt_buffered_lock_acquire(struct rt_buffered_lock *lock);
  *
  * Otherwise as `rt_buffered_lock_acquire`.
  *
- * Thread: as there. Stage: any.
+ * Thread: as there. Stage: any. Signal handler: safe.
  *
  * Returns what `rt_buffered_lock_acquire` does, and `RT_ERR_TIMEOUT`.
  *
@@ -2165,7 +2179,7 @@ rt_status rt_buffered_lock_acquire_timed(struct rt_buffered_lock *lock, int64_t 
 /**
  * Releases the lock. Uncontended it costs one atomic read-modify-write.
  *
- * Thread: the owner. Stage: any.
+ * Thread: the owner. Stage: any. Signal handler: safe.
  *
  * Returns `RT_OK`; `RT_ERR_NOT_OWNER` if this thread does not hold it, and nothing was changed;
  * `RT_ERR_NULL`.
@@ -2182,7 +2196,7 @@ rt_status rt_buffered_lock_release(struct rt_buffered_lock *lock);
  * `rt_buffered_lock_take_progress`, and so writes each byte once. The owner that goes on normally takes
  * it back itself, before it accounts for the bytes.
  *
- * Thread: the owner. Stage: any.
+ * Thread: the owner. Stage: any. Signal handler: safe.
  *
  * Returns `RT_OK`; `RT_ERR_NOT_OWNER`, `RT_ERR_NULL`.
  *
@@ -2194,7 +2208,7 @@ rt_status rt_buffered_lock_publish_progress(struct rt_buffered_lock *lock,
 /**
  * Takes what was published and not taken yet: stores it in `*bytes` and leaves 0.
  *
- * Thread: the owner. Stage: any.
+ * Thread: the owner. Stage: any. Signal handler: safe.
  *
  * Returns `RT_OK`; `RT_ERR_NOT_OWNER`, `RT_ERR_NULL`.
  *
@@ -2215,7 +2229,7 @@ rt_status rt_buffered_lock_take_progress(struct rt_buffered_lock *lock, uint32_t
  * pipe's or a console's gets the bytes as they are.
  *
  * Thread: any. Stage: until the runtime freezes; on the finalizing thread until
- * its writers are sealed, after the exit functions.
+ * its writers are sealed, after the exit functions. Signal handler: limited.
  *
  * Returns `RT_OK`; `RT_ERR_BAD_DESCRIPTOR` (closed, or read-only), `RT_ERR_NULL`, `RT_ERR_HANDLE`,
  * `RT_ERR_STRUCT_SIZE`, `RT_ERR_UTF8`, `RT_ERR_INVALID` (a flag), `RT_ERR_SIZE` and `RT_ERR_NO_MEMORY`
@@ -2239,7 +2253,7 @@ rt_status rt_writer_open_fd(struct rt_runtime *runtime,
  * its end in the mode `PIPE_NOWAIT`, for the moment of that write: a read of the same end that another
  * thread begins just then may fail with `ERROR_NO_DATA`, and is to be tried again.
  *
- * Thread: any. Stage: until the runtime freezes.
+ * Thread: any. Stage: until the runtime freezes. Signal handler: limited.
  *
  * Returns what `rt_writer_open_fd` does.
  *
@@ -2254,7 +2268,7 @@ rt_status rt_writer_open_handle(struct rt_runtime *runtime,
 /**
  * Makes a buffered writer over callbacks, which are copied. Otherwise as `rt_writer_open_fd`.
  *
- * Thread: any. Stage: until the runtime freezes.
+ * Thread: any. Stage: until the runtime freezes. Signal handler: limited.
  *
  * Returns what `rt_writer_open_fd` does; `RT_ERR_NULL` also if there is no `write`.
  *
@@ -2282,8 +2296,8 @@ rt_status rt_writer_open_callbacks(struct rt_runtime *runtime,
  *
  * A thread in this call cannot be cancelled.
  *
- * Thread: any, attached or not; in a signal handler not. Stage: until the runtime freezes; the
- * finalizing thread until the end.
+ * Thread: any, attached or not. Stage: until the runtime freezes; the
+ * finalizing thread until the end. Signal handler: limited.
  *
  * Returns `RT_OK`. With any error nothing was accepted (but for a record larger than the buffer of which
  * the destination had taken a part when finalization ended: the report counts that part):
@@ -2309,7 +2323,7 @@ rt_status rt_writer_write(struct rt_writer *writer,
  * to it if it has returned neither by then nor within a tenth of a second. Its bytes are in flight until
  * it returns, and nothing is written before them.
  *
- * Thread: as there. Stage: as there.
+ * Thread: as there. Stage: as there. Signal handler: limited.
  *
  * Returns what `rt_writer_write` does, and `RT_ERR_TIMEOUT`.
  *
@@ -2324,7 +2338,7 @@ rt_status rt_writer_write_timed(struct rt_writer *writer,
  * Writes everything accepted before the call, waiting at most `timeout_us` microseconds: negative is
  * for ever, 0 does not wait. On Windows see `rt_writer_write_timed`.
  *
- * Thread: as `rt_writer_write`. Stage: as there.
+ * Thread: as `rt_writer_write`. Stage: as there. Signal handler: limited.
  *
  * Returns `RT_OK`. With any error the rest stays in the buffer: `RT_ERR_TIMEOUT`, `RT_ERR_IO`,
  * `RT_ERR_BAD_DESCRIPTOR`, `RT_ERR_WOULD_BLOCK`, `RT_ERR_FINALIZING`, `RT_ERR_EXIT_THREAD`,
@@ -2341,7 +2355,7 @@ rt_status rt_writer_flush(struct rt_writer *writer,
  * Should the thread be parked or exit meanwhile, the lock is taken over from it and what it wrote is
  * flushed. A wait for room inside keeps the lock.
  *
- * Thread: as `rt_writer_write`. Stage: as there.
+ * Thread: as `rt_writer_write`. Stage: as there. Signal handler: limited.
  *
  * Returns `RT_OK`; `RT_ERR_REENTRANT` if it is locked by this thread already; `RT_ERR_FINALIZING`,
  * `RT_ERR_OWNER_BLOCKED`, `RT_ERR_STATE`, `RT_ERR_HANDLE`, `RT_ERR_NULL`.
@@ -2353,7 +2367,7 @@ rt_status rt_writer_lock(struct rt_writer *writer);
 /**
  * Gives back what `rt_writer_lock` took.
  *
- * Thread: the one that locked. Stage: any.
+ * Thread: the one that locked. Stage: any. Signal handler: limited.
  *
  * Returns `RT_OK`; `RT_ERR_NOT_OWNER`, `RT_ERR_STATE` from inside a callback of the writer,
  * `RT_ERR_HANDLE`, `RT_ERR_NULL`.
@@ -2366,7 +2380,7 @@ rt_status rt_writer_unlock(struct rt_writer *writer);
  * A `write` callback says how many bytes its destination has taken, before its thread enters the
  * runtime again and may be parked there.
  *
- * Thread: the one in the callback. Stage: any.
+ * Thread: the one in the callback. Stage: any. Signal handler: limited.
  *
  * Returns `RT_OK`; `RT_ERR_NOT_OWNER` outside the callback; `RT_ERR_SIZE` for more than was offered;
  * `RT_ERR_HANDLE`, `RT_ERR_NULL`.
@@ -2380,6 +2394,7 @@ rt_status rt_writer_publish_progress(struct rt_writer *writer,
  * Says what became of the writer's bytes so far. Set `account->struct_size` before the call.
  *
  * Thread: any. Stage: any while the handle lives; after finalization the numbers are final.
+ * Signal handler: limited.
  *
  * Returns `RT_OK`; `RT_ERR_HANDLE`, `RT_ERR_NULL`, `RT_ERR_STRUCT_SIZE`.
  *
@@ -2396,7 +2411,7 @@ rt_status rt_writer_get_account(struct rt_writer *writer, struct rt_writer_accou
  * operation on, which the system does not close before that ends: given a time, or while finalizing, it
  * is left open or to be closed then, and entered as a leak (`RT_LEAK_WRITER`).
  *
- * Thread: any. Stage: any; after finalization it only ends the handle.
+ * Thread: any. Stage: any; after finalization it only ends the handle. Signal handler: limited.
  *
  * Returns `RT_OK`; `RT_ERR_TIMEOUT`, `RT_ERR_IO`, `RT_ERR_BAD_DESCRIPTOR`, `RT_ERR_WOULD_BLOCK`,
  * `RT_ERR_FINALIZING`, `RT_ERR_EXIT_THREAD`, `RT_ERR_REENTRANT`, `RT_ERR_OWNER_BLOCKED`, `RT_ERR_STATE`,
@@ -2412,7 +2427,7 @@ rt_status rt_writer_close(struct rt_writer *writer,
  * NULL). The handle is gone. If bytes were lost, the runtime's report names them, and its status is
  * `RT_ERR_INCOMPLETE`.
  *
- * Thread: any. Stage: any.
+ * Thread: any. Stage: any. Signal handler: limited.
  *
  * Returns `RT_OK`; `RT_ERR_OWNER_BLOCKED` or `RT_ERR_TIMEOUT` while another thread is at work in it,
  * waited for at most one second, and `RT_ERR_REENTRANT`: the handle stays; `RT_ERR_IO`,
@@ -2433,7 +2448,7 @@ rt_status rt_writer_abandon(struct rt_writer *writer,
  * the callbacks is called. The handle is the host's: end it with `rt_overlapped_dealloc`. The
  * `overlapped` phase of finalization cancels what is pending, and closes and frees, or leaks.
  *
- * Thread: any. Stage: until the runtime freezes.
+ * Thread: any. Stage: until the runtime freezes. Signal handler: limited.
  *
  * Returns `RT_OK`; `RT_ERR_NULL` (also if there is no `wait`), `RT_ERR_STRUCT_SIZE`, `RT_ERR_HANDLE`,
  * `RT_ERR_UTF8`, `RT_ERR_NO_MEMORY`, `RT_ERR_FINALIZING`, `RT_ERR_THREAD_EXITING`.
@@ -2457,7 +2472,7 @@ rt_status rt_overlapped_new(struct rt_runtime *runtime,
  * A read that waits for data on a pipe or socket cannot be cancelled with glibc, whose AIO is a helper
  * thread that sits in `read`; one that is queued behind another on the same descriptor can.
  *
- * Thread: any. Stage: until the runtime freezes.
+ * Thread: any. Stage: until the runtime freezes. Signal handler: limited.
  *
  * Returns `RT_OK`. With any error nothing was started: `RT_ERR_BAD_DESCRIPTOR` (closed, or
  * write-only), `RT_ERR_SIZE` (0, or larger than an object can be), `RT_ERR_NO_MEMORY`,
@@ -2481,7 +2496,7 @@ rt_status rt_overlapped_aio_read(struct rt_runtime *runtime,
  * It is not a writer's: nothing flushes it. A pending write that cannot be cancelled at finalization is
  * leaked, and the ledger has it; whether its bytes arrive is the kernel's affair.
  *
- * Thread: any. Stage: until the runtime freezes.
+ * Thread: any. Stage: until the runtime freezes. Signal handler: limited.
  *
  * Returns what `rt_overlapped_aio_read` does (`RT_ERR_BAD_DESCRIPTOR`: closed, or read-only).
  *
@@ -2502,7 +2517,7 @@ rt_status rt_overlapped_aio_write(struct rt_runtime *runtime,
  * `arg` stays the host's. The callback is called from the thread that deallocates, between the two
  * attempts, so it can also do something about it.
  *
- * Thread: any. Stage: any; once the runtime is frozen nobody is warned.
+ * Thread: any. Stage: any; once the runtime is frozen nobody is warned. Signal handler: limited.
  *
  * Returns `RT_OK`; `RT_ERR_HANDLE`, `RT_ERR_NULL`.
  *
@@ -2522,7 +2537,7 @@ rt_status rt_overlapped_on_warning(struct rt_overlapped *op,
  * cannot be cancelled meanwhile.
  *
  * Thread: any, attached or not; from inside the operation's own callbacks only with a bound. Stage:
- * any.
+ * any. Signal handler: limited.
  *
  * Returns `RT_OK` if it ended well; `RT_ERR_IO` if it ended in an error (the last error's text has its
  * `errno`; a cancelled one has `ECANCELED`); `RT_ERR_TIMEOUT` while pending; `RT_ERR_FINALIZING` if it
@@ -2539,7 +2554,7 @@ rt_status rt_overlapped_wait(struct rt_overlapped *op,
 /**
  * Asks the kernel to cancel the operation. The handle stays.
  *
- * Thread: any. Stage: any.
+ * Thread: any. Stage: any. Signal handler: limited.
  *
  * Returns `RT_OK` if it has ended now, cancelled or not: `rt_overlapped_result` tells; `RT_ERR_IN_FLIGHT`
  * if it is pending still, and may end at any time; `RT_ERR_FINALIZING` if it was leaked;
@@ -2554,7 +2569,7 @@ rt_status rt_overlapped_cancel(struct rt_overlapped *op);
  * Looks how the operation ended, and stores the number of bytes transferred in `*transferred` (may be
  * NULL): 0 for one of callbacks, whose count the library does not know.
  *
- * Thread: any. Stage: any; also after finalization, as long as the handle lives.
+ * Thread: any. Stage: any; also after finalization, as long as the handle lives. Signal handler: limited.
  *
  * Returns `RT_OK` if it ended well; `RT_ERR_IN_FLIGHT` while pending; else what `rt_overlapped_wait`
  * does.
@@ -2569,7 +2584,7 @@ rt_status rt_overlapped_result(struct rt_overlapped *op,
  * Windows what `GetLastError` says. 0 for one that ended well, but for the remarks Windows makes then
  * (`ERROR_MORE_DATA`, `ERROR_HANDLE_EOF`, `ERROR_BROKEN_PIPE` of a read, `ERROR_PIPE_CONNECTED`).
  *
- * Thread: any. Stage: any; also after finalization, as long as the handle lives.
+ * Thread: any. Stage: any; also after finalization, as long as the handle lives. Signal handler: limited.
  *
  * Returns `RT_OK`; `RT_ERR_IN_FLIGHT` while pending; else what `rt_overlapped_wait` does, but `RT_ERR_IO`.
  *
@@ -2584,7 +2599,7 @@ rt_status rt_overlapped_error(struct rt_overlapped *op,
  *
  * They are the library's, and valid until the handle is deallocated.
  *
- * Thread: any. Stage: any; also after finalization, as long as the handle lives.
+ * Thread: any. Stage: any; also after finalization, as long as the handle lives. Signal handler: limited.
  *
  * Returns `RT_OK`; `RT_ERR_IN_FLIGHT` while pending; `RT_ERR_INVALID` if it is no read of the library's;
  * else what `rt_overlapped_result` does.
@@ -2613,6 +2628,7 @@ rt_status rt_overlapped_data(struct rt_overlapped *op,
  *
  * Thread: any. Stage: any; from inside callbacks too. After finalization it ends the handle: of an
  * operation that finalization has freed with `RT_OK`, of one it has leaked with `RT_LEAKED`.
+ * Signal handler: limited.
  *
  * Returns `RT_OK` (freed); `RT_LEAKED`, also in the child of a `fork` for the parent's POSIX AIO; with
  * both the handle is gone. `RT_ERR_IN_FLIGHT`: pending, or in the hands of another thread, and nothing
@@ -2632,7 +2648,7 @@ rt_status rt_overlapped_dealloc(struct rt_overlapped *op);
  * handle is the host's: end it with `rt_overlapped_dealloc`. The thread that starts an operation may exit:
  * Windows then cancels what it issued, unless the handle belongs to a completion port.
  *
- * Thread: any. Stage: until the runtime freezes.
+ * Thread: any. Stage: until the runtime freezes. Signal handler: limited.
  *
  * Returns `RT_OK`; `RT_ENDED` if it has ended already, and Windows queues no packet of it to a completion
  * port (nor to a thread pool: `CancelThreadpoolIo`): its call said `ERROR_BROKEN_PIPE`, `ERROR_HANDLE_EOF` or
@@ -2661,7 +2677,7 @@ rt_status rt_overlapped_start(struct rt_runtime *runtime,
  * A packet may still be queued when its operation is deallocated, and a later operation have the same
  * address: take the packet first.
  *
- * Thread: any. Stage: any.
+ * Thread: any. Stage: any. Signal handler: limited.
  *
  * Returns `RT_OK`; `RT_ERR_HANDLE`, `RT_ERR_NULL`.
  *
@@ -2693,6 +2709,7 @@ rt_status rt_overlapped_address(struct rt_overlapped *op,
  * costs less than 48 bytes of the library's memory.
  *
  * Thread: any. Stage: until the phase `finalize` ends; from inside a callback too.
+ * Signal handler: limited.
  *
  * Returns `RT_OK`; `RT_ERR_NULL` (neither callback), `RT_ERR_HANDLE`, `RT_ERR_UTF8`,
  * `RT_ERR_NO_MEMORY`, `RT_ERR_FINALIZING`.
@@ -2714,7 +2731,7 @@ rt_status rt_object_track(struct rt_runtime *runtime,
  * this. Several that wait for the same one keep to last in, first out among themselves, as far as their
  * slots in the library's memory tell.
  *
- * Thread: any. Stage: until either is finalized; from inside a callback too.
+ * Thread: any. Stage: until either is finalized; from inside a callback too. Signal handler: limited.
  *
  * Returns `RT_OK`; `RT_ERR_CYCLE` if `on` depends on `object` already, itself or over others: nothing
  * was changed, and the last error's text prints the cycle by the objects' names; `RT_ERR_STATE` if one
@@ -2733,7 +2750,7 @@ rt_status rt_object_depend(struct rt_runtime *runtime,
  * An object may be untracked from inside its own `finalize`: it is not deallocated then. A `finalize`
  * that runs at this moment on another thread is not stopped by it.
  *
- * Thread: any. Stage: any.
+ * Thread: any. Stage: any. Signal handler: limited.
  *
  * Returns `RT_OK`; `RT_ERR_HANDLE` if it is not tracked any more: it was untracked, disposed of or
  * deallocated before, or belongs to another runtime or a former life.
@@ -2748,7 +2765,7 @@ rt_status rt_object_untrack(struct rt_runtime *runtime,
  * again.
  *
  * Thread: any; once the runtime is frozen, only the finalizing one. Stage: any; from inside another
- * object's `finalize` too.
+ * object's `finalize` too. Signal handler: limited.
  *
  * Returns `RT_OK`: it is gone; `RT_RESURRECTED` if its `finalize` returned that: it stays tracked, as
  * the youngest, and will be finalized again; `RT_LEAKED` if it was finalized and then kept, for a
@@ -2764,7 +2781,7 @@ rt_status rt_object_dispose(struct rt_runtime *runtime,
 /**
  * Fills `*summary`. Set `summary->struct_size` before the call.
  *
- * Thread: any. Stage: any.
+ * Thread: any. Stage: any. Signal handler: limited.
  *
  * Returns `RT_OK`; `RT_ERR_HANDLE`, `RT_ERR_NULL`, `RT_ERR_STRUCT_SIZE`.
  *
@@ -2776,7 +2793,7 @@ rt_status rt_report_get_summary(const struct rt_report *report, struct rt_report
  * How long a phase took in all its passes, in microseconds; -1 if it did not run, or a negative status
  * below that.
  *
- * Thread: any. Stage: any.
+ * Thread: any. Stage: any. Signal handler: limited.
  *
  * Returns a time, or -1; `RT_ERR_HANDLE`, `RT_ERR_NULL`.
  *
@@ -2789,7 +2806,7 @@ int64_t rt_report_phase_us(const struct rt_report *report,
  * Fills `*destination` with the account of destination number `index`, from 0. Set
  * `destination->struct_size` before the call.
  *
- * Thread: any. Stage: any.
+ * Thread: any. Stage: any. Signal handler: limited.
  *
  * Returns `RT_OK`; `RT_ERR_NOT_FOUND` past the last; `RT_ERR_HANDLE`, `RT_ERR_NULL`,
  * `RT_ERR_STRUCT_SIZE`.
@@ -2804,7 +2821,7 @@ rt_status rt_report_get_destination(const struct rt_report *report,
  * Fills `*leak` with entry number `index` of the ledger, from 0. Set `leak->struct_size` before the
  * call.
  *
- * Thread: any. Stage: any.
+ * Thread: any. Stage: any. Signal handler: limited.
  *
  * Returns `RT_OK`; `RT_ERR_NOT_FOUND` past the last; `RT_ERR_HANDLE`, `RT_ERR_NULL`,
  * `RT_ERR_STRUCT_SIZE`.
@@ -2821,7 +2838,7 @@ rt_status rt_report_get_leak(const struct rt_report *report,
  * it. It is the host's, beside the parent's report: free it with `rt_report_free`, in any order.
  * After an error `*child` is NULL.
  *
- * Thread: any. Stage: any.
+ * Thread: any. Stage: any. Signal handler: limited.
  *
  * Returns `RT_OK`; `RT_ERR_NOT_FOUND` past the last; `RT_ERR_HANDLE`, `RT_ERR_NULL`,
  * `RT_ERR_NO_MEMORY`.
@@ -2833,7 +2850,7 @@ rt_status rt_report_child(const struct rt_report *report, size_t index, struct r
 /**
  * Stores in `*name` the name of the runtime the report is about; it lives as long as the report.
  *
- * Thread: any. Stage: any.
+ * Thread: any. Stage: any. Signal handler: limited.
  *
  * Returns `RT_OK`; `RT_ERR_HANDLE`, `RT_ERR_NULL`.
  *
@@ -2846,7 +2863,7 @@ rt_status rt_report_runtime(const struct rt_report *report, const char **name);
  * sentence that names the place. The text is empty if the report was written, or nobody asked for that;
  * it lives as long as the report.
  *
- * Thread: any. Stage: any.
+ * Thread: any. Stage: any. Signal handler: limited.
  *
  * Returns `RT_OK`; `RT_ERR_HANDLE`, `RT_ERR_NULL`.
  *
@@ -2862,7 +2879,7 @@ rt_status rt_report_unreported(const struct rt_report *report,
  * call with `buffer` NULL and `size` 0 to learn it. What does not fit is cut, and the buffer is a C
  * string all the same.
  *
- * Thread: any. Stage: any.
+ * Thread: any. Stage: any. Signal handler: limited.
  *
  * Returns `RT_OK`; `RT_ERR_SIZE` if it was cut; `RT_ERR_INVALID` (no such form), `RT_ERR_HANDLE`,
  * `RT_ERR_NULL`, `RT_ERR_NO_MEMORY`.
@@ -2881,7 +2898,7 @@ rt_status rt_report_format(const struct rt_report *report,
  * `form` is one of `RT_REPORT_*`. Whoever reads it may take his time, but not stop: after 5 s in which
  * nothing was taken the call gives up, with a part of the report written (on Windows 5 s after it began).
  *
- * Thread: any. Stage: any.
+ * Thread: any. Stage: any. Signal handler: limited.
  *
  * Returns `RT_OK`; `RT_ERR_IO`, `RT_ERR_BAD_DESCRIPTOR`, `RT_ERR_TIMEOUT`; `RT_ERR_INVALID` (no such
  * form), `RT_ERR_HANDLE`, `RT_ERR_NULL`, `RT_ERR_NO_MEMORY`.
@@ -2895,7 +2912,7 @@ rt_status rt_report_write(const struct rt_report *report,
 /**
  * Frees a report, its handle and the names it gave out. NULL does nothing.
  *
- * Thread: any. Stage: any.
+ * Thread: any. Stage: any. Signal handler: limited.
  *
  * Returns `RT_OK`; `RT_ERR_HANDLE`.
  *
@@ -2907,7 +2924,7 @@ rt_status rt_report_free(struct rt_report *report);
  * Fills `*violation` with number `index`, from 0, of the kinds of calls that were refused for coming
  * from inside a dealloc callback. Set `violation->struct_size` before the call.
  *
- * Thread: any. Stage: any.
+ * Thread: any. Stage: any. Signal handler: limited.
  *
  * Returns `RT_OK`; `RT_ERR_NOT_FOUND` past the last; `RT_ERR_HANDLE`, `RT_ERR_NULL`,
  * `RT_ERR_STRUCT_SIZE`.
@@ -2922,7 +2939,7 @@ rt_status rt_report_get_violation(const struct rt_report *report,
  * Fills `*left` with number `index`, from 0, of the handlers that finalization left out, and then of
  * those it did not wait for. Set `left->struct_size` before the call.
  *
- * Thread: any. Stage: any.
+ * Thread: any. Stage: any. Signal handler: limited.
  *
  * Returns `RT_OK`; `RT_ERR_NOT_FOUND` past the last; `RT_ERR_HANDLE`, `RT_ERR_NULL`,
  * `RT_ERR_STRUCT_SIZE`.
@@ -2941,7 +2958,7 @@ rt_status rt_report_get_left(const struct rt_report *report,
  * Name and reason are copied; `reason` may be NULL. `accepted` must be the sum of `written`,
  * `unwritten` and `in_flight`.
  *
- * Thread: any. Stage: until the runtime is finalized.
+ * Thread: any. Stage: until the runtime is finalized. Signal handler: limited.
  *
  * Returns `RT_OK`; `RT_ERR_INVALID` if the bytes do not add up; `RT_ERR_FINALIZING` once it is finalized;
  * `RT_ERR_NULL`, `RT_ERR_HANDLE`, `RT_ERR_STRUCT_SIZE`, `RT_ERR_UTF8`, `RT_ERR_NO_MEMORY`.
@@ -2958,7 +2975,7 @@ rt_status rt_note_destination(struct rt_runtime *runtime,
  * Name and reason are copied. `kind` is one of `RT_LEAK_*`, `RT_LEAK_HOST` for what is none of the
  * others.
  *
- * Thread: any. Stage: until the runtime is finalized.
+ * Thread: any. Stage: until the runtime is finalized. Signal handler: limited.
  *
  * Returns `RT_OK`; `RT_ERR_INVALID` if there is no such kind; `RT_ERR_FINALIZING` once it is finalized;
  * `RT_ERR_NULL`, `RT_ERR_HANDLE`, `RT_ERR_STRUCT_SIZE`, `RT_ERR_UTF8`, `RT_ERR_NO_MEMORY`.
@@ -2975,7 +2992,7 @@ rt_status rt_note_leak(struct rt_runtime *runtime,
  * `what` is what was waited for, `outcome` what came of it (`not waited for any longer`); both are
  * copied. `waited_us` is how long it was waited for.
  *
- * Thread: any. Stage: from the beginning of finalization to its end.
+ * Thread: any. Stage: from the beginning of finalization to its end. Signal handler: limited.
  *
  * Returns `RT_OK`; `RT_ERR_STATE` while the runtime runs; `RT_ERR_FINALIZING` once it is finalized;
  * `RT_ERR_NULL`, `RT_ERR_HANDLE`, `RT_ERR_UTF8`, `RT_ERR_NO_MEMORY`.
@@ -2994,7 +3011,7 @@ rt_status rt_note_blocked(struct rt_runtime *runtime,
  * Nothing is written when descriptor 2 is not stderr: when it was closed as the process started, or is another
  * file by now.
  *
- * Thread: any. Stage: any.
+ * Thread: any. Stage: any. Signal handler: limited.
  *
  * Returns `RT_OK`, also if nothing was written; `RT_ERR_NULL`, `RT_ERR_UTF8`, `RT_ERR_NO_MEMORY`.
  *
@@ -3006,7 +3023,7 @@ rt_status rt_tell(const char *text);
  * How many threads of the process are the library's own, which watch finalizations: for a host that counts
  * its threads, or warns of them before a `fork`.
  *
- * Thread: any. Stage: any.
+ * Thread: any. Stage: any. Signal handler: safe.
  *
  * Returns a number.
  *
@@ -3018,7 +3035,7 @@ uint32_t rt_watch_threads(void);
  * Sets what adds to lines about a callback or handler of the default runtime that takes long where it is. NULL:
  * nothing does.
  *
- * Thread: any. Stage: any.
+ * Thread: any. Stage: any. Signal handler: safe.
  *
  * CPython: `faulthandler.dump_traceback_later`.
  */
@@ -3029,6 +3046,7 @@ void rt_describe_work(rt_describe_callback describe);
  * may: from now on it is watched, if anybody is to be told.
  *
  * Thread: the finalizing one, inside the handler. Stage: any; without a finalization nothing is done.
+ * Signal handler: limited.
  *
  * Returns `RT_OK`; `RT_ERR_HANDLE`.
  *
@@ -3057,7 +3075,7 @@ extern const volatile int32_t rt_state_flag;
 /*
  * rt_is_finalizing as one load, without a call (on Windows it is the call).
  *
- * Thread: any. Stage: any, also in signal handlers.
+ * Thread: any. Stage: any. Signal handler: safe.
  */
 static inline int rt_is_finalizing_inline(void)
 {
@@ -3071,7 +3089,7 @@ static inline int rt_is_finalizing_inline(void)
 /*
  * The default runtime's state, one of RT_STATE_*, as one load (on Windows it is a call).
  *
- * Thread: any. Stage: any, also in signal handlers.
+ * Thread: any. Stage: any. Signal handler: safe.
  */
 static inline int32_t rt_state_inline(void)
 {

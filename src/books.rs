@@ -189,7 +189,7 @@ impl Runtime {
 
     /// Has `make` make the pending calls that were there when this began, oldest first, and returns how
     /// many.
-    pub fn run_pending(&self, mut make: impl FnMut(&Entry)) -> u64 {
+    pub(crate) fn run_pending(&self, mut make: impl FnMut(&Entry)) -> u64 {
         let mut left = self.books.lock().pending.len();
         let mut made = 0;
         while left > 0 {
@@ -219,7 +219,11 @@ impl Runtime {
     }
 
     /// Unregisters every at-exit callback that calls `function` (with `arg`, if given).
-    pub fn unregister_function(&self, function: Function, arg: Option<*mut c_void>) -> usize {
+    pub(crate) fn unregister_function(
+        &self,
+        function: Function,
+        arg: Option<*mut c_void>,
+    ) -> usize {
         let (mut last, mut count) = (0, 0);
         loop {
             // One at a time: each is dropped with nothing locked.

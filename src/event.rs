@@ -143,7 +143,7 @@ pub struct Who {
 
 impl Who {
     /// The thread of `owner`, and what it is doing at this moment.
-    pub fn of(owner: &Owner) -> Who {
+    pub(crate) fn of(owner: &Owner) -> Who {
         let tid = if owner.fate() == Fate::Exited { 0 } else { owner.tid() };
         Who {
             tid,

@@ -31,8 +31,12 @@ pub struct Guarded<T> {
 unsafe impl<T: Send> Sync for Guarded<T> {}
 
 /// Exclusive use of the data, for one operation.
+///
+/// It stays on its thread, which owns the lock: on another one the lock would be taken over from it as
+/// soon as this thread ends.
 pub struct Hold<'a, T> {
     guarded: &'a Guarded<T>,
+    _not_send: std::marker::PhantomData<*const ()>,
     /// Whom the lock was taken over from, if that one will never run again.
     pub recovered: Option<Former>,
     /// Whether dropping the hold leaves the lock held.
@@ -80,7 +84,7 @@ impl<T> Guarded<T> {
             }
             return Err(Status::Finalizing.because("the process ends"));
         }
-        Ok(Hold { guarded: self, recovered, keep })
+        Ok(Hold { guarded: self, _not_send: std::marker::PhantomData, recovered, keep })
     }
 
     /// Whether the holder is in an operation.
@@ -175,5 +179,26 @@ impl<T> Drop for Hold<'_, T> {
             // It cannot fail: this thread holds the lock.
             let _ = self.guarded.lock.release_as(me);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Implemented once for every type, and once more for what is `Send` or `Sync`: of those a call with `_` does
+    /// not say which is meant, and does not compile.
+    trait NeitherSendNorSync<Which> {
+        fn is_neither() {}
+    }
+    struct Sendable;
+    struct Shareable;
+    impl<T> NeitherSendNorSync<()> for T {}
+    impl<T: Send> NeitherSendNorSync<Sendable> for T {}
+    impl<T: Sync> NeitherSendNorSync<Shareable> for T {}
+
+    #[test]
+    fn a_hold_stays_on_the_thread_that_owns_the_lock() {
+        Hold::<String>::is_neither();
     }
 }

@@ -126,18 +126,18 @@ impl HostCall {
     }
 
     /// Whether it is this C function, with this argument if one is given.
-    pub fn is(&self, function: Function, arg: Option<*mut c_void>) -> bool {
+    pub(crate) fn is(&self, function: Function, arg: Option<*mut c_void>) -> bool {
         std::ptr::fn_addr_eq(self.function, function) && arg.is_none_or(|arg| arg == self.arg)
     }
 
     /// Calls it on this thread, which then may finalize nothing meanwhile.
-    pub fn call(&self) -> Outcome {
+    pub(crate) fn call(&self) -> Outcome {
         self.call_of(None)
     }
 
     /// Calls it on this thread as a callback of `runtime`: meanwhile the thread may finalize neither
     /// that nor an ancestor of it.
-    pub fn call_for(&self, runtime: &Runtime) -> Outcome {
+    pub(crate) fn call_for(&self, runtime: &Runtime) -> Outcome {
         self.call_of(Some(runtime))
     }
 
@@ -191,12 +191,12 @@ impl ObjectCalls {
     }
 
     /// Calls `finalize` on this thread.
-    pub fn finalize(&self) -> Outcome {
+    pub(crate) fn finalize(&self) -> Outcome {
         self.call(self.finalize)
     }
 
     /// Calls `dealloc` on this thread.
-    pub fn dealloc(&self) -> Outcome {
+    pub(crate) fn dealloc(&self) -> Outcome {
         self.call(self.dealloc)
     }
 
@@ -231,7 +231,7 @@ impl Drop for HostCall {
 ///
 /// # Errors
 /// It ended its thread, or was not made.
-pub fn run<R, F: FnOnce() -> R>(code: *const (), call: F) -> Result<R, Stopped> {
+pub(crate) fn run<R, F: FnOnce() -> R>(code: *const (), call: F) -> Result<R, Stopped> {
     if unloaded::is_gone(code) {
         return Err(Stopped::Unloaded);
     }

@@ -268,7 +268,8 @@ mod tests {
     fn bytes_under_a_lock_that_is_kept_arrive() {
         let arrived = arrived(|fd| {
             let runtime = Runtime::new("kept");
-            let sink = Sink::Descriptor(Descriptor::new(fd).unwrap());
+            // SAFETY: the pipe's end stays open until the process ends.
+            let sink = Sink::Descriptor(unsafe { Descriptor::new(fd) }.unwrap());
             let writer = Writer::new(&runtime, sink, WriterOptions::default()).unwrap();
             writer.lock(Deadline::NEVER).unwrap();
             writer.write(b"kept\n", Deadline::NEVER).unwrap();

@@ -6,27 +6,27 @@
 //!
 //! | to find | read |
 //! |---|---|
-//! | what happens, in which order | [`finalize`], [`passes`], `unpin`, [`flush`], [`phase`], [`order`], `continued`, `reclaim`, [`watch`] |
-//! | what the host hears meanwhile, and the end of a process out of time | [`event`], [`last_word`] |
-//! | a runtime's life, its books, the registry of all | [`runtime`], [`books`], [`registry`] |
-//! | what a host, or the environment, can set | [`options`], [`environment`] |
-//! | runtimes in a tree | [`children`] |
-//! | the child of a `fork`, a process of which one thread is left | `forked`, [`process_end`] |
+//! | what happens, in which order | [`finalize`], `passes`, `unpin`, `flush`, [`phase`], `order`, `continued`, `reclaim`, `watch` |
+//! | what the host hears meanwhile, and the end of a process out of time | [`event`], `last_word` |
+//! | a runtime's life, its books, the registry of all | [`runtime`], `books`, `registry` |
+//! | what a host, or the environment, can set | [`options`], `environment` |
+//! | runtimes in a tree | `children` |
+//! | the child of a `fork`, a process of which one thread is left | `forked`, `process_end` |
 //! | what is asked for as the library is loaded | `at_load` |
-//! | how threads are stopped | [`freeze`] (the gate), [`thread`] (policies) |
-//! | what keeps a life from its freeze | [`guard`] (the exchange), [`rack`], [`view`], [`row`] |
-//! | who owns a lock, and whether it ever lets go | [`owner`], [`this_thread`] |
-//! | the lock, its data, its patience | [`buffered_lock`], [`guarded`], [`grace`] |
+//! | how threads are stopped | `freeze` (the gate), [`thread`] (policies) |
+//! | what keeps a life from its freeze | `guard` (the exchange), `rack`, `view`, `row` |
+//! | who owns a lock, and whether it ever lets go | `owner`, `this_thread` |
+//! | the lock, its data, its patience | `buffered_lock`, `guarded`, `grace` |
 //! | the writer and where its bytes go | [`writer`], [`sink`] |
-//! | the end of a process that cannot wait | `last_word`, [`occupancy`] |
-//! | in-flight operations | [`overlapped`] |
-//! | objects: finalized first, deallocated later | [`tracked`] |
-//! | callbacks: the stack they wait on, the call itself, what they wait for inside it | [`at_exit`], [`host_call`], `awaited`, [`unloaded`], [`cancel`] |
+//! | the end of a process that cannot wait | `last_word`, `occupancy` |
+//! | in-flight operations | `overlapped` |
+//! | objects: finalized first, deallocated later | `tracked` |
+//! | callbacks: the stack they wait on, the call itself, what they wait for inside it | `at_exit`, [`host_call`], `awaited`, `unloaded`, `cancel` |
 //! | what was kept, and the account of it all | [`ledger`], [`report`] |
 //! | what a tracer sees from outside | `probe` |
-//! | what calls answer, and when memory is short | [`status`], [`memory`] |
-//! | atomics, parking and time: the only door | [`sync`] |
-//! | what a host adds to the account, and the C side, a file an object | [`capi`] |
+//! | what calls answer, and when memory is short | [`status`], `memory` |
+//! | atomics, parking and time: the only door | `sync` |
+//! | what a host adds to the account, and the C side, a file an object | `capi` |
 //! | CPython's finalization by this library | `src/cpython/adapter.h`, in C |
 //!
 //! # As a crate
@@ -41,77 +41,100 @@
 //! # Ok::<(), rtfinalize::status::Error>(())
 //! ```
 
+#[cfg(not(loom))]
+mod buffered_lock;
+#[cfg(loom)]
 pub mod buffered_lock;
+#[cfg(not(loom))]
+mod freeze;
+#[cfg(loom)]
 pub mod freeze;
+#[cfg(not(loom))]
+mod grace;
+#[cfg(loom)]
 pub mod grace;
+#[cfg(not(loom))]
+mod guard;
+#[cfg(loom)]
 pub mod guard;
+#[cfg(not(loom))]
+mod occupancy;
+#[cfg(loom)]
 pub mod occupancy;
+#[cfg(not(loom))]
+mod owner;
+#[cfg(loom)]
 pub mod owner;
 pub mod status;
+#[cfg(not(loom))]
+mod sync;
+#[cfg(loom)]
 pub mod sync;
 
 #[cfg(not(loom))]
-pub mod at_exit;
+mod at_exit;
 #[cfg(not(loom))]
 mod at_load;
 #[cfg(not(loom))]
 mod awaited;
 #[cfg(not(loom))]
-pub mod books;
+mod books;
 #[cfg(not(loom))]
-pub mod cancel;
+mod cancel;
 #[cfg(not(loom))]
 pub mod capi;
 #[cfg(not(loom))]
-pub mod children;
+mod children;
 #[cfg(not(loom))]
 mod continued;
 #[cfg(not(loom))]
-pub mod environment;
+mod environment;
 #[cfg(not(loom))]
 pub mod event;
 #[cfg(not(loom))]
 pub mod finalize;
 #[cfg(not(loom))]
-pub mod flush;
+mod flush;
 #[cfg(not(loom))]
 mod forked;
 #[cfg(not(loom))]
-pub mod guarded;
+mod guarded;
 #[cfg(not(loom))]
 pub mod host_call;
 #[cfg(not(loom))]
-pub mod last_word;
+mod last_word;
 #[cfg(not(loom))]
 pub mod ledger;
 #[cfg(not(loom))]
-pub mod memory;
+mod memory;
+#[cfg(doctest)]
+mod must_not_compile;
 #[cfg(not(loom))]
 pub mod options;
 #[cfg(not(loom))]
-pub mod order;
+mod order;
 #[cfg(not(loom))]
-pub mod overlapped;
+mod overlapped;
 #[cfg(not(loom))]
-pub mod passes;
+mod passes;
 #[cfg(not(loom))]
 pub mod phase;
 #[cfg(not(loom))]
 mod probe;
 #[cfg(not(loom))]
-pub mod process_end;
+mod process_end;
 #[cfg(not(loom))]
 mod provision;
 #[cfg(not(loom))]
-pub mod rack;
+mod rack;
 #[cfg(not(loom))]
 mod reclaim;
 #[cfg(not(loom))]
-pub mod registry;
+mod registry;
 #[cfg(not(loom))]
 pub mod report;
 #[cfg(not(loom))]
-pub mod row;
+mod row;
 #[cfg(not(loom))]
 pub mod runtime;
 #[cfg(not(loom))]
@@ -121,20 +144,23 @@ mod standard_error;
 #[cfg(not(loom))]
 mod text;
 #[cfg(not(loom))]
-pub mod this_thread;
+mod this_thread;
 #[cfg(not(loom))]
 pub mod thread;
 #[cfg(not(loom))]
-pub mod tracked;
+mod tracked;
 #[cfg(not(loom))]
-pub mod unloaded;
+mod unloaded;
 #[cfg(not(loom))]
 mod unpin;
 #[cfg(not(loom))]
-pub mod view;
+mod view;
 #[cfg(not(loom))]
-pub mod watch;
+mod watch;
 #[cfg(not(loom))]
-pub mod whereabouts;
+mod whereabouts;
 #[cfg(not(loom))]
 pub mod writer;
+
+#[cfg(not(loom))]
+pub use sync::Deadline;

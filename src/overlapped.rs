@@ -17,7 +17,7 @@ mod shelf;
 
 pub use host::{Callbacks, WARN_IN_FLIGHT, Warning};
 #[cfg(windows)]
-pub use kernel::{Begin, Kind, Spec};
+pub use kernel::{Kind, Spec};
 
 use crate::awaited::{self, Awaiting};
 use crate::freeze::Gate;
@@ -168,11 +168,6 @@ impl Overlapped {
             runtime.forget_operation(self);
         }
         submitted
-    }
-
-    /// Its name.
-    pub fn name(&self) -> &str {
-        &self.name
     }
 
     /// Sets whom to tell when `dealloc` finds the operation in flight and the runtime not frozen.

@@ -101,6 +101,7 @@ pub struct Owner {
     inside: AtomicU32,
     #[cfg(all(windows, not(loom)))]
     pulse: pulse::Pulse,
+    #[cfg_attr(loom, expect(dead_code, reason = "a model's table keeps nothing there"))]
     place: table::Place,
 }
 

@@ -117,17 +117,17 @@ impl Runtime {
     }
 
     /// The gate its threads pass.
-    pub fn gate(&self) -> &Arc<Gate> {
+    pub(crate) fn gate(&self) -> &Arc<Gate> {
         &self.gate
     }
 
     /// Where guards pin this life; `None` if there was no memory for that.
-    pub fn pin(&self) -> Option<Pin> {
+    pub(crate) fn pin(&self) -> Option<Pin> {
         self.pin
     }
 
     /// The grace of its finalization.
-    pub fn grace(&self) -> &Arc<Grace> {
+    pub(crate) fn grace(&self) -> &Arc<Grace> {
         &self.grace
     }
 
@@ -136,18 +136,23 @@ impl Runtime {
         &self.reserve
     }
 
+    /// What is left of the grace of its finalization, in microseconds.
+    pub fn grace_left_us(&self) -> i64 {
+        self.grace.left_us()
+    }
+
     /// How far its life has come.
     pub fn state(&self) -> State {
         self.gate.state()
     }
 
     /// Counts the calls refused for being late.
-    pub fn late_calls(&self) -> &Arc<AtomicU64> {
+    pub(crate) fn late_calls(&self) -> &Arc<AtomicU64> {
         &self.late_calls
     }
 
     /// Counts a late call and makes its error.
-    pub fn late(&self) -> Error {
+    pub(crate) fn late(&self) -> Error {
         let before = self.late_calls.fetch_add(1, Ordering::Relaxed);
         crate::probe::late_call(self.id, before + 1);
         Status::Finalizing.error()
@@ -168,7 +173,7 @@ impl Runtime {
     }
 
     /// When the waits of the present phase must end; never while the runtime runs.
-    pub fn phase_deadline(&self) -> Deadline {
+    pub(crate) fn phase_deadline(&self) -> Deadline {
         *self.phase_deadline.lock()
     }
 

@@ -36,7 +36,7 @@ use descriptor::Spot;
 pub use descriptor::{Descriptor, Polled, wait_for_room};
 
 /// The most one raw write may take: its count fits the lock's progress cell.
-pub const RAW_WRITE_MAX: usize = 1 << 30;
+pub(crate) const RAW_WRITE_MAX: usize = 1 << 30;
 
 /// Why a raw write took nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,15 +119,38 @@ pub(crate) fn forked(writer: &str) -> Error {
 #[derive(Clone, Copy)]
 pub struct Callbacks {
     /// Takes up to `len` bytes: returns how many, or a negative `errno`.
-    pub write:
-        unsafe extern "C-unwind" fn(arg: *mut c_void, data: *const c_void, len: usize) -> i64,
+    pub(crate) write: Write,
     /// Waits up to `timeout_us` (negative: for ever) for room; 0 when there may be some. Optional:
     /// without it, a writer that got `EAGAIN` gives `WouldBlock` to its caller.
-    pub wait: Option<unsafe extern "C-unwind" fn(arg: *mut c_void, timeout_us: i64) -> c_int>,
+    pub(crate) wait: Option<Wait>,
     /// Called once when the writer is closed or abandoned. Optional.
-    pub close: Option<unsafe extern "C-unwind" fn(arg: *mut c_void) -> c_int>,
+    pub(crate) close: Option<Close>,
     /// Passed to all of them.
-    pub arg: *mut c_void,
+    pub(crate) arg: *mut c_void,
+}
+
+/// Takes up to `len` bytes from `data`: returns how many, or a negative `errno`.
+pub type Write =
+    unsafe extern "C-unwind" fn(arg: *mut c_void, data: *const c_void, len: usize) -> i64;
+/// Waits up to `timeout_us` for room; 0 when there may be some.
+pub type Wait = unsafe extern "C-unwind" fn(arg: *mut c_void, timeout_us: i64) -> c_int;
+/// Hears that the writer is closed or abandoned; negative is an `errno`.
+pub type Close = unsafe extern "C-unwind" fn(arg: *mut c_void) -> c_int;
+
+impl Callbacks {
+    /// A destination of these functions.
+    ///
+    /// # Safety
+    /// Each is callable with `arg`, from any thread, one at a time, until a writer over it is closed or its
+    /// runtime finalized.
+    pub unsafe fn new(
+        write: Write,
+        wait: Option<Wait>,
+        close: Option<Close>,
+        arg: *mut c_void,
+    ) -> Callbacks {
+        Callbacks { write, wait, close, arg }
+    }
 }
 
 // SAFETY: the host promises, by making a writer of them, that they may be called from any thread
@@ -146,7 +169,7 @@ pub enum Sink {
 
 impl Sink {
     /// Offers `data`: how many bytes were taken, at least one, or why none.
-    pub fn write(&self, data: &[u8]) -> std::result::Result<usize, Refused> {
+    pub(crate) fn write(&self, data: &[u8]) -> std::result::Result<usize, Refused> {
         let data = &data[..data.len().min(RAW_WRITE_MAX)];
         match self {
             Sink::Descriptor(descriptor) => descriptor.write(data),
@@ -223,7 +246,7 @@ impl Sink {
     ///
     /// # Errors
     /// `Timeout`; `WouldBlock` if callbacks offer no way to wait.
-    pub fn wait(&self, deadline: Deadline) -> Result<()> {
+    pub(crate) fn wait(&self, deadline: Deadline) -> Result<()> {
         match self {
             Sink::Descriptor(descriptor) => descriptor.wait(deadline),
             Sink::Callbacks(Callbacks { wait: None, .. }) => Err(Status::WouldBlock.error()),
@@ -241,7 +264,7 @@ impl Sink {
     }
 
     /// The descriptor to poll, if there is one.
-    pub fn descriptor(&self) -> Option<Polled> {
+    pub(crate) fn descriptor(&self) -> Option<Polled> {
         match self {
             Sink::Descriptor(descriptor) => Some(descriptor.polled()),
             Sink::Callbacks(_) => None,
@@ -266,7 +289,7 @@ impl Sink {
     }
 
     /// Closes a descriptor it owns, or tells the callbacks.
-    pub fn close(&self, owned: bool) -> std::result::Result<(), Refused> {
+    pub(crate) fn close(&self, owned: bool) -> std::result::Result<(), Refused> {
         match self {
             Sink::Descriptor(descriptor) if owned => {
                 // SAFETY: the host gave the descriptor away.
@@ -305,7 +328,7 @@ const INTERRUPTIONS: u32 = 1000;
 ///
 /// # Errors
 /// `BadDescriptor`, `Io`, `Timeout`: a part may have been written.
-pub fn write_all(fd: c_int, data: &[u8], deadline: Deadline) -> Result<()> {
+pub(crate) fn write_all(fd: c_int, data: &[u8], deadline: Deadline) -> Result<()> {
     #[cfg(windows)]
     if let Some(answer) = hand::write_all_in_time(fd, data, deadline) {
         return answer;
@@ -317,7 +340,7 @@ pub fn write_all(fd: c_int, data: &[u8], deadline: Deadline) -> Result<()> {
 ///
 /// # Errors
 /// As [`write_all`].
-pub fn write_all_unless_stuck(fd: c_int, data: &[u8], stuck: Duration) -> Result<()> {
+pub(crate) fn write_all_unless_stuck(fd: c_int, data: &[u8], stuck: Duration) -> Result<()> {
     // A hand is given a time for the whole.
     #[cfg(windows)]
     if let Some(answer) = hand::write_all_in_time(fd, data, Deadline::after(stuck)) {
@@ -328,7 +351,8 @@ pub fn write_all_unless_stuck(fd: c_int, data: &[u8], stuck: Duration) -> Result
 
 /// Writes all of `data` to a descriptor; `until` says how long each wait for room may last.
 fn write_waiting(fd: c_int, data: &[u8], until: impl Fn() -> Deadline) -> Result<()> {
-    let descriptor = Descriptor::new(fd)?;
+    // SAFETY: the caller keeps it open for the length of the call.
+    let descriptor = unsafe { Descriptor::new(fd) }?;
     let mut rest = data;
     while !rest.is_empty() {
         match descriptor.write(rest) {
@@ -345,7 +369,7 @@ pub(crate) const STDERR: c_int = 2;
 
 /// Writes a line to stderr, in one piece. One that nobody reads is not worth a wait, nor a signal. Allocates nothing
 /// but where stderr cannot be written.
-pub fn tell(line: fmt::Arguments<'_>) {
+pub(crate) fn tell(line: fmt::Arguments<'_>) {
     if !standard_error::is_stderr() {
         return;
     }

@@ -33,6 +33,7 @@ pub fn elapsed(start: std::time::Instant) -> std::time::Duration {
 /// Steps a loom model may leave out on purpose, to show that it would notice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "each name says what is then wrong")]
+#[cfg_attr(not(loom), allow(dead_code, reason = "one is for models only"))]
 pub enum Sabotage {
     ReleaseForgetsWaiters,
     ReleaseForgetsTheRest,

@@ -8,7 +8,9 @@ pub(crate) mod activity;
 mod end;
 mod fork_hooks;
 
-pub(crate) use activity::{at_rest, is_over_a_section, is_over_the_library};
+#[cfg(unix)]
+pub(crate) use activity::at_rest;
+pub(crate) use activity::{is_over_a_section, is_over_the_library};
 pub(crate) use end::has_ended;
 #[cfg(windows)]
 pub(crate) use end::{ends_within_ms, stay_loaded};
@@ -160,6 +162,7 @@ pub fn sections() -> &'static Cell<u32> {
 }
 
 /// What tells this thread from the others of the process, while it lives.
+#[cfg(all(target_os = "linux", target_pointer_width = "64"))]
 #[inline]
 pub fn address() -> usize {
     cell_address::get().addr()

@@ -126,7 +126,7 @@ impl Attachment {
     }
 
     /// The calling thread's attachment with this handle.
-    pub fn of_this_thread_by_id(id: u64) -> Option<Arc<Attachment>> {
+    pub(crate) fn of_this_thread_by_id(id: u64) -> Option<Arc<Attachment>> {
         this_thread::known_id()?;
         this_thread::attachments(|list| list.iter().find(|a| a.id == id).cloned()).ok()?
     }
@@ -138,12 +138,12 @@ impl Attachment {
 
     /// Where guards pin its runtime's life.
     #[inline]
-    pub fn pin(&self) -> Option<Pin> {
+    pub(crate) fn pin(&self) -> Option<Pin> {
         self.pin
     }
 
     /// The thread.
-    pub fn owner(&self) -> &OwnerRef {
+    pub(crate) fn owner(&self) -> &OwnerRef {
         &self.owner
     }
 
@@ -153,17 +153,17 @@ impl Attachment {
     }
 
     /// Where it stands.
-    pub fn position(&self) -> Position {
+    pub(crate) fn position(&self) -> Position {
         self.place.position()
     }
 
     /// Whether its thread ended without detaching.
-    pub fn ended_undetached(&self) -> bool {
+    pub(crate) fn ended_undetached(&self) -> bool {
         self.undetached.load(Ordering::Relaxed)
     }
 
     /// Whether finalization must wait for it to detach.
-    pub fn holds_up_finalization(&self) -> bool {
+    pub(crate) fn holds_up_finalization(&self) -> bool {
         let holds_up = match self.position() {
             Position::Inside => true,
             Position::Outside => !self.may_skip,
@@ -235,7 +235,7 @@ impl Attachment {
     /// # Errors
     /// What `wait` gives; once the runtime is frozen, what entering gives (with the policy `Hang` it does
     /// not return).
-    pub fn outside_while<T>(
+    pub(crate) fn outside_while<T>(
         runtime: &Weak<Runtime>,
         wait: impl FnOnce() -> Result<T>,
     ) -> Result<T> {
@@ -323,7 +323,7 @@ impl Attachment {
     }
 
     /// Deletes the host state, if that was not done yet.
-    pub fn delete_state(&self) -> Option<Outcome> {
+    pub(crate) fn delete_state(&self) -> Option<Outcome> {
         let call = self.delete_state.lock().take();
         call.map(|call| match self.runtime.upgrade() {
             Some(runtime) => call.call_for(&runtime),
@@ -332,7 +332,7 @@ impl Attachment {
     }
 
     /// Whether a host state is still to be deleted.
-    pub fn has_state(&self) -> bool {
+    pub(crate) fn has_state(&self) -> bool {
         self.delete_state.lock().is_some()
     }
 
@@ -376,7 +376,7 @@ impl Attachment {
 ///
 /// Order matters: first nothing may run on this thread any more, then the locks it holds may be taken
 /// from it, then the freezers may count it as stopped.
-pub fn park_for_good() -> ! {
+pub(crate) fn park_for_good() -> ! {
     never_again::seal_thread();
     // A signal handler may have been over a wait: nobody shall wake this thread in another's place.
     crate::sync::leave_queues();

@@ -1,10 +1,10 @@
 //! What the C tests cannot see of children: that all flushes of a tree share one grace.
 
+use rtfinalize::Deadline;
 use rtfinalize::finalize::finalize_with;
 use rtfinalize::options::Options;
 use rtfinalize::runtime::{Runtime, RuntimeOptions};
 use rtfinalize::status::Status;
-use rtfinalize::sync::Deadline;
 use rtfinalize::writer::{Writer, WriterOptions};
 
 mod pipes;
@@ -39,8 +39,8 @@ fn a_writer_of_a_child_whose_lock_is_kept_spends_its_parents_grace_and_at_most_h
     assert_eq!(report.status, Status::Incomplete);
     assert_eq!(report.missing_bytes(), 0, "the parent's own");
     assert!(report.children[0].missing_bytes() > 0);
-    assert_eq!(child.grace().left_us(), 0, "it had no more than that");
-    assert!(parent.grace().left_us() <= 100_000, "{}", parent.grace().left_us());
+    assert_eq!(child.grace_left_us(), 0, "it had no more than that");
+    assert!(parent.grace_left_us() <= 100_000, "{}", parent.grace_left_us());
     drop(end_it);
     keeper.join().unwrap();
     drop(reader);

@@ -1,12 +1,12 @@
 //! The core as a Rust crate, without its C layer.
 
+use rtfinalize::Deadline;
 use rtfinalize::finalize::{Finalized, finalize, finalize_with};
 use rtfinalize::host_call::{HostCall, ObjectCalls};
 use rtfinalize::options::Options;
 use rtfinalize::phase::Phase;
 use rtfinalize::runtime::Runtime;
 use rtfinalize::status::Status;
-use rtfinalize::sync::Deadline;
 use rtfinalize::thread::{Attachment, Policy, ThreadOptions};
 use rtfinalize::writer::{Writer, WriterOptions};
 use std::io::{PipeWriter, Read, pipe};
@@ -184,4 +184,15 @@ fn an_object_is_finalized_and_deallocated_with_its_runtime() {
     let report = rtfinalize::finalize::finalize(&runtime).unwrap().report().clone();
     assert_eq!(counter.load(Ordering::Relaxed), 22);
     assert_eq!(report.phase(Phase::Finalize).unwrap().work, 1);
+}
+
+#[test]
+fn what_threads_share_may_be_shared_and_sent() {
+    fn both<T: Send + Sync>() {}
+    both::<Runtime>();
+    both::<Writer>();
+    both::<Attachment>();
+    both::<HostCall>();
+    both::<rtfinalize::report::Report>();
+    both::<rtfinalize::event::Listener>();
 }

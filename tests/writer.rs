@@ -1,14 +1,15 @@
 //! The writer over a destination whose every raw write waits for the test's word.
 
+use rtfinalize::Deadline;
 use rtfinalize::finalize::finalize_with;
 use rtfinalize::options::Options;
 use rtfinalize::report::Destination;
 use rtfinalize::runtime::Runtime;
 use rtfinalize::sink::{Callbacks, Sink};
 use rtfinalize::status::{Result, Status};
-use rtfinalize::sync::{Arc, Deadline};
 use rtfinalize::writer::{Writer, WriterOptions};
 use std::ffi::c_void;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 /// Says that a raw write began, and takes what it is told to; no word is no room.
@@ -26,7 +27,8 @@ unsafe extern "C-unwind" fn slow_write(arg: *mut c_void, _: *const c_void, _: us
 
 fn open(runtime: &Arc<Runtime>, slow: &mut Slow, capacity: usize) -> Result<Arc<Writer>> {
     let arg = std::ptr::from_mut(slow).cast();
-    let sink = Sink::Callbacks(Callbacks { write: slow_write, wait: None, close: None, arg });
+    // SAFETY: the function takes what `arg` is, and both outlive the writer.
+    let sink = Sink::Callbacks(unsafe { Callbacks::new(slow_write, None, None, arg) });
     Writer::new(runtime, sink, WriterOptions { capacity, ..WriterOptions::default() })
 }
 

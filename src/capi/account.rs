@@ -17,7 +17,7 @@ use libc::c_char;
 /// Name and reason are copied; `reason` may be NULL. `accepted` must be the sum of `written`,
 /// `unwritten` and `in_flight`.
 ///
-/// Thread: any. Stage: until the runtime is finalized.
+/// Thread: any. Stage: until the runtime is finalized. Signal handler: limited.
 ///
 /// Returns `RT_OK`; `RT_ERR_INVALID` if the bytes do not add up; `RT_ERR_FINALIZING` once it is finalized;
 /// `RT_ERR_NULL`, `RT_ERR_HANDLE`, `RT_ERR_STRUCT_SIZE`, `RT_ERR_UTF8`, `RT_ERR_NO_MEMORY`.
@@ -65,7 +65,7 @@ pub unsafe extern "C-unwind" fn rt_note_destination(
 /// Name and reason are copied. `kind` is one of `RT_LEAK_*`, `RT_LEAK_HOST` for what is none of the
 /// others.
 ///
-/// Thread: any. Stage: until the runtime is finalized.
+/// Thread: any. Stage: until the runtime is finalized. Signal handler: limited.
 ///
 /// Returns `RT_OK`; `RT_ERR_INVALID` if there is no such kind; `RT_ERR_FINALIZING` once it is finalized;
 /// `RT_ERR_NULL`, `RT_ERR_HANDLE`, `RT_ERR_STRUCT_SIZE`, `RT_ERR_UTF8`, `RT_ERR_NO_MEMORY`.
@@ -103,7 +103,7 @@ pub unsafe extern "C-unwind" fn rt_note_leak(
 /// `what` is what was waited for, `outcome` what came of it (`not waited for any longer`); both are
 /// copied. `waited_us` is how long it was waited for.
 ///
-/// Thread: any. Stage: from the beginning of finalization to its end.
+/// Thread: any. Stage: from the beginning of finalization to its end. Signal handler: limited.
 ///
 /// Returns `RT_OK`; `RT_ERR_STATE` while the runtime runs; `RT_ERR_FINALIZING` once it is finalized;
 /// `RT_ERR_NULL`, `RT_ERR_HANDLE`, `RT_ERR_UTF8`, `RT_ERR_NO_MEMORY`.
@@ -135,7 +135,7 @@ pub unsafe extern "C-unwind" fn rt_note_blocked(
 /// Nothing is written when descriptor 2 is not stderr: when it was closed as the process started, or is another
 /// file by now.
 ///
-/// Thread: any. Stage: any.
+/// Thread: any. Stage: any. Signal handler: limited.
 ///
 /// Returns `RT_OK`, also if nothing was written; `RT_ERR_NULL`, `RT_ERR_UTF8`, `RT_ERR_NO_MEMORY`.
 ///
@@ -151,7 +151,7 @@ pub unsafe extern "C-unwind" fn rt_tell(text: *const c_char) -> rt_status {
 /// How many threads of the process are the library's own, which watch finalizations: for a host that counts
 /// its threads, or warns of them before a `fork`.
 ///
-/// Thread: any. Stage: any.
+/// Thread: any. Stage: any. Signal handler: safe.
 ///
 /// Returns a number.
 ///
@@ -171,7 +171,7 @@ pub type rt_describe_callback = Option<extern "C" fn(text: *mut c_char, size: us
 /// Sets what adds to lines about a callback or handler of the default runtime that takes long where it is. NULL:
 /// nothing does.
 ///
-/// Thread: any. Stage: any.
+/// Thread: any. Stage: any. Signal handler: safe.
 ///
 /// CPython: `faulthandler.dump_traceback_later`.
 #[unsafe(no_mangle)]
@@ -190,6 +190,7 @@ pub extern "C-unwind" fn rt_describe_work(describe: rt_describe_callback) {
 /// may: from now on it is watched, if anybody is to be told.
 ///
 /// Thread: the finalizing one, inside the handler. Stage: any; without a finalization nothing is done.
+/// Signal handler: limited.
 ///
 /// Returns `RT_OK`; `RT_ERR_HANDLE`.
 ///

@@ -38,7 +38,7 @@ fn lock_of<'a>(lock: *mut rt_buffered_lock) -> Result<&'a BufferedLock> {
 ///
 /// `lock` must not be held, waited for, or NULL (then nothing happens).
 ///
-/// Thread: any. Stage: any.
+/// Thread: any. Stage: any. Signal handler: safe.
 ///
 /// CPython: `_PyIO_..._init` of a buffered object.
 #[unsafe(no_mangle)]
@@ -49,7 +49,7 @@ pub unsafe extern "C-unwind" fn rt_buffered_lock_init(lock: *mut rt_buffered_loc
 
 /// Makes a free lock that follows `runtime`: when that finalizes, waits for the lock are bounded.
 ///
-/// Thread: any. Stage: any.
+/// Thread: any. Stage: any. Signal handler: limited.
 ///
 /// Returns `RT_OK`; `RT_ERR_NULL`, `RT_ERR_HANDLE`.
 ///
@@ -77,8 +77,8 @@ pub unsafe extern "C-unwind" fn rt_buffered_lock_init_for(
 ///
 /// A waiting thread stays where it is: one inside a runtime should leave it before it may wait long.
 ///
-/// Thread: any, attached or not; in a signal handler only if the thread has used the library before.
-/// Stage: any.
+/// Thread: any, attached or not. Stage: any. Signal handler: safe until the lock's runtime finalizes; from
+/// then on it may take memory, to name an owner that does not let go.
 ///
 /// Returns `RT_OK`; `RT_RECOVERED` if it was taken over from an owner that will never run again: the
 /// lock is held, but what it protects may be half changed (`rt_buffered_lock_take_progress`);
@@ -98,7 +98,7 @@ pub unsafe extern "C-unwind" fn rt_buffered_lock_acquire(lock: *mut rt_buffered_
 ///
 /// Otherwise as `rt_buffered_lock_acquire`.
 ///
-/// Thread: as there. Stage: any.
+/// Thread: as there. Stage: any. Signal handler: safe.
 ///
 /// Returns what `rt_buffered_lock_acquire` does, and `RT_ERR_TIMEOUT`.
 ///
@@ -135,7 +135,7 @@ fn acquire_slow(lock: *mut rt_buffered_lock, timeout_us: i64) -> rt_status {
 
 /// Releases the lock. Uncontended it costs one atomic read-modify-write.
 ///
-/// Thread: the owner. Stage: any.
+/// Thread: the owner. Stage: any. Signal handler: safe.
 ///
 /// Returns `RT_OK`; `RT_ERR_NOT_OWNER` if this thread does not hold it, and nothing was changed;
 /// `RT_ERR_NULL`.
@@ -164,7 +164,7 @@ fn release_slow(lock: *mut rt_buffered_lock) -> rt_status {
 /// `rt_buffered_lock_take_progress`, and so writes each byte once. The owner that goes on normally takes
 /// it back itself, before it accounts for the bytes.
 ///
-/// Thread: the owner. Stage: any.
+/// Thread: the owner. Stage: any. Signal handler: safe.
 ///
 /// Returns `RT_OK`; `RT_ERR_NOT_OWNER`, `RT_ERR_NULL`.
 ///
@@ -182,7 +182,7 @@ pub unsafe extern "C-unwind" fn rt_buffered_lock_publish_progress(
 
 /// Takes what was published and not taken yet: stores it in `*bytes` and leaves 0.
 ///
-/// Thread: the owner. Stage: any.
+/// Thread: the owner. Stage: any. Signal handler: safe.
 ///
 /// Returns `RT_OK`; `RT_ERR_NOT_OWNER`, `RT_ERR_NULL`.
 ///

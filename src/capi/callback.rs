@@ -42,7 +42,7 @@ fn register(
 /// the rest still run. There is no limit on their number. `name` (may be NULL) is copied, for the
 /// report; `arg` stays the host's. `*id` (`id` may be NULL) is for `rt_unregister`.
 ///
-/// Thread: any. Stage: until the runtime freezes; from inside a callback too.
+/// Thread: any. Stage: until the runtime freezes; from inside a callback too. Signal handler: limited.
 ///
 /// Returns `RT_OK`; `RT_ERR_NULL` (no callback), `RT_ERR_HANDLE`, `RT_ERR_UTF8`, `RT_ERR_NO_MEMORY`,
 /// `RT_ERR_FINALIZING`.
@@ -63,6 +63,7 @@ pub unsafe extern "C-unwind" fn rt_atexit(
 /// `arg`. Stores how many there were in `*removed` (may be NULL).
 ///
 /// Thread: any. Stage: any; from inside a callback too, which is not stopped by unregistering it.
+/// Signal handler: limited.
 ///
 /// Returns `RT_OK`, also if there was none; `RT_ERR_NULL` (no callback), `RT_ERR_HANDLE`.
 ///
@@ -91,6 +92,7 @@ pub unsafe extern "C-unwind" fn rt_atexit_unregister(
 /// Arguments as for `rt_atexit`.
 ///
 /// Thread: any. Stage: until the last of them has run; from inside an exit function too.
+/// Signal handler: limited.
 ///
 /// Returns `RT_OK`; `RT_ERR_NULL` (no callback), `RT_ERR_HANDLE`, `RT_ERR_UTF8`, `RT_ERR_NO_MEMORY`,
 /// `RT_ERR_FINALIZING`.
@@ -111,7 +113,7 @@ pub unsafe extern "C-unwind" fn rt_exit_function(
 ///
 /// Arguments as for `rt_atexit`. First in, first out.
 ///
-/// Thread: any. Stage: until the runtime freezes. Not from signal handlers.
+/// Thread: any. Stage: until the runtime freezes. Signal handler: limited.
 ///
 /// Returns `RT_OK`; `RT_ERR_NULL` (no callback), `RT_ERR_HANDLE`, `RT_ERR_UTF8`, `RT_ERR_NO_MEMORY`,
 /// `RT_ERR_FINALIZING`.
@@ -133,7 +135,7 @@ pub unsafe extern "C-unwind" fn rt_pending_add(
 /// Makes the pending calls that are there now, on the calling thread, and stores how many in `*made`
 /// (may be NULL). A failed one is counted by the next finalization's report.
 ///
-/// Thread: any. Stage: any; once the runtime is frozen there are none left.
+/// Thread: any. Stage: any; once the runtime is frozen there are none left. Signal handler: limited.
 ///
 /// Returns `RT_OK`; `RT_ERR_HANDLE`; `RT_ERR_CALLBACK` if one failed, the rest were made.
 ///
@@ -163,7 +165,7 @@ pub unsafe extern "C-unwind" fn rt_pending_run(
 /// Unregisters what has this `id` in the runtime: an at-exit callback, an exit function, a pending
 /// call or a handler. It is not called any more, unless it is being called at this moment.
 ///
-/// Thread: any. Stage: any; from inside a callback too.
+/// Thread: any. Stage: any; from inside a callback too. Signal handler: limited.
 ///
 /// Returns `RT_OK`; `RT_ERR_NOT_FOUND` if it ran, or was removed, already; `RT_ERR_HANDLE`.
 ///

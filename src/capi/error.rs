@@ -95,7 +95,7 @@ pub const RT_ERR_INTERNAL: i32 = -99;
 ///
 /// The text is static and never NULL; a number that is no status says so.
 ///
-/// Thread: any. Stage: any, also in signal handlers.
+/// Thread: any. Stage: any. Signal handler: safe.
 ///
 /// CPython: none.
 #[unsafe(no_mangle)]
@@ -110,7 +110,7 @@ pub extern "C-unwind" fn rt_strerror(status: rt_status) -> *const c_char {
 /// first error, at most 511 bytes of UTF-8. It belongs to the library: valid until the thread's next
 /// error, and gone with the thread.
 ///
-/// Thread: any, each has its own. Stage: any.
+/// Thread: any, each has its own. Stage: any. Signal handler: safe.
 ///
 /// CPython: the job of `PyErr_Occurred`, without objects.
 #[unsafe(no_mangle)]

@@ -25,7 +25,7 @@ pub enum rt_guard {}
 /// Threads that are to call in later get a view, not the runtime: `rt_guard_acquire` then checks and
 /// pins in one step. The view never refers to another life: after `rt_initialize` make another.
 ///
-/// Thread: any. Stage: any.
+/// Thread: any. Stage: any. Signal handler: limited.
 ///
 /// Returns `RT_OK`; `RT_ERR_NULL`, `RT_ERR_HANDLE`, `RT_ERR_NO_MEMORY`.
 ///
@@ -52,7 +52,7 @@ fn pin_of(pin: Option<Pin>) -> Result<Pin> {
 
 /// Closes a view. Guards that were acquired from it stay open. NULL does nothing.
 ///
-/// Thread: any. Stage: any.
+/// Thread: any. Stage: any. Signal handler: safe.
 ///
 /// Returns `RT_OK`; `RT_ERR_HANDLE`.
 ///
@@ -92,8 +92,8 @@ pub extern "C-unwind" fn rt_view_close(view: *mut rt_view) -> rt_status {
 /// No atomic read-modify-write, and no cache line that other threads write, attached or not. After
 /// `fork` the child has the guards of the thread that forked; those of others are closed.
 ///
-/// Thread: any, attached or not. Stage: until finalization begins, and as said above. In a signal handler
-/// only if it cannot have interrupted a thread's first guard: that one allocates.
+/// Thread: any, attached or not. Stage: until finalization begins, and as said above.
+/// Signal handler: safe.
 ///
 /// Returns `RT_OK`; `RT_ERR_FINALIZING` if the life is being finalized, or over; `RT_ERR_NULL`,
 /// `RT_ERR_HANDLE`, `RT_ERR_UTF8`, `RT_ERR_NO_MEMORY`, `RT_ERR_THREAD_EXITING`; `RT_ERR_WOULD_BLOCK` in
@@ -113,7 +113,7 @@ pub unsafe extern "C-unwind" fn rt_guard_acquire(
 /// for it also if the finalizing thread has opened it. If nobody else closes it that wait lasts until the
 /// budget or the deadline is over.
 ///
-/// Thread: any, attached or not. Stage: as `rt_guard_acquire`.
+/// Thread: any, attached or not. Stage: as `rt_guard_acquire`. Signal handler: safe.
 ///
 /// Returns as `rt_guard_acquire`.
 ///
@@ -130,7 +130,7 @@ pub unsafe extern "C-unwind" fn rt_guard_acquire_shared(
 /// As `rt_guard_acquire`, for the runtime the calling thread is attached to by `thread`: no view is
 /// needed.
 ///
-/// Thread: the one that attached. Stage: as `rt_guard_acquire`.
+/// Thread: the one that attached. Stage: as `rt_guard_acquire`. Signal handler: safe.
 ///
 /// Returns as `rt_guard_acquire`; `RT_ERR_WRONG_THREAD`.
 ///
@@ -191,9 +191,8 @@ fn short_name(name: *const c_char) -> Result<[u8; NAME_SIZE]> {
 /// another one closes it. Of two threads that release the same guard at the same moment both may get
 /// `RT_OK`; it is closed once.
 ///
-/// Thread: any; not in a signal handler that may have interrupted another call of this library than the
-/// opening and closing of guards. Stage: any; late, after finalization gave the guard up, it does
-/// nothing more than close.
+/// Thread: any. Stage: any; late, after finalization gave the guard up, it does
+/// nothing more than close. Signal handler: safe.
 ///
 /// Returns `RT_OK`; `RT_ERR_HANDLE` if it was released already, or never was.
 ///

@@ -32,6 +32,7 @@ pub type rt_object = u64;
 /// costs less than 48 bytes of the library's memory.
 ///
 /// Thread: any. Stage: until the phase `finalize` ends; from inside a callback too.
+/// Signal handler: limited.
 ///
 /// Returns `RT_OK`; `RT_ERR_NULL` (neither callback), `RT_ERR_HANDLE`, `RT_ERR_UTF8`,
 /// `RT_ERR_NO_MEMORY`, `RT_ERR_FINALIZING`.
@@ -69,7 +70,7 @@ pub unsafe extern "C-unwind" fn rt_object_track(
 /// this. Several that wait for the same one keep to last in, first out among themselves, as far as their
 /// slots in the library's memory tell.
 ///
-/// Thread: any. Stage: until either is finalized; from inside a callback too.
+/// Thread: any. Stage: until either is finalized; from inside a callback too. Signal handler: limited.
 ///
 /// Returns `RT_OK`; `RT_ERR_CYCLE` if `on` depends on `object` already, itself or over others: nothing
 /// was changed, and the last error's text prints the cycle by the objects' names; `RT_ERR_STATE` if one
@@ -91,7 +92,7 @@ pub extern "C-unwind" fn rt_object_depend(
 /// An object may be untracked from inside its own `finalize`: it is not deallocated then. A `finalize`
 /// that runs at this moment on another thread is not stopped by it.
 ///
-/// Thread: any. Stage: any.
+/// Thread: any. Stage: any. Signal handler: limited.
 ///
 /// Returns `RT_OK`; `RT_ERR_HANDLE` if it is not tracked any more: it was untracked, disposed of or
 /// deallocated before, or belongs to another runtime or a former life.
@@ -109,7 +110,7 @@ pub extern "C-unwind" fn rt_object_untrack(
 /// again.
 ///
 /// Thread: any; once the runtime is frozen, only the finalizing one. Stage: any; from inside another
-/// object's `finalize` too.
+/// object's `finalize` too. Signal handler: limited.
 ///
 /// Returns `RT_OK`: it is gone; `RT_RESURRECTED` if its `finalize` returned that: it stays tracked, as
 /// the youngest, and will be finalized again; `RT_LEAKED` if it was finalized and then kept, for a

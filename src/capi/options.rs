@@ -64,6 +64,7 @@ pub(super) const OPTIONS_FIRST_VERSION: usize = 48;
 /// told as an overrun (`RT_EVENT_OVERRUN`); without a call of this function only the deadline does that.
 ///
 /// Thread: any. Stage: before finalization of the runtime begins; later it has no effect.
+/// Signal handler: limited.
 ///
 /// Returns `RT_OK`; `RT_ERR_HANDLE`; `RT_ERR_INVALID` if there is no such phase.
 ///
@@ -90,6 +91,7 @@ pub extern "C-unwind" fn rt_runtime_set_budget(
 /// (`rt_runtime_set_budget`) stay. The struct is copied.
 ///
 /// Thread: any. Stage: before finalization of the runtime begins; later it has no effect.
+/// Signal handler: limited.
 ///
 /// Returns `RT_OK`; `RT_ERR_NULL`, `RT_ERR_HANDLE`, `RT_ERR_STRUCT_SIZE`, `RT_ERR_INVALID` (an
 /// option).
@@ -126,6 +128,7 @@ pub unsafe extern "C-unwind" fn rt_runtime_set_options(
 /// a line on stderr, and is told by `RT_UNREPORTED` and `rt_report_unreported`.
 ///
 /// Thread: any. Stage: before finalization of the runtime begins; later it has no effect.
+/// Signal handler: limited.
 ///
 /// Returns `RT_OK`; `RT_ERR_NULL`, `RT_ERR_HANDLE`, `RT_ERR_UTF8` (the name), `RT_ERR_INVALID` (no
 /// such setting, or not what it takes: `rt_last_error` has a text for whoever wrote it),
@@ -152,7 +155,7 @@ pub unsafe extern "C-unwind" fn rt_runtime_set_text(
 /// The deadline that a finalization of the runtime would have if it began now, in microseconds: the
 /// environment's, or what was set for this life of it. Negative is for ever.
 ///
-/// Thread: any. Stage: any.
+/// Thread: any. Stage: any. Signal handler: limited.
 ///
 /// Returns a time; -1 also for a wrong handle.
 ///
@@ -170,7 +173,7 @@ pub extern "C-unwind" fn rt_runtime_deadline(runtime: *mut rt_runtime) -> i64 {
 /// When the lines on stderr would begin that name what a finalization waits for: those of a host's own waits
 /// can begin then, too.
 ///
-/// Thread: any. Stage: any.
+/// Thread: any. Stage: any. Signal handler: limited.
 ///
 /// Returns microseconds after the wait's beginning; -1 for never, and for a handle that is none.
 ///

@@ -90,7 +90,7 @@ pub(super) fn start(
 /// the callbacks is called. The handle is the host's: end it with `rt_overlapped_dealloc`. The
 /// `overlapped` phase of finalization cancels what is pending, and closes and frees, or leaks.
 ///
-/// Thread: any. Stage: until the runtime freezes.
+/// Thread: any. Stage: until the runtime freezes. Signal handler: limited.
 ///
 /// Returns `RT_OK`; `RT_ERR_NULL` (also if there is no `wait`), `RT_ERR_STRUCT_SIZE`, `RT_ERR_HANDLE`,
 /// `RT_ERR_UTF8`, `RT_ERR_NO_MEMORY`, `RT_ERR_FINALIZING`, `RT_ERR_THREAD_EXITING`.
@@ -130,7 +130,7 @@ pub unsafe extern "C-unwind" fn rt_overlapped_new(
 /// A read that waits for data on a pipe or socket cannot be cancelled with glibc, whose AIO is a helper
 /// thread that sits in `read`; one that is queued behind another on the same descriptor can.
 ///
-/// Thread: any. Stage: until the runtime freezes.
+/// Thread: any. Stage: until the runtime freezes. Signal handler: limited.
 ///
 /// Returns `RT_OK`. With any error nothing was started: `RT_ERR_BAD_DESCRIPTOR` (closed, or
 /// write-only), `RT_ERR_SIZE` (0, or larger than an object can be), `RT_ERR_NO_MEMORY`,
@@ -164,7 +164,7 @@ pub unsafe extern "C-unwind" fn rt_overlapped_aio_read(
 /// It is not a writer's: nothing flushes it. A pending write that cannot be cancelled at finalization is
 /// leaked, and the ledger has it; whether its bytes arrive is the kernel's affair.
 ///
-/// Thread: any. Stage: until the runtime freezes.
+/// Thread: any. Stage: until the runtime freezes. Signal handler: limited.
 ///
 /// Returns what `rt_overlapped_aio_read` does (`RT_ERR_BAD_DESCRIPTOR`: closed, or read-only).
 ///
@@ -201,7 +201,7 @@ fn unsupported(_: &Arc<Runtime>, _: c_int, _: usize, _: i64, _: &str) -> crate::
 /// `arg` stays the host's. The callback is called from the thread that deallocates, between the two
 /// attempts, so it can also do something about it.
 ///
-/// Thread: any. Stage: any; once the runtime is frozen nobody is warned.
+/// Thread: any. Stage: any; once the runtime is frozen nobody is warned. Signal handler: limited.
 ///
 /// Returns `RT_OK`; `RT_ERR_HANDLE`, `RT_ERR_NULL`.
 ///
@@ -227,7 +227,7 @@ pub extern "C-unwind" fn rt_overlapped_on_warning(
 /// cannot be cancelled meanwhile.
 ///
 /// Thread: any, attached or not; from inside the operation's own callbacks only with a bound. Stage:
-/// any.
+/// any. Signal handler: limited.
 ///
 /// Returns `RT_OK` if it ended well; `RT_ERR_IO` if it ended in an error (the last error's text has its
 /// `errno`; a cancelled one has `ECANCELED`); `RT_ERR_TIMEOUT` while pending; `RT_ERR_FINALIZING` if it
@@ -247,7 +247,7 @@ pub extern "C-unwind" fn rt_overlapped_wait(op: *mut rt_overlapped, timeout_us: 
 
 /// Asks the kernel to cancel the operation. The handle stays.
 ///
-/// Thread: any. Stage: any.
+/// Thread: any. Stage: any. Signal handler: limited.
 ///
 /// Returns `RT_OK` if it has ended now, cancelled or not: `rt_overlapped_result` tells; `RT_ERR_IN_FLIGHT`
 /// if it is pending still, and may end at any time; `RT_ERR_FINALIZING` if it was leaked;
@@ -266,7 +266,7 @@ pub extern "C-unwind" fn rt_overlapped_cancel(op: *mut rt_overlapped) -> rt_stat
 /// Looks how the operation ended, and stores the number of bytes transferred in `*transferred` (may be
 /// NULL): 0 for one of callbacks, whose count the library does not know.
 ///
-/// Thread: any. Stage: any; also after finalization, as long as the handle lives.
+/// Thread: any. Stage: any; also after finalization, as long as the handle lives. Signal handler: limited.
 ///
 /// Returns `RT_OK` if it ended well; `RT_ERR_IN_FLIGHT` while pending; else what `rt_overlapped_wait`
 /// does.
@@ -290,7 +290,7 @@ pub unsafe extern "C-unwind" fn rt_overlapped_result(
 /// Windows what `GetLastError` says. 0 for one that ended well, but for the remarks Windows makes then
 /// (`ERROR_MORE_DATA`, `ERROR_HANDLE_EOF`, `ERROR_BROKEN_PIPE` of a read, `ERROR_PIPE_CONNECTED`).
 ///
-/// Thread: any. Stage: any; also after finalization, as long as the handle lives.
+/// Thread: any. Stage: any; also after finalization, as long as the handle lives. Signal handler: limited.
 ///
 /// Returns `RT_OK`; `RT_ERR_IN_FLIGHT` while pending; else what `rt_overlapped_wait` does, but `RT_ERR_IO`.
 ///
@@ -314,7 +314,7 @@ pub unsafe extern "C-unwind" fn rt_overlapped_error(
 ///
 /// They are the library's, and valid until the handle is deallocated.
 ///
-/// Thread: any. Stage: any; also after finalization, as long as the handle lives.
+/// Thread: any. Stage: any; also after finalization, as long as the handle lives. Signal handler: limited.
 ///
 /// Returns `RT_OK`; `RT_ERR_IN_FLIGHT` while pending; `RT_ERR_INVALID` if it is no read of the library's;
 /// else what `rt_overlapped_result` does.
@@ -355,6 +355,7 @@ pub unsafe extern "C-unwind" fn rt_overlapped_data(
 ///
 /// Thread: any. Stage: any; from inside callbacks too. After finalization it ends the handle: of an
 /// operation that finalization has freed with `RT_OK`, of one it has leaked with `RT_LEAKED`.
+/// Signal handler: limited.
 ///
 /// Returns `RT_OK` (freed); `RT_LEAKED`, also in the child of a `fork` for the parent's POSIX AIO; with
 /// both the handle is gone. `RT_ERR_IN_FLIGHT`: pending, or in the hands of another thread, and nothing

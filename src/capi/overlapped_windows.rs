@@ -84,7 +84,7 @@ const REQUEST_FIRST_VERSION: usize = size_of::<rt_overlapped_request>();
 /// handle is the host's: end it with `rt_overlapped_dealloc`. The thread that starts an operation may exit:
 /// Windows then cancels what it issued, unless the handle belongs to a completion port.
 ///
-/// Thread: any. Stage: until the runtime freezes.
+/// Thread: any. Stage: until the runtime freezes. Signal handler: limited.
 ///
 /// Returns `RT_OK`; `RT_ENDED` if it has ended already, and Windows queues no packet of it to a completion
 /// port (nor to a thread pool: `CancelThreadpoolIo`): its call said `ERROR_BROKEN_PIPE`, `ERROR_HANDLE_EOF` or
@@ -146,7 +146,7 @@ pub unsafe extern "C-unwind" fn rt_overlapped_start(
 /// A packet may still be queued when its operation is deallocated, and a later operation have the same
 /// address: take the packet first.
 ///
-/// Thread: any. Stage: any.
+/// Thread: any. Stage: any. Signal handler: limited.
 ///
 /// Returns `RT_OK`; `RT_ERR_HANDLE`, `RT_ERR_NULL`.
 ///

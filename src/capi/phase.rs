@@ -39,7 +39,7 @@ pub const RT_PHASE_EXIT_FUNCTIONS: u32 = 14;
 
 /// The name of a phase, as reports use it. Static; NULL if there is no such phase.
 ///
-/// Thread: any. Stage: any.
+/// Thread: any. Stage: any. Signal handler: safe.
 ///
 /// CPython: none.
 #[unsafe(no_mangle)]
@@ -58,7 +58,7 @@ pub extern "C-unwind" fn rt_phase_name(phase: u32) -> *const c_char {
 /// `rt_unregister`.
 ///
 /// Thread: any. Stage: until the phase can no longer run; from inside a handler too (one for the phase
-/// that runs is called if its turn by `order` is still to come).
+/// that runs is called if its turn by `order` is still to come). Signal handler: limited.
 ///
 /// Returns `RT_OK`; `RT_ERR_NULL` (no callback), `RT_ERR_INVALID` (no such phase), `RT_ERR_HANDLE`,
 /// `RT_ERR_UTF8`, `RT_ERR_NO_MEMORY`, `RT_ERR_FINALIZING`.
@@ -125,7 +125,7 @@ const OPTIONS_FIRST_VERSION: usize = size_of::<rt_handler_options>();
 /// and `rt_last_error` prints the cycle; nothing is registered then. The names are copied. `options` may
 /// be NULL.
 ///
-/// Thread: any. Stage: as `rt_phase_add_handler`.
+/// Thread: any. Stage: as `rt_phase_add_handler`. Signal handler: limited.
 ///
 /// Returns as `rt_phase_add_handler`, and `RT_ERR_CYCLE`, `RT_ERR_STRUCT_SIZE`,
 /// `RT_ERR_INVALID` (a work policy; `RT_WORK_CONTINUE` on a runtime with `RT_RUNTIME_NO_DAEMONS`).
@@ -201,7 +201,7 @@ fn names(mut array: *const *const c_char) -> Result<Box<[Box<str>]>> {
 /// microseconds: what is left of the phase's budget, or of the deadline. Negative is for ever, 0 that
 /// the time is up: a host's own wait ends then, and says so with `rt_note_blocked`.
 ///
-/// Thread: any. Stage: any; for ever while the runtime runs.
+/// Thread: any. Stage: any; for ever while the runtime runs. Signal handler: limited.
 ///
 /// Returns a time; -1 also for a wrong handle.
 ///

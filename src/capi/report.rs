@@ -183,7 +183,7 @@ const LEAK_FIRST_VERSION: usize = size_of::<rt_report_leak>();
 
 /// Fills `*summary`. Set `summary->struct_size` before the call.
 ///
-/// Thread: any. Stage: any.
+/// Thread: any. Stage: any. Signal handler: limited.
 ///
 /// Returns `RT_OK`; `RT_ERR_HANDLE`, `RT_ERR_NULL`, `RT_ERR_STRUCT_SIZE`.
 ///
@@ -234,7 +234,7 @@ fn total(numbers: impl Iterator<Item = u64>) -> u64 {
 /// How long a phase took in all its passes, in microseconds; -1 if it did not run, or a negative status
 /// below that.
 ///
-/// Thread: any. Stage: any.
+/// Thread: any. Stage: any. Signal handler: limited.
 ///
 /// Returns a time, or -1; `RT_ERR_HANDLE`, `RT_ERR_NULL`.
 ///
@@ -254,7 +254,7 @@ pub extern "C-unwind" fn rt_report_phase_us(report: *const rt_report, phase: u32
 /// Fills `*destination` with the account of destination number `index`, from 0. Set
 /// `destination->struct_size` before the call.
 ///
-/// Thread: any. Stage: any.
+/// Thread: any. Stage: any. Signal handler: limited.
 ///
 /// Returns `RT_OK`; `RT_ERR_NOT_FOUND` past the last; `RT_ERR_HANDLE`, `RT_ERR_NULL`,
 /// `RT_ERR_STRUCT_SIZE`.
@@ -292,7 +292,7 @@ pub unsafe extern "C-unwind" fn rt_report_get_destination(
 /// Fills `*leak` with entry number `index` of the ledger, from 0. Set `leak->struct_size` before the
 /// call.
 ///
-/// Thread: any. Stage: any.
+/// Thread: any. Stage: any. Signal handler: limited.
 ///
 /// Returns `RT_OK`; `RT_ERR_NOT_FOUND` past the last; `RT_ERR_HANDLE`, `RT_ERR_NULL`,
 /// `RT_ERR_STRUCT_SIZE`.
@@ -328,7 +328,7 @@ pub unsafe extern "C-unwind" fn rt_report_get_leak(
 /// it. It is the host's, beside the parent's report: free it with `rt_report_free`, in any order.
 /// After an error `*child` is NULL.
 ///
-/// Thread: any. Stage: any.
+/// Thread: any. Stage: any. Signal handler: limited.
 ///
 /// Returns `RT_OK`; `RT_ERR_NOT_FOUND` past the last; `RT_ERR_HANDLE`, `RT_ERR_NULL`,
 /// `RT_ERR_NO_MEMORY`.
@@ -353,7 +353,7 @@ pub unsafe extern "C-unwind" fn rt_report_child(
 
 /// Stores in `*name` the name of the runtime the report is about; it lives as long as the report.
 ///
-/// Thread: any. Stage: any.
+/// Thread: any. Stage: any. Signal handler: limited.
 ///
 /// Returns `RT_OK`; `RT_ERR_HANDLE`, `RT_ERR_NULL`.
 ///
@@ -374,7 +374,7 @@ pub unsafe extern "C-unwind" fn rt_report_runtime(
 /// sentence that names the place. The text is empty if the report was written, or nobody asked for that;
 /// it lives as long as the report.
 ///
-/// Thread: any. Stage: any.
+/// Thread: any. Stage: any. Signal handler: limited.
 ///
 /// Returns `RT_OK`; `RT_ERR_HANDLE`, `RT_ERR_NULL`.
 ///
@@ -397,7 +397,7 @@ pub unsafe extern "C-unwind" fn rt_report_unreported(
 /// call with `buffer` NULL and `size` 0 to learn it. What does not fit is cut, and the buffer is a C
 /// string all the same.
 ///
-/// Thread: any. Stage: any.
+/// Thread: any. Stage: any. Signal handler: limited.
 ///
 /// Returns `RT_OK`; `RT_ERR_SIZE` if it was cut; `RT_ERR_INVALID` (no such form), `RT_ERR_HANDLE`,
 /// `RT_ERR_NULL`, `RT_ERR_NO_MEMORY`.
@@ -438,7 +438,7 @@ pub unsafe extern "C-unwind" fn rt_report_format(
 /// `form` is one of `RT_REPORT_*`. Whoever reads it may take his time, but not stop: after 5 s in which
 /// nothing was taken the call gives up, with a part of the report written (on Windows 5 s after it began).
 ///
-/// Thread: any. Stage: any.
+/// Thread: any. Stage: any. Signal handler: limited.
 ///
 /// Returns `RT_OK`; `RT_ERR_IO`, `RT_ERR_BAD_DESCRIPTOR`, `RT_ERR_TIMEOUT`; `RT_ERR_INVALID` (no such
 /// form), `RT_ERR_HANDLE`, `RT_ERR_NULL`, `RT_ERR_NO_MEMORY`.
@@ -466,7 +466,7 @@ fn form_of(form: u32) -> Result<Form> {
 
 /// Frees a report, its handle and the names it gave out. NULL does nothing.
 ///
-/// Thread: any. Stage: any.
+/// Thread: any. Stage: any. Signal handler: limited.
 ///
 /// Returns `RT_OK`; `RT_ERR_HANDLE`.
 ///

@@ -59,7 +59,7 @@ const LEFT_FIRST_VERSION: usize = size_of::<rt_report_left>();
 /// Fills `*violation` with number `index`, from 0, of the kinds of calls that were refused for coming
 /// from inside a dealloc callback. Set `violation->struct_size` before the call.
 ///
-/// Thread: any. Stage: any.
+/// Thread: any. Stage: any. Signal handler: limited.
 ///
 /// Returns `RT_OK`; `RT_ERR_NOT_FOUND` past the last; `RT_ERR_HANDLE`, `RT_ERR_NULL`,
 /// `RT_ERR_STRUCT_SIZE`.
@@ -91,7 +91,7 @@ pub unsafe extern "C-unwind" fn rt_report_get_violation(
 /// Fills `*left` with number `index`, from 0, of the handlers that finalization left out, and then of
 /// those it did not wait for. Set `left->struct_size` before the call.
 ///
-/// Thread: any. Stage: any.
+/// Thread: any. Stage: any. Signal handler: limited.
 ///
 /// Returns `RT_OK`; `RT_ERR_NOT_FOUND` past the last; `RT_ERR_HANDLE`, `RT_ERR_NULL`,
 /// `RT_ERR_STRUCT_SIZE`.

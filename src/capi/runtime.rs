@@ -47,7 +47,7 @@ pub const RT_STATE_FINALIZED: i32 = 3;
 /// `name` is copied; NULL is a name of its own. The handle is the host's: finalize the runtime, then
 /// free it with `rt_runtime_free`.
 ///
-/// Thread: any. Stage: any; whether other runtimes finalize does not matter.
+/// Thread: any. Stage: any; whether other runtimes finalize does not matter. Signal handler: limited.
 ///
 /// Returns `RT_OK`; `RT_ERR_NULL`, `RT_ERR_UTF8`, `RT_ERR_NO_MEMORY`.
 ///
@@ -106,7 +106,7 @@ const RUNTIME_OPTIONS_FIRST_VERSION: usize = size_of::<rt_runtime_options>();
 /// the child: free it with `rt_runtime_free`, before or after the parent's.
 ///
 /// Thread: any. Stage: until the parent freezes; one made while the parent runs its passes is
-/// finalized with the others.
+/// finalized with the others. Signal handler: limited.
 ///
 /// Returns `RT_OK`; `RT_ERR_NULL`, `RT_ERR_HANDLE`, `RT_ERR_STRUCT_SIZE`, `RT_ERR_UTF8`,
 /// `RT_ERR_INVALID` (a flag, or too many generations), `RT_ERR_NO_MEMORY`, `RT_ERR_FINALIZING` (the
@@ -153,6 +153,7 @@ pub unsafe extern "C-unwind" fn rt_runtime_new_child(
 /// free; a child cannot be initialised again once its parent is freed.
 ///
 /// Thread: any. Stage: after `rt_finalize` of it. Threads parked by it stay parked.
+/// Signal handler: limited.
 ///
 /// Returns `RT_OK`; `RT_ERR_HANDLE`, `RT_ERR_STATE` if it is not finalized, `RT_ERR_INVALID` for NULL
 /// (the default runtime cannot be freed).
@@ -178,7 +179,7 @@ pub extern "C-unwind" fn rt_runtime_free(runtime: *mut rt_runtime) -> rt_status 
 /// The default runtime needs no first start: it runs as soon as it is used. A child starts again only
 /// while its parent admits children; it is one of them again then.
 ///
-/// Thread: any. Stage: finalized.
+/// Thread: any. Stage: finalized. Signal handler: limited.
 ///
 /// Returns `RT_OK`; `RT_ERR_HANDLE`; `RT_ERR_STATE` if the runtime is not finalized, or its parent is
 /// finalized or freed.
@@ -201,7 +202,7 @@ pub extern "C-unwind" fn rt_initialize(runtime: *mut rt_runtime) -> rt_status {
 
 /// How far a runtime's life has come: one of `RT_STATE_*`, or a negative status.
 ///
-/// Thread: any. Stage: any.
+/// Thread: any. Stage: any. Signal handler: limited.
 ///
 /// Returns a state; `RT_ERR_HANDLE`.
 ///
@@ -224,7 +225,7 @@ pub extern "C-unwind" fn rt_runtime_state(runtime: *mut rt_runtime) -> i32 {
 /// The number a runtime is known by to locks (`rt_buffered_lock_init_for`): 0 for the default one,
 /// the same in every life. A negative status if there is none.
 ///
-/// Thread: any. Stage: any.
+/// Thread: any. Stage: any. Signal handler: limited.
 ///
 /// Returns a number; `RT_ERR_HANDLE`.
 ///
@@ -243,7 +244,7 @@ pub extern "C-unwind" fn rt_runtime_id(runtime: *mut rt_runtime) -> i64 {
 ///
 /// One load; never waits. `rt_is_finalizing_inline` is the same without a call.
 ///
-/// Thread: any. Stage: any, also in signal handlers.
+/// Thread: any. Stage: any. Signal handler: safe.
 ///
 /// CPython: `Py_IsFinalizing`.
 #[unsafe(no_mangle)]
@@ -262,6 +263,7 @@ pub extern "C-unwind" fn rt_is_finalizing() -> c_int {
 /// on stderr.
 ///
 /// Thread: any, attached or not; inside a callback as for `rt_finalize`. Stage: any.
+/// Signal handler: limited.
 ///
 /// Returns 0; again, 0 with nothing done; -1 if data could not be flushed, a phase failed, a deadline
 /// passed or the call was refused: `rt_last_error` says which.
@@ -300,7 +302,7 @@ pub extern "C-unwind" fn rt_finalize_ex() -> c_int {
 ///
 /// Thread: any, attached or not. Stage: any. A second thread waits for
 /// the first and gets its result (if it is inside the runtime, it is outside afterwards); after
-/// finalization the call does nothing and gives the report again.
+/// finalization the call does nothing and gives the report again. Signal handler: limited.
 ///
 /// In the child of a `fork`, what a thread that was not copied had begun is over. A runtime it was about to
 /// finalize runs again, and this call begins anew; one that was frozen already is finalized, and the

@@ -65,6 +65,7 @@ const OPTIONS_FIRST_VERSION: usize = std::mem::offset_of!(rt_thread_options, wor
 /// exits attached is noticed and named in the report.
 ///
 /// Thread: any that is not attached to this runtime yet. Stage: until the runtime freezes.
+/// Signal handler: limited.
 ///
 /// Returns `RT_OK`; `RT_ERR_NULL`, `RT_ERR_HANDLE`, `RT_ERR_STRUCT_SIZE`, `RT_ERR_UTF8`,
 /// `RT_ERR_INVALID` (no such policy, or a daemon where there may be none or with another `work`), `RT_ERR_ALREADY_ATTACHED`, `RT_ERR_FINALIZING`,
@@ -168,7 +169,7 @@ pub(super) fn not_this_threads(thread: *mut rt_thread) -> Error {
 ///
 /// Late, once the runtime is frozen, the host state is left to the finalizing thread.
 ///
-/// Thread: the one that attached. Stage: any.
+/// Thread: the one that attached. Stage: any. Signal handler: limited.
 ///
 /// Returns `RT_OK`; `RT_ERR_NULL`, `RT_ERR_HANDLE`, `RT_ERR_WRONG_THREAD`.
 ///
@@ -185,7 +186,7 @@ pub extern "C-unwind" fn rt_thread_detach(thread: *mut rt_thread) -> rt_status {
 /// `RT_POLICY_HANG` the call does not return then: the thread is parked for good, and locks it owns are
 /// taken over from it.
 ///
-/// Thread: the one that attached, outside. Stage: any.
+/// Thread: the one that attached, outside. Stage: any. Signal handler: limited.
 ///
 /// Returns `RT_OK`; by policy `RT_ERR_FINALIZING` or `RT_ERR_EXIT_THREAD`, and the thread is outside;
 /// `RT_ERR_STATE` if it is inside already; `RT_ERR_NULL`, `RT_ERR_HANDLE`, `RT_ERR_WRONG_THREAD`.
@@ -198,7 +199,7 @@ pub extern "C-unwind" fn rt_thread_enter(thread: *mut rt_thread) -> rt_status {
 
 /// Goes outside the runtime, to block or to compute without it. Never waits.
 ///
-/// Thread: the one that attached, inside. Stage: any.
+/// Thread: the one that attached, inside. Stage: any. Signal handler: limited.
 ///
 /// Returns `RT_OK`; `RT_ERR_STATE` if it is not inside; `RT_ERR_NULL`, `RT_ERR_HANDLE`,
 /// `RT_ERR_WRONG_THREAD`.
@@ -211,7 +212,7 @@ pub extern "C-unwind" fn rt_thread_leave(thread: *mut rt_thread) -> rt_status {
 
 /// To be passed often by a thread that runs inside: here it can be stopped.
 ///
-/// Thread: the one that attached. Stage: any.
+/// Thread: the one that attached. Stage: any. Signal handler: limited.
 ///
 /// Returns `RT_OK`; by policy as `rt_thread_enter`, and the thread is outside; `RT_ERR_NULL`,
 /// `RT_ERR_HANDLE`, `RT_ERR_WRONG_THREAD`.
@@ -228,7 +229,7 @@ pub extern "C-unwind" fn rt_thread_checkpoint(thread: *mut rt_thread) -> rt_stat
 ///
 /// For a host that decides by itself who comes too late, as CPython does when a thread wants the GIL.
 ///
-/// Thread: any, attached or not, but one that finalizes. Stage: any.
+/// Thread: any, attached or not, but one that finalizes. Stage: any. Signal handler: never.
 ///
 /// Returns never.
 ///

@@ -16,7 +16,7 @@ const fn number(text: &str) -> u32 {
 /// Compare it with `RT_VERSION_NUMBER`, the version of the header the host was built with: while `major` is
 /// 0, `major` and `minor` must agree; from 1 on `major` must, and the library's `minor` may be larger.
 ///
-/// Thread: any. Stage: any.
+/// Thread: any. Stage: any. Signal handler: safe.
 ///
 /// CPython: `Py_Version`.
 #[unsafe(no_mangle)]
@@ -29,7 +29,7 @@ pub extern "C-unwind" fn rt_version() -> u32 {
 
 /// The version of the library that is loaded, as text. Static, never NULL.
 ///
-/// Thread: any. Stage: any.
+/// Thread: any. Stage: any. Signal handler: safe.
 ///
 /// CPython: `Py_GetVersion`.
 #[unsafe(no_mangle)]

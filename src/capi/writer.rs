@@ -151,7 +151,7 @@ fn open(
 /// pipe's or a console's gets the bytes as they are.
 ///
 /// Thread: any. Stage: until the runtime freezes; on the finalizing thread until
-/// its writers are sealed, after the exit functions.
+/// its writers are sealed, after the exit functions. Signal handler: limited.
 ///
 /// Returns `RT_OK`; `RT_ERR_BAD_DESCRIPTOR` (closed, or read-only), `RT_ERR_NULL`, `RT_ERR_HANDLE`,
 /// `RT_ERR_STRUCT_SIZE`, `RT_ERR_UTF8`, `RT_ERR_INVALID` (a flag), `RT_ERR_SIZE` and `RT_ERR_NO_MEMORY`
@@ -165,7 +165,11 @@ pub unsafe extern "C-unwind" fn rt_writer_open_fd(
     options: *const rt_writer_options,
     writer: *mut *mut rt_writer,
 ) -> rt_status {
-    boundary(|| open(runtime, Sink::Descriptor(Descriptor::new(fd)?), options, writer))
+    boundary(|| {
+        // SAFETY: by the header, the descriptor stays open as long as the writer.
+        let descriptor = unsafe { Descriptor::new(fd) }?;
+        open(runtime, Sink::Descriptor(descriptor), options, writer)
+    })
 }
 
 /// Makes a buffered writer over a Windows `HANDLE`: a disk file's, a pipe's or a console's, opened for
@@ -177,7 +181,7 @@ pub unsafe extern "C-unwind" fn rt_writer_open_fd(
 /// its end in the mode `PIPE_NOWAIT`, for the moment of that write: a read of the same end that another
 /// thread begins just then may fail with `ERROR_NO_DATA`, and is to be tried again.
 ///
-/// Thread: any. Stage: until the runtime freezes.
+/// Thread: any. Stage: until the runtime freezes. Signal handler: limited.
 ///
 /// Returns what `rt_writer_open_fd` does.
 ///
@@ -191,14 +195,15 @@ pub unsafe extern "C-unwind" fn rt_writer_open_handle(
     writer: *mut *mut rt_writer,
 ) -> rt_status {
     boundary(|| {
-        let destination = Descriptor::of_handle(crate::sink::Handle(handle))?;
+        // SAFETY: by the header, the handle stays open as long as the writer.
+        let destination = unsafe { Descriptor::of_handle(crate::sink::Handle(handle)) }?;
         open(runtime, Sink::Descriptor(destination), options, writer)
     })
 }
 
 /// Makes a buffered writer over callbacks, which are copied. Otherwise as `rt_writer_open_fd`.
 ///
-/// Thread: any. Stage: until the runtime freezes.
+/// Thread: any. Stage: until the runtime freezes. Signal handler: limited.
 ///
 /// Returns what `rt_writer_open_fd` does; `RT_ERR_NULL` also if there is no `write`.
 ///
@@ -236,8 +241,8 @@ pub unsafe extern "C-unwind" fn rt_writer_open_callbacks(
 ///
 /// A thread in this call cannot be cancelled.
 ///
-/// Thread: any, attached or not; in a signal handler not. Stage: until the runtime freezes; the
-/// finalizing thread until the end.
+/// Thread: any, attached or not. Stage: until the runtime freezes; the
+/// finalizing thread until the end. Signal handler: limited.
 ///
 /// Returns `RT_OK`. With any error nothing was accepted (but for a record larger than the buffer of which
 /// the destination had taken a part when finalization ended: the report counts that part):
@@ -266,7 +271,7 @@ pub unsafe extern "C-unwind" fn rt_writer_write(
 /// to it if it has returned neither by then nor within a tenth of a second. Its bytes are in flight until
 /// it returns, and nothing is written before them.
 ///
-/// Thread: as there. Stage: as there.
+/// Thread: as there. Stage: as there. Signal handler: limited.
 ///
 /// Returns what `rt_writer_write` does, and `RT_ERR_TIMEOUT`.
 ///
@@ -295,7 +300,7 @@ fn write(
 /// Writes everything accepted before the call, waiting at most `timeout_us` microseconds: negative is
 /// for ever, 0 does not wait. On Windows see `rt_writer_write_timed`.
 ///
-/// Thread: as `rt_writer_write`. Stage: as there.
+/// Thread: as `rt_writer_write`. Stage: as there. Signal handler: limited.
 ///
 /// Returns `RT_OK`. With any error the rest stays in the buffer: `RT_ERR_TIMEOUT`, `RT_ERR_IO`,
 /// `RT_ERR_BAD_DESCRIPTOR`, `RT_ERR_WOULD_BLOCK`, `RT_ERR_FINALIZING`, `RT_ERR_EXIT_THREAD`,
@@ -315,7 +320,7 @@ pub extern "C-unwind" fn rt_writer_flush(writer: *mut rt_writer, timeout_us: i64
 /// Should the thread be parked or exit meanwhile, the lock is taken over from it and what it wrote is
 /// flushed. A wait for room inside keeps the lock.
 ///
-/// Thread: as `rt_writer_write`. Stage: as there.
+/// Thread: as `rt_writer_write`. Stage: as there. Signal handler: limited.
 ///
 /// Returns `RT_OK`; `RT_ERR_REENTRANT` if it is locked by this thread already; `RT_ERR_FINALIZING`,
 /// `RT_ERR_OWNER_BLOCKED`, `RT_ERR_STATE`, `RT_ERR_HANDLE`, `RT_ERR_NULL`.
@@ -331,7 +336,7 @@ pub extern "C-unwind" fn rt_writer_lock(writer: *mut rt_writer) -> rt_status {
 
 /// Gives back what `rt_writer_lock` took.
 ///
-/// Thread: the one that locked. Stage: any.
+/// Thread: the one that locked. Stage: any. Signal handler: limited.
 ///
 /// Returns `RT_OK`; `RT_ERR_NOT_OWNER`, `RT_ERR_STATE` from inside a callback of the writer,
 /// `RT_ERR_HANDLE`, `RT_ERR_NULL`.
@@ -348,7 +353,7 @@ pub extern "C-unwind" fn rt_writer_unlock(writer: *mut rt_writer) -> rt_status {
 /// A `write` callback says how many bytes its destination has taken, before its thread enters the
 /// runtime again and may be parked there.
 ///
-/// Thread: the one in the callback. Stage: any.
+/// Thread: the one in the callback. Stage: any. Signal handler: limited.
 ///
 /// Returns `RT_OK`; `RT_ERR_NOT_OWNER` outside the callback; `RT_ERR_SIZE` for more than was offered;
 /// `RT_ERR_HANDLE`, `RT_ERR_NULL`.
@@ -368,6 +373,7 @@ pub extern "C-unwind" fn rt_writer_publish_progress(
 /// Says what became of the writer's bytes so far. Set `account->struct_size` before the call.
 ///
 /// Thread: any. Stage: any while the handle lives; after finalization the numbers are final.
+/// Signal handler: limited.
 ///
 /// Returns `RT_OK`; `RT_ERR_HANDLE`, `RT_ERR_NULL`, `RT_ERR_STRUCT_SIZE`.
 ///
@@ -402,7 +408,7 @@ pub unsafe extern "C-unwind" fn rt_writer_get_account(
 /// operation on, which the system does not close before that ends: given a time, or while finalizing, it
 /// is left open or to be closed then, and entered as a leak (`RT_LEAK_WRITER`).
 ///
-/// Thread: any. Stage: any; after finalization it only ends the handle.
+/// Thread: any. Stage: any; after finalization it only ends the handle. Signal handler: limited.
 ///
 /// Returns `RT_OK`; `RT_ERR_TIMEOUT`, `RT_ERR_IO`, `RT_ERR_BAD_DESCRIPTOR`, `RT_ERR_WOULD_BLOCK`,
 /// `RT_ERR_FINALIZING`, `RT_ERR_EXIT_THREAD`, `RT_ERR_REENTRANT`, `RT_ERR_OWNER_BLOCKED`, `RT_ERR_STATE`,
@@ -425,7 +431,7 @@ pub extern "C-unwind" fn rt_writer_close(writer: *mut rt_writer, timeout_us: i64
 /// NULL). The handle is gone. If bytes were lost, the runtime's report names them, and its status is
 /// `RT_ERR_INCOMPLETE`.
 ///
-/// Thread: any. Stage: any.
+/// Thread: any. Stage: any. Signal handler: limited.
 ///
 /// Returns `RT_OK`; `RT_ERR_OWNER_BLOCKED` or `RT_ERR_TIMEOUT` while another thread is at work in it,
 /// waited for at most one second, and `RT_ERR_REENTRANT`: the handle stays; `RT_ERR_IO`,

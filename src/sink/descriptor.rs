@@ -4,6 +4,7 @@ use super::sigpipe::without_sigpipe;
 use super::{Refused, is_would_block};
 use crate::status::{Result, Status};
 use crate::sync::{AtomicU32, AtomicU64, Deadline, Ordering};
+use crate::this_thread::at_rest;
 use libc::c_int;
 use std::io::Write;
 use std::time::Duration;
@@ -100,7 +101,11 @@ impl Descriptor {
     ///
     /// # Errors
     /// `BadDescriptor` if it is closed or cannot be written.
-    pub fn new(fd: c_int) -> Result<Descriptor> {
+    ///
+    /// # Safety
+    /// It stays open, and the same file's, while the descriptor is in use; with `owns_descriptor` it is
+    /// the writer's to close.
+    pub unsafe fn new(fd: c_int) -> Result<Descriptor> {
         Descriptor::look(fd)
             .map_err(|what| Status::BadDescriptor.because(format!("descriptor {fd}{what}")))
     }
@@ -409,7 +414,9 @@ fn poll(polled: &mut [libc::pollfd], deadline: Deadline) -> Result<()> {
             i32::try_from(left.as_micros().div_ceil(1000)).unwrap_or(i32::MAX)
         });
         // SAFETY: `polled` is an array of that length.
-        let ready = unsafe { libc::poll(polled.as_mut_ptr(), polled.len() as libc::nfds_t, ms) };
+        let ready = at_rest(|| unsafe {
+            libc::poll(polled.as_mut_ptr(), polled.len() as libc::nfds_t, ms)
+        });
         if ready > 0 {
             return Ok(());
         }

@@ -97,7 +97,11 @@ impl Descriptor {
     ///
     /// # Errors
     /// `BadDescriptor` if it is closed or cannot be written.
-    pub fn new(fd: c_int) -> Result<Descriptor> {
+    ///
+    /// # Safety
+    /// It stays open, and the same file's, while the descriptor is in use; with `owns_descriptor` it is
+    /// the writer's to close.
+    pub unsafe fn new(fd: c_int) -> Result<Descriptor> {
         Descriptor::look(fd)
             .map_err(|what| Status::BadDescriptor.because(format!("descriptor {fd}{what}")))
     }
@@ -113,7 +117,11 @@ impl Descriptor {
     ///
     /// # Errors
     /// `BadDescriptor` if it is closed, cannot be written, or was opened for overlapped I/O.
-    pub fn of_handle(handle: Handle) -> Result<Descriptor> {
+    ///
+    /// # Safety
+    /// It stays open, and the same file's, while the descriptor is in use; with `owns_descriptor` it is
+    /// the writer's to close.
+    pub unsafe fn of_handle(handle: Handle) -> Result<Descriptor> {
         let way = way_of(handle).map_err(|what| {
             Status::BadDescriptor.because(format!("handle {:?}{what}", handle.0))
         })?;

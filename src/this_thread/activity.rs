@@ -20,6 +20,7 @@ use crate::sync::fence;
 
 const HOST: u32 = 0;
 const BUSY: u32 = 1;
+#[cfg(unix)]
 const RESTING: u32 = 2;
 
 /// A call of the library, from its boundary until it returns.
@@ -85,6 +86,7 @@ pub fn interrupted() -> Error {
 }
 
 /// Runs `wait`, which sleeps and touches nothing of the library's: signal handlers may call it meanwhile.
+#[cfg(unix)]
 pub fn at_rest<R>(wait: impl FnOnce() -> R) -> R {
     struct Back(u32);
     impl Drop for Back {

@@ -6,12 +6,14 @@ use std::io::PipeWriter;
 #[cfg(unix)]
 pub fn sink_of(end: &PipeWriter) -> Sink {
     use std::os::fd::AsRawFd;
-    Sink::Descriptor(Descriptor::new(end.as_raw_fd()).unwrap())
+    // SAFETY: the tests keep the pipe's end open as long as its writer.
+    Sink::Descriptor(unsafe { Descriptor::new(end.as_raw_fd()) }.unwrap())
 }
 
 #[cfg(windows)]
 pub fn sink_of(end: &PipeWriter) -> Sink {
     use rtfinalize::sink::Handle;
     use std::os::windows::io::AsRawHandle;
-    Sink::Descriptor(Descriptor::of_handle(Handle(end.as_raw_handle())).unwrap())
+    // SAFETY: as on Unix.
+    Sink::Descriptor(unsafe { Descriptor::of_handle(Handle(end.as_raw_handle())) }.unwrap())
 }

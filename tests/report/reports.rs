@@ -190,7 +190,7 @@ pub fn named(name: &str) -> Report {
 /// A parent that began at some time, a child that another thread had begun 300 us before, and a
 /// grandchild 100 us into that.
 pub fn family() -> Report {
-    let began = rtfinalize::sync::now() + Duration::from_secs(1);
+    let began = std::time::Instant::now() + Duration::from_secs(1);
     let at = |before: u64| Some(began - Duration::from_micros(before));
     let inner = Report { runtime: "inner".into(), began: at(200), ..rich() };
     let children = vec![Arc::new(inner)];

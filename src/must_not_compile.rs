@@ -1,0 +1,60 @@
+//! What safe Rust must not be able to write against this crate. Each is a test: it passes if it does not compile.
+//!
+//! The lock and what it protects, which a `Hold` on another thread, or two of them, would race for:
+//! ```compile_fail,E0603
+//! use rtfinalize::guarded::Guarded;
+//! ```
+//!
+//! What moves a lock by a number:
+//! ```compile_fail,E0603
+//! use rtfinalize::buffered_lock::BufferedLock;
+//! ```
+//!
+//! A thread that says of itself that it will never run again:
+//! ```compile_fail,E0603
+//! use rtfinalize::this_thread::OWNERS;
+//! ```
+//! ```compile_fail,E0603
+//! rtfinalize::thread::park_for_good();
+//! ```
+//!
+//! The end of a thread, resumed without one:
+//! ```compile_fail,E0603
+//! rtfinalize::host_call::settle();
+//! ```
+//!
+//! A reference that outlives what it points to:
+//! ```compile_fail,E0603
+//! use rtfinalize::tracked::Refusals;
+//! ```
+//!
+//! Functions of C's, called with any argument:
+//! ```compile_fail,E0133
+//! unsafe extern "C-unwind" fn write(_: *mut libc::c_void, _: *const libc::c_void, _: usize) -> i64 {
+//!     0
+//! }
+//! rtfinalize::sink::Callbacks::new(write, None, None, std::ptr::null_mut());
+//! ```
+//! ```compile_fail,E0451
+//! unsafe extern "C-unwind" fn write(_: *mut libc::c_void, _: *const libc::c_void, _: usize) -> i64 {
+//!     0
+//! }
+//! let arg = std::ptr::null_mut();
+//! rtfinalize::sink::Callbacks { write, wait: None, close: None, arg };
+//! ```
+//! ```compile_fail,E0603
+//! use rtfinalize::overlapped::Warning;
+//! ```
+//! ```compile_fail,E0624
+//! rtfinalize::host_call::ObjectCalls::NONE.dealloc();
+//! ```
+//!
+//! A descriptor of somebody else's, written and closed:
+//! ```compile_fail,E0133
+//! rtfinalize::sink::Descriptor::new(2);
+//! ```
+//!
+//! A runtime moved on by hand:
+//! ```compile_fail,E0624
+//! rtfinalize::runtime::Runtime::main().gate();
+//! ```
