@@ -98,6 +98,41 @@ static void a_wait_for_a_lock_ends_in_time_and_notice_and_report_name_it_with_it
                        "'log', held by 'worker' (thread ") != NULL);
 }
 
+static void a_budget_that_the_host_sets_for_a_phase_ends_a_wait_in_it(void)
+{
+    keeper k;
+    rt_report *report = NULL;
+    keeper_start(&k);
+    CHECK_EQ(rt_runtime_set_budget(NULL, RT_PHASE_ATEXIT, 100000), RT_OK);
+    CHECK_EQ(rt_atexit(NULL, "goodbye", write_to_it, &k, NULL), RT_OK);
+    CHECK_EQ(rt_phase_add_handler(NULL, RT_PHASE_FLUSH_EARLY, -1, NULL, set_event, &k.may_end, NULL), RT_OK);
+    CHECK_EQ(rt_finalize(NULL, NULL, &report), RT_ERR_INCOMPLETE);
+    CHECK(report_says(report, "callback 'goodbye', waiting for the lock of writer"));
+    keeper_end(&k);
+    CHECK_EQ(rt_report_free(report), RT_OK);
+}
+
+/* A wait that has a time of its own. */
+static int try_for_a_while(void *arg)
+{
+    CHECK_EQ(rt_writer_write_timed(((keeper *)arg)->writer, "goodbye\n", 8, 200000), RT_ERR_TIMEOUT);
+    return 0;
+}
+
+static void a_wait_that_gives_up_by_itself_is_in_the_report_and_makes_nothing_incomplete(void)
+{
+    keeper k;
+    rt_report *report = NULL;
+    keeper_start(&k);
+    CHECK_EQ(rt_atexit(NULL, "a while", try_for_a_while, &k, NULL), RT_OK);
+    CHECK_EQ(rt_phase_add_handler(NULL, RT_PHASE_FLUSH_EARLY, -1, NULL, set_event, &k.may_end, NULL), RT_OK);
+    CHECK_EQ(rt_finalize(NULL, NULL, &report), RT_OK);
+    CHECK(report_says(report, "callback 'a while', waiting for the lock of writer"));
+    CHECK(report_says(report, "not waited for any"));
+    keeper_end(&k);
+    CHECK_EQ(rt_report_free(report), RT_OK);
+}
+
 static int wait_for_the_lock(void *arg)
 {
     CHECK_EQ(rt_writer_write(((keeper *)arg)->writer, "goodbye\n", 8), RT_OK);
@@ -269,6 +304,8 @@ static void the_wait_for_another_thread_that_finalizes_ends_in_time(void)
 int main(void)
 {
     RUN(a_wait_for_a_lock_ends_in_time_and_notice_and_report_name_it_with_its_holder);
+    RUN(a_budget_that_the_host_sets_for_a_phase_ends_a_wait_in_it);
+    RUN(a_wait_that_gives_up_by_itself_is_in_the_report_and_makes_nothing_incomplete);
     RUN(without_a_deadline_the_lock_is_waited_for_as_long_as_it_takes);
     RUN(by_overrun_exit_the_process_ends_too);
     RUN(a_wait_for_room_before_the_freeze_ends_in_time);

@@ -32,8 +32,27 @@ pub(crate) struct Ended {
     pub(crate) key: usize,
     pub(crate) what: String,
     pub(crate) us: u64,
-    /// The time was over first.
-    pub(crate) cut: bool,
+    pub(crate) outcome: Outcome,
+}
+
+/// How a wait ended.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Outcome {
+    /// What it was for came.
+    Came,
+    /// The wait had a time of its own, or the grace was spent.
+    GaveUp,
+    /// The time of the finalization was over.
+    Cut,
+}
+
+impl Outcome {
+    pub(crate) const fn text(self) -> &'static str {
+        match self {
+            Outcome::Came => "came in the end",
+            Outcome::GaveUp | Outcome::Cut => "not waited for any longer",
+        }
+    }
 }
 
 /// A runtime's waits in its own finalization.
@@ -145,7 +164,7 @@ impl Waits {
         let mut ended = self.ended.lock();
         if let Some(other) = ended.iter_mut().find(|other| other.key == end.key) {
             let us = other.us.saturating_add(end.us);
-            *other = Ended { us, cut: end.cut || other.cut, ..end };
+            *other = Ended { us, outcome: end.outcome.max(other.outcome), ..end };
         } else if ended.len() < MOST {
             try_push(&mut ended, 0, || end);
         }
@@ -167,7 +186,7 @@ pub struct Awaiting<'a> {
     owner: Option<OwnerId>,
     tid: u32,
     since: Instant,
-    cut: bool,
+    outcome: Outcome,
 }
 
 impl Awaiting<'_> {
@@ -182,7 +201,7 @@ impl Awaiting<'_> {
         let (what, tid) = (what(), owner.map_or(0, Owner::tid));
         runtime.waits().write(&what, tid);
         let owner = owner.map(Owner::id);
-        Some(Awaiting { runtime, key, what, owner, tid, since: now(), cut: false })
+        Some(Awaiting { runtime, key, what, owner, tid, since: now(), outcome: Outcome::Came })
     }
 
     /// Whether it is still this owner who keeps it.
@@ -192,27 +211,22 @@ impl Awaiting<'_> {
 
     /// The wait ends without what it was for.
     pub(crate) fn give_up(mut self) {
-        self.cut = self.runtime.waits().until().passed();
+        let cut = self.runtime.waits().until().passed();
+        self.outcome = if cut { Outcome::Cut } else { Outcome::GaveUp };
         // Where its keeper is now.
         self.what = whereabouts::append(std::mem::take(&mut self.what), self.tid);
-        self.end();
-        std::mem::forget(self);
-    }
-
-    fn end(&mut self) {
-        let waits = self.runtime.waits();
-        waits.write("", 0);
-        let span = elapsed(self.since);
-        if self.cut || span >= WORTH_TELLING {
-            let us = u64::try_from(span.as_micros()).unwrap_or(u64::MAX);
-            let what = std::mem::take(&mut self.what);
-            waits.note_end(Ended { key: self.key, what, us, cut: self.cut });
-        }
     }
 }
 
 impl Drop for Awaiting<'_> {
     fn drop(&mut self) {
-        self.end();
+        let (waits, outcome) = (self.runtime.waits(), self.outcome);
+        waits.write("", 0);
+        let span = elapsed(self.since);
+        if outcome == Outcome::Cut || span >= WORTH_TELLING {
+            let us = u64::try_from(span.as_micros()).unwrap_or(u64::MAX);
+            let what = std::mem::take(&mut self.what);
+            waits.note_end(Ended { key: self.key, what, us, outcome });
+        }
     }
 }

@@ -243,6 +243,10 @@ impl BufferedLock {
                 },
             };
             if deadline.passed() {
+                #[cfg(not(loom))]
+                if let Some(awaiting) = awaiting {
+                    awaiting.give_up();
+                }
                 return Err(Status::Timeout.error());
             }
             if asked != Some(epoch) {

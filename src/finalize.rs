@@ -303,8 +303,8 @@ impl Finalization<'_> {
             self.notes.took_too_long(format!("callback {name}"), us, "not interrupted");
         }
         for wait in self.watch.take_waits() {
-            let outcome = if wait.cut { "not waited for any longer" } else { "came in the end" };
-            if wait.cut {
+            let outcome = wait.outcome.text();
+            if wait.outcome == awaited::Outcome::Cut {
                 self.notes.took_too_long(wait.what, wait.us, outcome);
                 self.notes.incomplete();
             } else {
