@@ -10,7 +10,8 @@
 # make cpython-stock   the same CPython as it comes, to compare
 # make demo-cpython    one Python script under both, and what became of every byte it wrote
 # make bench-cpython   speed of stock and fork, alternating; takes pyperf from PyPI
-# make test-cpython    the failures its users report, under both (RUNS=20 each), then CPython's own core tests
+# make test-cpython    the failures its users report, under both (RUNS=20 each), everyday exits to the byte, then
+#                      CPython's own core tests
 # make test-cpython-wide   more of CPython's own tests
 # make header     include/rtfinalize.h from src/capi
 # make install    PREFIX, LIBDIR, INCLUDEDIR, PCLIBDIR, DESTDIR; and make uninstall
@@ -82,6 +83,7 @@ bench-cpython: cpython cpython-stock
 test-cpython: cpython cpython-stock
 	@cd c_tests/cpython && python3 -B -m unittest -q
 	@c_tests/cpython/table --runs $(or $(RUNS),20)
+	@c_tests/cpython/exits/run
 	@c_tests/cpython/suite core
 
 test-cpython-wide: cpython cpython-stock

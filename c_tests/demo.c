@@ -203,8 +203,9 @@ int main(void)
            text.count, text.bytes, text.from, CALLBACKS);
 
     heading("1. With rtfinalize: the host's own report");
-    printf("   (grace %d ms for what is stuck, %d ms for operations and guards)\n\n",
-           GRACE_US / 1000, OPERATIONS_US / 1000);
+    printf("   (%d ms for threads that are stuck, %d ms a flush for pipes that are full,\n"
+           "   %d ms for operations and guards)\n\n",
+           GRACE_US / 1000, ROOM_US / 1000, OPERATIONS_US / 1000);
     observe(host_with_library, &text, &with);
 
     heading("2. What another process found at the other ends (order, counts and checksums)");

@@ -1,6 +1,6 @@
 /*
  * The buffered writer and finalization: what was accepted is flushed, or counted to the byte; stuck
- * destinations cost one grace, all together; who comes too late is refused.
+ * destinations are waited for all together; who comes too late is refused.
  */
 #include "destination.h"
 
@@ -10,6 +10,13 @@ static rt_finalize_options with_grace(int64_t us)
 {
     rt_finalize_options options = options_none();
     options.grace_us = us;
+    return options;
+}
+
+static rt_finalize_options with_deadline(int64_t us)
+{
+    rt_finalize_options options = options_none();
+    options.deadline_us = us;
     return options;
 }
 
@@ -77,14 +84,14 @@ static pthread_t block_a_daemon(daemon_writer *d, rt_runtime *runtime, rt_writer
     return thread;
 }
 
-static void a_full_pipe_nobody_reads_costs_one_grace_and_is_counted_to_the_byte(void)
+static void a_full_pipe_nobody_reads_costs_the_deadline_and_is_counted_to_the_byte(void)
 {
     int ends[2];
     daemon_writer d;
     rt_writer *writer;
     rt_report *report = NULL;
     rt_report_destination log;
-    rt_finalize_options options = with_grace(100000);
+    rt_finalize_options options = with_deadline(200000);
     rt_writer_account account;
     int64_t began;
     bytes got = {0};
@@ -112,7 +119,7 @@ static void a_full_pipe_nobody_reads_costs_one_grace_and_is_counted_to_the_byte(
     bytes_free(&got);
 }
 
-static void a_slow_reader_gets_everything_within_the_grace(void)
+static void a_slow_reader_gets_everything(void)
 {
     int ends[2];
     daemon_writer d;
@@ -120,12 +127,11 @@ static void a_slow_reader_gets_everything_within_the_grace(void)
     rt_writer *writer;
     rt_report *report = NULL;
     rt_report_destination log;
-    rt_finalize_options options = with_grace(AMPLE);
     pipe_open(ends);
     writer = writer_open(NULL, ends[1], "log", CAPACITY, 0);
     block_a_daemon(&d, NULL, writer);
     reader_start(&r, ends[0], SIZE_MAX, 2000);
-    CHECK_EQ(rt_finalize(NULL, &options, &report), RT_OK);
+    CHECK_EQ(rt_finalize(NULL, NULL, &report), RT_OK);
     log = destination_of(report, "log");
     CHECK_EQ(log.unwritten, 0);
     CHECK_EQ(log.in_flight, 0);
@@ -135,14 +141,13 @@ static void a_slow_reader_gets_everything_within_the_grace(void)
     bytes_free(&r.got);
 }
 
-static void eight_stuck_pipes_share_one_grace(void)
+static void eight_stuck_pipes_share_the_budget_of_a_flush(void)
 {
-    enum { STUCK = 8, GRACE_US = 2000000 };
+    enum { STUCK = 8, BUDGET_US = 1000000 };
     int ends[STUCK][2], i;
     daemon_writer daemons[STUCK];
     rt_writer *writers[STUCK], *fine;
     rt_report *report = NULL;
-    rt_finalize_options options = with_grace(GRACE_US);
     int64_t began, took;
     uint64_t unwritten = 0;
     int fine_ends[2];
@@ -157,10 +162,12 @@ static void eight_stuck_pipes_share_one_grace(void)
     pipe_open(fine_ends);
     fine = writer_open(NULL, fine_ends[1], "fine", CAPACITY, 0);
     CHECK_EQ(rt_writer_write(fine, stream(0, 700), 700), RT_OK);
+    CHECK_EQ(rt_runtime_set_budget(NULL, RT_PHASE_FLUSH_FROZEN, BUDGET_US), RT_OK);
+    CHECK_EQ(rt_runtime_set_budget(NULL, RT_PHASE_FLUSH_LATE, BUDGET_US), RT_OK);
     began = now_us();
-    CHECK_EQ(rt_finalize(NULL, &options, &report), RT_ERR_INCOMPLETE);
+    CHECK_EQ(rt_finalize(NULL, NULL, &report), RT_ERR_INCOMPLETE);
     took = now_us() - began;
-    CHECK(took < STUCK * GRACE_US / 2); /* one grace each would be twice that */
+    CHECK(took < STUCK * BUDGET_US / 2 + 2 * BUDGET_US); /* one budget each would be far more */
     for (i = 0; i < STUCK; i++) {
         rt_writer_account account = account_of(writers[i]);
         bytes_free(&got);
@@ -229,7 +236,7 @@ static void the_finalizing_thread_writes_to_the_end_and_others_are_refused(void)
     bytes_free(&got);
 }
 
-/* After the freeze even the finalizing thread waits for room only for the grace. */
+/* The finalizing thread waits for room until the deadline, and no longer. */
 static int fill_a_full_pipe(void *arg)
 {
     rt_writer *writer = (rt_writer *)arg;
@@ -249,7 +256,7 @@ static void a_handler_that_writes_to_a_full_pipe_cannot_hang_the_finalization(vo
     rt_writer *writer;
     rt_report *report = NULL;
     rt_report_destination log;
-    rt_finalize_options options = with_grace(100000);
+    rt_finalize_options options = with_deadline(300000);
     bytes got = {0};
     pipe_open(ends);
     writer = writer_open(NULL, ends[1], "log", CAPACITY, 0);
@@ -301,7 +308,7 @@ static void what_a_native_thread_was_told_is_accepted_is_written_or_counted(void
         rt_report *report = NULL;
         rt_report_destination log;
         /* In every other round the reader stops early: bytes are left over. */
-        rt_finalize_options options = with_grace(round % 2 ? 20000 : AMPLE);
+        rt_finalize_options options = round % 2 ? with_deadline(40000) : with_grace(AMPLE);
         pipe_open(ends);
         reader_start(&r, ends[0], round % 2 ? 21 * CAPACITY : SIZE_MAX, 0);
         h.writer = writer_open(runtime, ends[1], "log", CAPACITY, 0);
@@ -344,7 +351,7 @@ static void a_native_thread_blocked_on_a_full_pipe_is_told_that_it_is_over(void)
     pthread_t thread;
     hammer fresh = {NULL, 0, CAPACITY, RT_OK, EVENT_INIT}, h = fresh;
     rt_report *report = NULL;
-    rt_finalize_options options = with_grace(1000000);
+    rt_finalize_options options = with_deadline(1000000);
     pipe_open(ends);
     h.writer = writer_open(NULL, ends[1], "log", CAPACITY, 0);
     thread = thread_start(hammer_body, &h);
@@ -367,7 +374,7 @@ static void a_terminal_nobody_reads_does_not_hang_the_finalization(void)
     rt_writer *writer;
     rt_report *report = NULL;
     rt_report_destination log;
-    rt_finalize_options options = with_grace(50000);
+    rt_finalize_options options = with_deadline(100000);
     bytes got = {0};
     NEED(out >= 0 && grantpt(out) == 0 && unlockpt(out) == 0);
     in = open(ptsname(out), O_RDWR | O_NOCTTY);
@@ -389,9 +396,9 @@ static void a_terminal_nobody_reads_does_not_hang_the_finalization(void)
 int main(void)
 {
     RUN(buffered_bytes_are_flushed);
-    RUN(a_full_pipe_nobody_reads_costs_one_grace_and_is_counted_to_the_byte);
-    RUN(a_slow_reader_gets_everything_within_the_grace);
-    RUN(eight_stuck_pipes_share_one_grace);
+    RUN(a_full_pipe_nobody_reads_costs_the_deadline_and_is_counted_to_the_byte);
+    RUN(a_slow_reader_gets_everything);
+    RUN(eight_stuck_pipes_share_the_budget_of_a_flush);
     RUN(the_finalizing_thread_writes_to_the_end_and_others_are_refused);
     RUN(a_handler_that_writes_to_a_full_pipe_cannot_hang_the_finalization);
     RUN(what_a_native_thread_was_told_is_accepted_is_written_or_counted);

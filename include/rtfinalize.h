@@ -240,7 +240,7 @@
 #define RT_EVENT_PHASE_END 2
 
 /**
- * Something has used up its time: the budget of its phase, the deadline, or in a flush the grace.
+ * Something has used up its time: the budget of its phase, the deadline, or of a lock the grace.
  * `subject` and `name` say what, `thread`, `thread_name` and `whereabouts` who keeps it, `lasted_us`
  * for how long it has been waited for, `count` how often it has been told. One event for each thing
  * that is waited for. A callback that goes on is told again when it has taken twice as long, and when
@@ -471,6 +471,12 @@
  * restartable. Failing, and finding no thread to run on, do not change the finalization's status.
  */
 #define RT_WORK_CONTINUE 3
+
+/**
+ * A handler's work that never waits for anything. It is run as by `RT_WORK_BLOCK`, but nothing watches it:
+ * where all handlers are like this, and nobody asked for a deadline's end, a finalization begins no thread.
+ */
+#define RT_WORK_BRIEF 4
 
 /**
  * A thread that comes too late is parked for good, for all runtimes it is attached to; its stack
@@ -775,7 +781,7 @@ typedef struct rt_finalize_options {
     size_t struct_size;
     /**
      * The time all phases together may take, in microseconds. Negative, and the default: for ever,
-     * which holds for the phases before the freeze only. The library's own waits end by then, those
+     * which holds for the phases before the freeze, and for destinations without room. The library's own waits end by then, those
      * before the freeze a quarter earlier (500 ms at most), so that there is time to stop threads
      * and to flush; what `overrun` says is done about what they were for. A host's callback is
      * never interrupted; it is told as an overrun when its phase's budget is spent, when the time of
@@ -784,14 +790,16 @@ typedef struct rt_finalize_options {
      */
     int64_t deadline_us;
     /**
-     * The time the finalizing thread gives, in all, to owners of held locks and to destinations
-     * without room, in microseconds. Default 1 s. Must not be negative.
+     * The time the finalizing thread gives, in all, to threads that hold a lock and might still let go
+     * of it, in microseconds. Default 1 s. Must not be negative. A destination without room, whose
+     * writer no other thread holds, does not use it up: it is waited for until the deadline, or until the
+     * budget of the phase (`rt_runtime_set_budget`) is spent; with neither as long as it takes.
      */
     int64_t grace_us;
     /**
-     * How long a wait for threads, or a callback, may take before a line on stderr names what is
-     * waited for, in microseconds; further lines come at growing intervals. Default 5 s; negative:
-     * never.
+     * How long a wait for threads, locks or destinations, or a callback, may take before a line on stderr
+     * names what is waited for, in microseconds; further lines come at growing intervals. Negative: never.
+     * The default is 5 s if stderr is a terminal or there is a deadline, and never if neither is so.
      */
     int64_t notice_us;
     /**
@@ -866,8 +874,8 @@ typedef struct rt_runtime_options {
  * library asks whether its code is still there, and one whose code is gone counts as a failure,
  * `not called: its code was unloaded (dlclose)`, or `(FreeLibrary)`. Of a tracked object then neither
  * callback is called;
- * an operation is leaked; a writer keeps its bytes. Code that was made at run time is called as long as it
- * is mapped. Another library that was loaded at the same address cannot be told from the plug-in, nor is
+ * an operation is leaked; a writer keeps its bytes. Code that was made at run time is looked up in
+ * `/proc/self/maps`, and is not called where that cannot be read. Another library that was loaded at the same address cannot be told from the plug-in, nor is
  * anything safe that is unloaded during the call.
  */
 typedef int (*rt_callback)(void *arg);
@@ -887,7 +895,7 @@ typedef struct rt_handler_options {
     /**
      * `RT_WORK_BLOCK`; or `RT_WORK_SKIP`: it is left out, and the report names it, once the phase's
      * budget or the deadline has passed before its turn; that is no failure; or `RT_WORK_CONTINUE`: it
-     * is not waited for. 0 is `RT_WORK_BLOCK`.
+     * is not waited for; or `RT_WORK_BRIEF`: it does not wait itself. 0 is `RT_WORK_BLOCK`.
      */
     uint32_t work;
     /**
@@ -1458,7 +1466,8 @@ const char *rt_version_string(void);
 
 /**
  * Sets how long the library's own waits in one phase may last, in microseconds, for this life of
- * the runtime. Negative is for ever before the freeze; from the early flush on it is the default.
+ * the runtime: of a flush phase those for room at a destination too, and of every phase those that
+ * callbacks sit in. Negative is for ever before the freeze; from the early flush on it is the default.
  * A callback of the host's in that phase that runs on when the budget is spent is not interrupted but
  * told as an overrun (`RT_EVENT_OVERRUN`); without a call of this function only the deadline does that.
  *
@@ -1525,6 +1534,18 @@ rt_status rt_runtime_set_text(struct rt_runtime *runtime,
  * CPython: none.
  */
 int64_t rt_runtime_deadline(struct rt_runtime *runtime);
+
+/**
+ * When the lines on stderr would begin that name what a finalization waits for: those of a host's own waits
+ * can begin then, too.
+ *
+ * Thread: any. Stage: any.
+ *
+ * Returns microseconds after the wait's beginning; -1 for never, and for a handle that is none.
+ *
+ * CPython: none.
+ */
+int64_t rt_runtime_notice(struct rt_runtime *runtime);
 
 /**
  * Makes a runtime that runs, beside the default one, and stores its handle in `*runtime`.
@@ -1641,8 +1662,8 @@ int rt_is_finalizing(void);
  * Finalizes the default runtime, from the calling thread: runs all phases in their order.
  *
  * Waits for guards and non-daemon threads as long as they take (`rt_runtime_set_options` sets a
- * deadline); from the
- * freeze on every wait is bounded. A second thread that calls it meanwhile waits for the first, at
+ * deadline), and for a destination without room, as stdio does; from the freeze on every wait for a
+ * lock or a thread is bounded. A second thread that calls it meanwhile waits for the first, at
  * most 10 s, and gets its result. With `RTFINALIZE_REPORT=text|json|trace[:PATH]` in the environment
  * the report is written to stderr or PATH (`rt_runtime_set_text`); one that cannot be written costs a line
  * on stderr.
@@ -1674,7 +1695,8 @@ int rt_finalize_ex(void);
  * Inside a callback it depends on whose that is. The runtime whose callback (or handler, or
  * `delete_state`) it is, and that runtime's ancestors, are refused with `RT_ERR_IN_CALLBACK`: their
  * finalization would enter again what the thread is in the middle of, or wait for it. Any other
- * runtime can be finalized there, so also the children of the callback's own. Inside a callback of a
+ * runtime can be finalized there, so also the children of the callback's own; it then has no more time
+ * than the finalization whose callback that is. Inside a callback of a
  * writer or of an in-flight operation every runtime is refused; and in a signal handler over a
  * thread that finalizes, the runtime it finalizes, and that one's ancestors.
  *
@@ -1985,12 +2007,22 @@ rt_status rt_view_from(struct rt_runtime *runtime,
 rt_status rt_view_close(struct rt_view *view);
 
 /**
- * Checks that the life a view sees is not past the step to the freeze, and pins it, in one call; stores
- * the guard in `*guard`. Until `rt_guard_release` finalization does not go on to the freeze.
+ * Checks that the life a view sees runs, and pins it, in one call; stores the guard in `*guard`. Until
+ * `rt_guard_release` finalization does not go on to the freeze.
  *
  * `name` is copied, cut to 32 bytes; NULL for none. A wait for guards that overruns names them with
- * their threads and ages. While finalization waits for other things, before the freeze, guards are
- * still granted; the call then may wait for the finalizing thread's decision, some milliseconds.
+ * their threads and ages.
+ *
+ * Once finalization has begun a new guard is refused: threads that come back again and again would keep
+ * finalization from ever going on. Until the step to the freeze it is still granted to those for whom
+ * finalization waits anyway: a thread that holds another guard of this life, any thread while a shared one
+ * is open (it may have been handed over to that thread), a thread that is attached and waited for, and the
+ * finalizing thread. The call then may wait for that one's decision, some milliseconds.
+ *
+ * A host with one big lock, which holders of guards need before they let go, must not keep it while
+ * finalization waits for them. It lets go of the lock in handlers before the work of `RT_PHASE_GUARDS`,
+ * `RT_PHASE_THREADS` and `RT_PHASE_FREEZE` (`rt_phase_add_handler` with a negative order), and takes it
+ * again in handlers after that (order 0).
  *
  * A guard that is open when the budget of `RT_PHASE_GUARDS` or the deadline is over does not hold up
  * finalization any longer, and counts as a runaway: nothing its holder may reach is freed. Without
@@ -2000,10 +2032,10 @@ rt_status rt_view_close(struct rt_view *view);
  * No atomic read-modify-write, and no cache line that other threads write, attached or not. After
  * `fork` the child has the guards of the thread that forked; those of others are closed.
  *
- * Thread: any, attached or not. Stage: until the step to the freeze. In a signal handler only if it
- * cannot have interrupted a thread's first guard: that one allocates.
+ * Thread: any, attached or not. Stage: until finalization begins, and as said above. In a signal handler
+ * only if it cannot have interrupted a thread's first guard: that one allocates.
  *
- * Returns `RT_OK`; `RT_ERR_FINALIZING` if the life is past that step, or over; `RT_ERR_NULL`,
+ * Returns `RT_OK`; `RT_ERR_FINALIZING` if the life is being finalized, or over; `RT_ERR_NULL`,
  * `RT_ERR_HANDLE`, `RT_ERR_UTF8`, `RT_ERR_NO_MEMORY`, `RT_ERR_THREAD_EXITING`; `RT_ERR_WOULD_BLOCK` in
  * a signal handler over a call of this library that cannot be entered twice.
  *
@@ -2018,7 +2050,7 @@ rt_status rt_guard_acquire(struct rt_view *view,
  * for it also if the finalizing thread has opened it. If nobody else closes it that wait lasts until the
  * budget or the deadline is over.
  *
- * Thread: any, attached or not. Stage: until the step to the freeze.
+ * Thread: any, attached or not. Stage: as `rt_guard_acquire`.
  *
  * Returns as `rt_guard_acquire`.
  *
@@ -2032,7 +2064,7 @@ rt_status rt_guard_acquire_shared(struct rt_view *view,
  * As `rt_guard_acquire`, for the runtime the calling thread is attached to by `thread`: no view is
  * needed.
  *
- * Thread: the one that attached. Stage: until the step to the freeze.
+ * Thread: the one that attached. Stage: as `rt_guard_acquire`.
  *
  * Returns as `rt_guard_acquire`; `RT_ERR_WRONG_THREAD`.
  *
@@ -2086,7 +2118,8 @@ rt_status rt_buffered_lock_init_for(struct rt_buffered_lock *lock, struct rt_run
  *
  * An owner that will never run again, one that was parked or has exited, is not waited for at all. A
  * live one is waited for as long as it takes, until the lock's runtime freezes; from then on only for
- * the grace period (by default 1 s; the finalizing thread has one grace for all its waits). A wait
+ * the grace period (by default 1 s; the finalizing thread has one grace for all its waits). In a callback
+ * of a finalization, before the freeze too, the wait ends with the time of that. A wait
  * that began earlier is woken by the freeze, and follows the new rules. Uncontended it costs one
  * atomic read-modify-write.
  *
@@ -2229,8 +2262,9 @@ rt_status rt_writer_open_callbacks(struct rt_runtime *runtime,
  * What is accepted is written exactly once, or counted in the report. Records of several threads do
  * not mix. A record larger than the buffer is accepted when the buffer is empty. A wait for room holds
  * no lock, and an attached thread is outside the runtime meanwhile (and may be parked when it comes
- * back). After the freeze, the finalizing thread waits for what is left of the grace at most. `data`
- * may be NULL if `len` is 0.
+ * back). In a callback of a finalization a wait for room or for the lock ends with the time of that: the
+ * deadline, before the freeze a quarter earlier (500 ms at most), or a budget of the phase that the host
+ * has set. `data` may be NULL if `len` is 0.
  *
  * In the child of a `fork` the writer is empty and its account starts at zero: what it held is the
  * parent's, which writes or reports it (`RT_WRITER_FORK_KEEP` says otherwise). Threads of the parent
@@ -2245,7 +2279,7 @@ rt_status rt_writer_open_callbacks(struct rt_runtime *runtime,
  * Returns `RT_OK`. With any error nothing was accepted (but for a record larger than the buffer of which
  * the destination had taken a part when finalization ended: the report counts that part):
  * `RT_ERR_FINALIZING`; `RT_ERR_EXIT_THREAD` by policy; `RT_ERR_IO` and `RT_ERR_BAD_DESCRIPTOR` if there is no room and the destination fails;
- * `RT_ERR_WOULD_BLOCK` if callbacks cannot wait; `RT_ERR_TIMEOUT` on the finalizing thread, or if a
+ * `RT_ERR_WOULD_BLOCK` if callbacks cannot wait; `RT_ERR_TIMEOUT` in a callback of a finalization, or if a
  * wait callback says so; `RT_ERR_CALLBACK` if a callback failed to wait or ended its thread;
  * `RT_ERR_REENTRANT` from inside a callback of the same writer; `RT_ERR_OWNER_BLOCKED` as for the lock;
  * `RT_ERR_STATE` if it is closed, or it returns in the child of a `fork`; `RT_ERR_NULL`, `RT_ERR_HANDLE`,
@@ -2474,7 +2508,8 @@ rt_status rt_overlapped_on_warning(struct rt_overlapped *op,
  * looks.
  *
  * An attached thread is outside the runtime meanwhile, and may be parked when it comes back. A wait for
- * ever ends with `RT_ERR_FINALIZING` soon after the runtime freezes. A thread that waits on POSIX AIO
+ * ever ends with `RT_ERR_FINALIZING` soon after the runtime freezes, and any wait in a callback of a
+ * finalization with the time of that. A thread that waits on POSIX AIO
  * cannot be cancelled meanwhile.
  *
  * Thread: any, attached or not; from inside the operation's own callbacks only with a bound. Stage:
@@ -2942,6 +2977,33 @@ rt_status rt_note_blocked(struct rt_runtime *runtime,
                           const char *what,
                           uint64_t waited_us,
                           const char *outcome);
+
+/**
+ * Writes `text` to stderr as a line of the library's: in one piece, `rtfinalize: ` before it, without control
+ * characters, and without waiting for a reader.
+ *
+ * Nothing is written when descriptor 2 is not stderr: when it was closed as the process started, or is another
+ * file by now.
+ *
+ * Thread: any. Stage: any.
+ *
+ * Returns `RT_OK`, also if nothing was written; `RT_ERR_NULL`, `RT_ERR_UTF8`, `RT_ERR_NO_MEMORY`.
+ *
+ * CPython: `PySys_WriteStderr`.
+ */
+rt_status rt_tell(const char *text);
+
+/**
+ * How many threads of the process are the library's own, which watch finalizations: for a host that counts
+ * its threads, or warns of them before a `fork`.
+ *
+ * Thread: any. Stage: any.
+ *
+ * Returns a number.
+ *
+ * CPython: none.
+ */
+uint32_t rt_watch_threads(void);
 
 #ifdef __cplusplus
 }  // extern "C"

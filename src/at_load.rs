@@ -1,19 +1,24 @@
-//! What is done while Windows loads this image, and has its loader's lock for that.
+//! What is done while the system loads this image.
 //!
-//! To look a function up and to keep a library loaded may wait for that lock. Done at the first need it would
-//! make this library's callers wait, and with one of its own locks held: for a thread that is in some
-//! `DllMain`, and calls this library from there, for ever.
+//! Looking a function up, keeping a library loaded and making a key of thread-local storage may wait for the
+//! loader's lock, and take memory from the heap. Done at the first need that would happen below this
+//! library's callers: for a thread that is in some `DllMain`, and calls this library from there, the wait
+//! would never end; and a signal handler that makes a thread's first call may have interrupted the heap.
 
-use crate::sync::{self, fence};
 use crate::this_thread;
 
-/// With the C runtime's own initializers; before `main` where this is linked into a program.
+/// Before `main` where this is linked into a program. On Windows it is among the C runtime's own
+/// initializers.
 #[used]
-#[unsafe(link_section = ".CRT$XCU")]
+#[cfg_attr(windows, unsafe(link_section = ".CRT$XCU"))]
+#[cfg_attr(target_vendor = "apple", unsafe(link_section = "__DATA,__mod_init_func"))]
+#[cfg_attr(not(any(windows, target_vendor = "apple")), unsafe(link_section = ".init_array"))]
 static AT_LOAD: extern "C" fn() = at_load;
 
 extern "C" fn at_load() {
-    fence::prepare();
-    sync::prepare_parking();
+    #[cfg(windows)]
+    crate::sync::prepare_parking();
+    this_thread::prepare();
+    #[cfg(windows)]
     this_thread::stay_loaded();
 }

@@ -33,13 +33,17 @@
 //! runtime is finalizing; every change of those bumps an epoch and wakes the waiters, who compare
 //! the epoch under the queue's lock.
 
+#[cfg(not(loom))]
+use crate::awaited::Awaiting;
 use crate::grace::GraceSpan;
-use crate::owner::{Fate, Owner, OwnerId};
+use crate::owner::{Fate, Owner, OwnerId, OwnerRef};
 use crate::status::{Result, Status};
 use crate::sync::{
-    Arc, AtomicU32, AtomicU64, Deadline, Ordering, Parked, Sabotage, SpinWait, park, sabotaged,
-    wake_one,
+    AtomicU32, AtomicU64, Deadline, Ordering, Parked, Sabotage, SpinWait, park, sabotaged, wake_one,
 };
+
+#[cfg(not(loom))]
+use crate::sync::fork;
 
 const WAITERS: u64 = 1;
 const OWNER_SHIFT: u32 = 1;
@@ -61,10 +65,17 @@ pub enum Acquired {
 /// What the lock's slow path must know of the rest of the process.
 pub trait World {
     /// The thread of this id; `None` when it has exited.
-    fn find(&self, id: OwnerId) -> Option<Arc<Owner>>;
+    fn find(&self, id: OwnerId) -> Option<OwnerRef>;
 
     /// How long `me` may wait for a live owner, when `runtime` is finalizing; else `None`.
     fn grace(&self, runtime: u32, me: OwnerId) -> Option<GraceSpan>;
+
+    /// The calling thread begins to wait for `owner` to let go of the lock at the address `key`.
+    #[cfg(not(loom))]
+    fn awaits(&self, key: usize, owner: &Owner) -> Option<Awaiting<'_>> {
+        let what = || format!("a buffered lock, held by {}", owner.describe());
+        Awaiting::begin(key, Some(owner), what)
+    }
 
     /// A lock that follows `runtime` was taken over; `owner` is `None` if it has ended and left the
     /// table. Called with nothing locked but that lock.
@@ -151,6 +162,7 @@ impl BufferedLock {
     pub fn acquire(&self, deadline: Deadline) -> Result<Acquired> {
         match crate::this_thread::known_id() {
             Some(me) if self.take_free(me) => Ok(Acquired::Released),
+            me if crate::this_thread::is_over_the_library() => self.try_in_handler(me, deadline),
             _ => {
                 let me = crate::this_thread::owner()?;
                 self.acquire_as(&me, &crate::registry::Process, deadline)
@@ -171,6 +183,27 @@ impl BufferedLock {
         }
     }
 
+    /// In a signal handler over the library at work on this thread: what cannot be said at once is not
+    /// waited for, and neither is the lock taken over from an owner that is gone, which has to be told.
+    #[cfg(not(loom))]
+    #[cold]
+    fn try_in_handler(&self, me: Option<OwnerId>, deadline: Deadline) -> Result<Acquired> {
+        let interrupted = crate::this_thread::activity::interrupted;
+        let me = me.ok_or_else(interrupted)?;
+        loop {
+            let word = self.word.load(Ordering::Relaxed);
+            match OwnerId::new(word >> OWNER_SHIFT) {
+                None if self.replace(word, me.get() << OWNER_SHIFT) => {
+                    return Ok(Acquired::Released);
+                }
+                None => {}
+                Some(holder) if holder == me => return Err(Status::Reentrant.error()),
+                Some(_) if deadline.passed() => return Err(Status::Timeout.error()),
+                Some(_) => return Err(interrupted()),
+            }
+        }
+    }
+
     #[cold]
     fn acquire_slow(&self, me: &Owner, world: &impl World, deadline: Deadline) -> Result<Acquired> {
         let mine = me.id().get() << OWNER_SHIFT;
@@ -178,6 +211,8 @@ impl BufferedLock {
         let mut spin = SpinWait::new();
         let mut grace: Option<GraceSpan> = None;
         let mut asked = None;
+        #[cfg(not(loom))]
+        let mut awaiting: Option<Awaiting<'_>> = None;
         loop {
             // Read before the rules it stands for are asked, and compared before sleeping.
             let epoch = world.epoch();
@@ -218,6 +253,10 @@ impl BufferedLock {
             }
             let patience = grace.as_ref().map_or(Deadline::NEVER, |span| span.deadline);
             if patience.passed() {
+                #[cfg(not(loom))]
+                if let Some(awaiting) = awaiting.or_else(|| world.awaits(key, &owner)) {
+                    awaiting.give_up();
+                }
                 return Err(Status::OwnerBlocked.because(format!("held by {}", owner.describe())));
             }
             if word & WAITERS == 0 {
@@ -233,6 +272,11 @@ impl BufferedLock {
                 if marked.is_err() {
                     continue;
                 }
+            }
+            #[cfg(not(loom))]
+            if !awaiting.as_ref().is_some_and(|awaiting| awaiting.is_for(&owner)) {
+                drop(awaiting.take());
+                awaiting = world.awaits(key, &owner);
             }
             let note = me.waiting_at(key);
             let still_held = || {
@@ -298,6 +342,15 @@ impl BufferedLock {
         }
         if sabotaged(Sabotage::ReleaseForgetsWaiters) {
             self.word.store(0, Ordering::Release);
+            return Ok(());
+        }
+        #[cfg(not(loom))]
+        if crate::this_thread::is_over_a_section() {
+            // The queue may be locked by the code below this handler. Whoever takes the lock next keeps the
+            // mark, and those who sleep are woken as that code leaves its section.
+            fork::defer(fork::Deferred::WakeWaiters);
+            // Release: as below.
+            self.word.store(WAITERS, Ordering::Release);
             return Ok(());
         }
         wake_one(self.key(), |more_sleep| {

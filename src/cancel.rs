@@ -4,7 +4,7 @@
 //! [`Shield`] holds it off; inside a callback the host's own setting is back in force, and whatever
 //! happens there is stopped in `host_call`.
 
-use std::cell::Cell;
+use crate::this_thread;
 
 #[cfg(unix)]
 mod system {
@@ -32,21 +32,22 @@ mod system {
 /// While it lives the thread cannot be cancelled.
 pub struct Shield {
     before: i32,
-    outer: Option<i32>,
+    outer: u32,
 }
 
-thread_local! {
-    /// The host's own setting, while a shield is up.
-    static HOST: Cell<Option<i32>> = const { Cell::new(None) };
+/// What the thread's cell keeps of the host's setting; 0 is none.
+fn noted(state: i32) -> u32 {
+    state.cast_unsigned() + 1
 }
 
 impl Shield {
     /// Holds cancellation off.
     pub fn up() -> Shield {
         let before = system::set(system::DISABLED);
-        let outer = HOST.get();
-        if outer.is_none() {
-            HOST.set(Some(before));
+        let host = this_thread::cancel_state();
+        let outer = host.get();
+        if outer == 0 {
+            host.set(noted(before));
         }
         Shield { before, outer }
     }
@@ -54,24 +55,24 @@ impl Shield {
 
 impl Drop for Shield {
     fn drop(&mut self) {
-        HOST.set(self.outer);
+        this_thread::cancel_state().set(self.outer);
         system::set(self.before);
     }
 }
 
 /// Lets the host's own setting be in force for a callback; [`restore`] takes what this returns.
-pub fn lift() -> Option<i32> {
-    let host = HOST.take();
-    if let Some(state) = host {
-        system::set(state);
+pub fn lift() -> u32 {
+    let host = this_thread::cancel_state().replace(0);
+    if let Some(state) = host.checked_sub(1) {
+        system::set(state.cast_signed());
     }
     host
 }
 
 /// Ends what [`lift`] began.
-pub fn restore(lifted: Option<i32>) {
-    if lifted.is_some() {
+pub fn restore(lifted: u32) {
+    if lifted != 0 {
         system::set(system::DISABLED);
-        HOST.set(lifted);
+        this_thread::cancel_state().set(lifted);
     }
 }

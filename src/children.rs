@@ -93,6 +93,9 @@ impl Finalization<'_> {
     /// Finalizes the children there are now. Those that come meanwhile are another pass's work.
     pub(crate) fn finalize_children(&mut self) {
         let children = self.runtime.books.lock().children.clone();
+        if !children.is_empty() {
+            self.flush_before_children();
+        }
         for child in children.iter().rev() {
             // One may have ended another, or been ended, in a callback.
             if self.runtime.books.lock().knows_child(child) {
@@ -112,7 +115,7 @@ impl Finalization<'_> {
         }
         let phase = self.notes.phase();
         let begun = self.watch.doing(Activity::Child, phase, child.name(), || {
-            finalize_unless_begun(child, || options)
+            finalize_unless_begun(child, Deadline::NEVER, || options)
         });
         let ended = match begun {
             Ok(Some(Finalized::Now(_))) => {

@@ -11,7 +11,7 @@ use crate::host_call::Outcome;
 use crate::memory::try_push;
 use crate::phase::{Handler, Phase};
 use crate::report::{Continuation, Continued, restart};
-use crate::sync::{Arc, Mutex, elapsed, now};
+use crate::sync::{Arc, Mutex, elapsed, fork, now};
 use crate::this_thread::has_ended;
 use std::thread::JoinHandle;
 use std::time::Instant;
@@ -24,6 +24,17 @@ pub(crate) struct Started {
     since: Instant,
     end: Arc<Mutex<Option<End>>>,
     thread: Option<JoinHandle<()>>,
+    /// The process that started it: its [`fork::generation`].
+    process: u32,
+}
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        // A fork does not copy the thread: there is nothing that could be detached.
+        if self.process != fork::generation() {
+            std::mem::forget(self.thread.take());
+        }
+    }
 }
 
 /// How it ended, and after how long.
@@ -31,6 +42,9 @@ enum End {
     Returned(Outcome, u64),
     NeverBegan(String),
 }
+
+/// Why one that another thread had begun is not here.
+const LEFT_TO_PARENT: &str = "it was left to the process that this one was forked from";
 
 fn us_since(since: Instant) -> u64 {
     u64::try_from(elapsed(since).as_micros()).unwrap_or(u64::MAX)
@@ -50,6 +64,7 @@ impl Finalization<'_> {
             since,
             end: end.clone(),
             thread: None,
+            process: fork::generation(),
         };
         if !try_push(&mut self.continued, handler.name.len(), note) {
             // What no note could be taken of is not begun: it could be begun again.
@@ -77,10 +92,14 @@ impl Finalization<'_> {
 
     /// Enters in the report what became of them by now.
     pub(crate) fn account_for_continued(&mut self) {
-        for Started { phase, name, since, end, thread, .. } in self.continued.drain(..) {
-            // Before its note is looked for: who has ended has taken it by then, if ever.
-            let has_ended = thread.is_some_and(|thread| has_ended(&thread));
-            let (state, us, how) = match end.lock().take() {
+        for mut started in self.continued.drain(..) {
+            let (phase, since) = (started.phase, started.since);
+            let name = std::mem::take(&mut started.name);
+            let is_here = started.process == fork::generation();
+            // Before its note is looked for: a thread that has ended has taken it by then, if ever.
+            let has_ended = is_here && started.thread.as_ref().is_some_and(has_ended);
+            let (state, us, how) = match started.end.lock().take() {
+                None if !is_here => (Continuation::NotStarted, 0, LEFT_TO_PARENT.to_owned()),
                 None if has_ended => {
                     (Continuation::Failed, us_since(since), Outcome::EndedThread.text())
                 }

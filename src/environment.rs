@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `RTFINALIZE_DEADLINE` | the time all phases together may take: `5`, `5s`, `1.5s`, `500ms`, `250us` |
 //! | `RTFINALIZE_GRACE` | the time for owners of locks that might still let go, likewise |
+//! | `RTFINALIZE_NOTICE` | after which time lines on stderr name what is waited for, likewise; `off` |
 //! | `RTFINALIZE_REPORT` | `text`, `json` or `trace`, and `:PATH` for a file; `%p` is the process number |
 //!
 //! It wins over what the host sets: whoever runs the program knows best how long it may take to end.
@@ -35,11 +36,12 @@ fn has_foreign_rights() -> bool {
 /// The names, in the environment and for [`set`].
 const DEADLINE: &str = "RTFINALIZE_DEADLINE";
 const GRACE: &str = "RTFINALIZE_GRACE";
+const NOTICE: &str = "RTFINALIZE_NOTICE";
 const REPORT: &str = "RTFINALIZE_REPORT";
 
 /// The options with what the environment asks for in their place.
 pub fn apply(mut options: Options) -> Options {
-    for name in [DEADLINE, GRACE, REPORT] {
+    for name in [DEADLINE, GRACE, NOTICE, REPORT] {
         if let Some(text) = value(name)
             && let Err(why) = set(&mut options, name, &text)
         {
@@ -55,6 +57,17 @@ pub fn deadline_us(options: &Options) -> i64 {
     asked.unwrap_or(options.deadline_us)
 }
 
+/// When lines about the waits of a finalization with these options would begin; negative is never.
+pub fn notice_us(options: &Options) -> i64 {
+    let mut options = options.clone();
+    for name in [DEADLINE, NOTICE] {
+        if let Some(text) = value(name) {
+            let _ = set(&mut options, name, &text);
+        }
+    }
+    options.notice_from_us().max(-1)
+}
+
 /// Sets what the variable of this name sets, by the same text.
 ///
 /// # Errors
@@ -65,6 +78,8 @@ pub fn set(options: &mut Options, name: &str, text: &OsStr) -> Result<(), String
     match name {
         DEADLINE => options.deadline_us = a_time()?,
         GRACE => options.grace_us = a_time()?,
+        NOTICE if text == "off" => options.notice_us = -1,
+        NOTICE => options.notice_us = a_time()?,
         REPORT => {
             let wish = Wish::parse(text);
             let what = "text, json or trace, and :PATH, in which %p is the process number and %% \
@@ -73,7 +88,7 @@ pub fn set(options: &mut Options, name: &str, text: &OsStr) -> Result<(), String
         }
         _ => {
             return Err(format!(
-                "there is no setting {name}; {DEADLINE}, {GRACE} and {REPORT} are"
+                "there is no setting {name}; {DEADLINE}, {GRACE}, {NOTICE} and {REPORT} are"
             ));
         }
     }

@@ -5,15 +5,15 @@
 //! new is that bytes are flushed before anything is torn down, that no step waits without a bound
 //! once the runtime is frozen, and that nothing a live thread may touch is freed.
 
+use crate::awaited::{self, Awaiting};
 use crate::continued::Started;
 use crate::environment;
 use crate::event::{Late, Subject, Told};
 use crate::freeze::{Position, State};
 use crate::host_call::{self, Outcome};
-use crate::ledger::{Leak, LeakKind};
 use crate::options::Options;
 use crate::overlapped::Settled;
-use crate::owner::{Fate, Owner};
+use crate::owner::OwnerRef;
 use crate::phase::{Phase, Side, Work};
 use crate::provision::{bytes_first, provide};
 use crate::rack::OpenGuard;
@@ -25,6 +25,7 @@ use crate::sync::{Arc, Deadline, now};
 use crate::this_thread;
 use crate::thread::Attachment;
 use crate::watch::{Activity, Watch};
+use std::time::Duration;
 
 /// What a call to finalize came to.
 pub enum Finalized {
@@ -66,17 +67,31 @@ pub fn finalize(runtime: &Arc<Runtime>) -> Result<Finalized> {
 /// error of this call: the report has it.
 pub fn finalize_with(runtime: &Arc<Runtime>, options: Options) -> Result<Finalized> {
     let join_us = options.join_us.max(0);
-    if let Some(done) = finalize_unless_begun(runtime, || environment::apply(options))? {
+    // In a callback of another finalization: within the time of that.
+    let bound = awaited::bound();
+    if let Some(done) = finalize_unless_begun(runtime, bound, || environment::apply(options))? {
         return Ok(done);
     }
-    let report = join(runtime, Deadline::after_us(join_us))?;
+    let key = Arc::as_ptr(runtime).addr();
+    let finalizer = runtime.gate().finalizer().and_then(|id| this_thread::OWNERS.find(id));
+    let awaiting = Awaiting::begin(key, finalizer.as_deref(), || {
+        let who =
+            finalizer.as_ref().map_or_else(|| "another thread".to_owned(), |by| by.describe());
+        format!("the end of the finalization of '{}' by {who}", runtime.name())
+    });
+    let report = join(runtime, Deadline::after_us(join_us).min(bound))?;
+    if let Some(awaiting) = awaiting.filter(|_| report.is_none()) {
+        awaiting.give_up();
+    }
     let timeout = || Status::Timeout.because("another thread is finalizing and has not ended");
     report.map(Finalized::ByAnother).ok_or_else(timeout)
 }
 
-/// Finalizes `runtime`; `None` if another thread has begun to. `options` is asked once it has begun.
+/// Finalizes `runtime` until `bound` at the latest; `None` if another thread has begun to. `options` is
+/// asked once it has begun.
 pub(crate) fn finalize_unless_begun(
     runtime: &Arc<Runtime>,
+    bound: Deadline,
     options: impl FnOnce() -> Options,
 ) -> Result<Option<Finalized>> {
     if host_call::forbids_finalizing(runtime) {
@@ -108,29 +123,42 @@ pub(crate) fn finalize_unless_begun(
         if runtime.state() != State::Running {
             return Ok(None);
         }
-        let options = options();
+        let mut options = options();
+        let watches_brief_work = options.is_asked_to_watch();
+        options.notice_us = options.notice_from_us();
         let watch = provide(runtime, &me, &options)?;
         let begun = runtime.begin(me.id());
-        let finalize = || Finalized::Now(run(runtime, me, options, watch));
+        let finalize =
+            || Finalized::Now(run(runtime, me, bound, (options, watches_brief_work), watch));
         Ok(begun.then(|| Attachment::while_finalizing(runtime, finalize)))
     })
 }
 
-fn run(runtime: &Arc<Runtime>, me: Arc<Owner>, options: Options, watch: Watch) -> Arc<Report> {
+fn run(
+    runtime: &Arc<Runtime>,
+    me: OwnerRef,
+    bound: Deadline,
+    (options, watches_brief_work): (Options, bool),
+    watch: Watch,
+) -> Arc<Report> {
     let _shield = crate::cancel::Shield::up();
     runtime.grace().refill(options.grace_us.max(0));
     let deadline_us = u64::try_from(options.deadline_us).ok();
+    let own_deadline = Deadline::after_us(options.deadline_us);
+    // What ends the process goes by the finalization's own deadline, and not by the bound.
+    let timed = Options { deadline_us: bound.min(own_deadline).left_us(), ..Options::default() };
     Finalization {
         runtime,
         me,
-        deadline: Deadline::after_us(options.deadline_us),
-        passes_deadline: Deadline::after_us(options.passes_deadline_us()),
+        deadline: Deadline::after_us(timed.deadline_us),
+        passes_deadline: Deadline::after_us(timed.passes_deadline_us()),
         callbacks_deadline: Deadline::after_us(options.callbacks_deadline_us()),
         phase_deadline: Deadline::NEVER,
         watch,
         told: Told::default(),
         options,
         notes: Recorder::begin(runtime.id(), runtime.name(), deadline_us),
+        watches_brief_work,
         busy: false,
         gave_up_on_threads: false,
         gave_up_on_guards: false,
@@ -140,6 +168,15 @@ fn run(runtime: &Arc<Runtime>, me: Arc<Owner>, options: Options, watch: Watch) -
         continued: Vec::new(),
     }
     .run()
+}
+
+/// How much of the deadline the flush leaves to what comes after it, of little time a tenth.
+const KEPT_FOR_THE_REST: Duration = Duration::from_millis(100);
+
+fn end_of_flush(deadline: Deadline) -> Deadline {
+    deadline.left().map_or(Deadline::NEVER, |left| {
+        Deadline::after(left.saturating_sub(KEPT_FOR_THE_REST.min(left / 10)))
+    })
 }
 
 /// Waits for the thread that finalizes already; `None` if it has not ended by `deadline`.
@@ -162,7 +199,7 @@ pub(crate) fn join(runtime: &Arc<Runtime>, deadline: Deadline) -> Result<Option<
 /// A finalization under way, on its thread.
 pub(crate) struct Finalization<'a> {
     pub(crate) runtime: &'a Arc<Runtime>,
-    pub(crate) me: Arc<Owner>,
+    pub(crate) me: OwnerRef,
     pub(crate) deadline: Deadline,
     /// When the waits before the freeze must end.
     pub(crate) passes_deadline: Deadline,
@@ -173,6 +210,8 @@ pub(crate) struct Finalization<'a> {
     pub(crate) notes: Recorder,
     pub(crate) watch: Watch,
     pub(crate) told: Told,
+    /// Handlers that never wait are watched, too.
+    watches_brief_work: bool,
     /// The present pass did something, so another must look.
     pub(crate) busy: bool,
     /// The budget for threads that do not detach is spent.
@@ -196,17 +235,15 @@ impl Finalization<'_> {
         loop {
             self.passes();
             self.phase(Phase::Children, Self::finalize_children);
-            // A tenth of the grace at most: what is stuck now is tried again when the locks of
-            // stopped threads can be taken over, and needs the rest then.
-            self.phase(Phase::FlushEarly, |this| this.flush_writers(0.1));
+            self.phase(Phase::FlushEarly, Self::flush_early);
             if self.close_admission() {
                 break;
             }
         }
         self.phase(Phase::Freeze, Self::freeze);
-        self.phase(Phase::FlushFrozen, |this| this.flush_writers(1.0));
+        self.phase(Phase::FlushFrozen, Self::flush_frozen);
         self.phase(Phase::Finalize, Self::finalize_objects);
-        self.phase(Phase::FlushLate, |this| this.flush_writers(1.0));
+        self.phase(Phase::FlushLate, Self::flush_frozen);
         self.phase(Phase::Dealloc, Self::dealloc_objects);
         self.phase(Phase::Overlapped, Self::settle_operations);
         self.phase(Phase::Reclaim, Self::reclaim);
@@ -233,7 +270,11 @@ impl Finalization<'_> {
             Ok(budget_us) => i64::try_from(budget_us.saturating_sub(spent_us)).unwrap_or(i64::MAX),
             Err(_) => -1,
         };
-        let end = if phase < Phase::FlushEarly { self.passes_deadline } else { self.deadline };
+        let end = match phase {
+            Phase::FlushFrozen => end_of_flush(self.deadline),
+            _ if phase < Phase::FlushEarly => self.passes_deadline,
+            _ => self.deadline,
+        };
         self.phase_deadline = Deadline::after_us(left(budget_us)).min(end);
         self.runtime.set_phase_deadline(self.phase_deadline);
         if phase < Phase::FlushEarly {
@@ -242,6 +283,8 @@ impl Finalization<'_> {
         self.notes.enter(phase, u64::try_from(budget_us).ok());
         let callbacks_us = left(self.options.callbacks_us[phase.index()]);
         let mut due = Deadline::after_us(callbacks_us);
+        // Only a budget of the host's own binds a callback's waits: a default one is for the library's.
+        self.runtime.waits().allow_until(due.min(end));
         if phase < Phase::Freeze && self.watch.has_listener() {
             due = due.min(self.callbacks_deadline);
         }
@@ -258,6 +301,15 @@ impl Finalization<'_> {
             let name =
                 if name.is_empty() { "without a name".to_owned() } else { format!("'{name}'") };
             self.notes.took_too_long(format!("callback {name}"), us, "not interrupted");
+        }
+        for wait in self.watch.take_waits() {
+            let outcome = if wait.cut { "not waited for any longer" } else { "came in the end" };
+            if wait.cut {
+                self.notes.took_too_long(wait.what, wait.us, outcome);
+                self.notes.incomplete();
+            } else {
+                self.notes.waited(wait.what, wait.us, outcome);
+            }
         }
         let blocked = self.runtime.take_blocked(phase);
         if !blocked.is_empty() {
@@ -296,7 +348,10 @@ impl Finalization<'_> {
             }
             let since = now();
             let call = || handler.call.call_for(self.runtime);
-            let outcome = self.watch.during(phase, &handler.name, call);
+            let outcome = match handler.work {
+                Work::Brief if !self.watches_brief_work => call(),
+                _ => self.watch.during(phase, &handler.name, call),
+            };
             self.notes.handler(&handler.name, since);
             if outcome.failed() {
                 self.notes.failed(&handler.name, outcome);
@@ -358,50 +413,6 @@ impl Finalization<'_> {
                     self.runtime.enter_leak(leak);
                     self.tell_news();
                 }
-            }
-        }
-    }
-
-    /// Deletes the host states of threads that have exited or can never run again, and of this
-    /// thread last; the others' go into the ledger (law 1: their threads may still look at them).
-    /// So do all if a thread still ran inside after the freeze, or holds a guard: it may reach any.
-    fn reclaim(&mut self) {
-        let mut threads = std::mem::take(&mut self.runtime.books.lock().threads);
-        threads.sort_by_key(|a| a.owner().id() == self.me.id());
-        for thread in threads {
-            if thread.ended_undetached() {
-                self.notes.report.undetached.push(thread.describe());
-            }
-            let mine = thread.owner().id() == self.me.id();
-            let never_again = thread.owner().fate() != Fate::Running
-                || matches!(thread.position(), Position::Gone | Position::Parked);
-            let kept_for = if !self.leaked_guards.is_empty() {
-                "the holder of a guard that was never closed may reach it"
-            } else if !mine && !never_again && thread.position() == Position::Inside {
-                "the thread still runs inside"
-            } else if !self.notes.report.runaways.is_empty() {
-                "a thread that still ran inside after the freeze may look at it"
-            } else if mine || never_again {
-                self.notes.work(1);
-                let name = thread.describe();
-                let delete = || thread.delete_state();
-                if let Some(outcome) = self.watch.during(Phase::Reclaim, &name, delete)
-                    && outcome.failed()
-                {
-                    self.notes.failed(&name, outcome);
-                }
-                continue;
-            } else {
-                "the thread is outside and may still look at it"
-            };
-            if thread.has_state() {
-                self.runtime.enter_leak(Leak {
-                    kind: LeakKind::ThreadState,
-                    name: thread.describe(),
-                    bytes: 0,
-                    reason: kept_for.to_owned(),
-                });
-                self.tell_news();
             }
         }
     }

@@ -25,8 +25,9 @@
 //!   open ──finalization begins──▶ watched ⇄ deciding ──the step to freeze──▶ shut
 //! ```
 //!
-//! While the finalizer decides, whoever wants to open a guard waits for the decision: in pre-finalizing
-//! no guard is ever refused. A life has a number that is never used again, and the anchor's word holds
+//! While the finalizer decides, whoever wants to open a guard waits for the decision. Watched, a guard is
+//! granted only to a thread that the finalization waits for anyway (see `rack`): others that come again and
+//! again would keep it for ever. A life has a number that is never used again, and the anchor's word holds
 //! it: a view of a former life finds another number, or none.
 
 use crate::sync::{AtomicU64, Deadline, Ordering, Sabotage, fence, park, sabotaged, wake_all};
@@ -52,7 +53,8 @@ impl Life {
 pub enum Hold {
     /// Guards are granted.
     Open,
-    /// Guards are granted, and the finalizing thread wants to hear of each that closes.
+    /// Guards are granted to those who are waited for anyway, and the finalizing thread wants to hear of
+    /// each that closes.
     Watched,
     /// The finalizing thread looks whether it may go on: wait for what comes of it.
     Deciding,
@@ -178,6 +180,14 @@ pub struct Note {
 /// Numbers of the first generation: no small number is a guard's handle by accident.
 const FIRST_GENERATION: u64 = 0x0002_9d3b;
 
+/// How many generations a slot has. A handle has room for these, and a slot that has used them up takes no
+/// guard any more: so no handle ever names two guards. (On 32-bit machines a handle has room for so few
+/// that they come round again.)
+pub const GENERATIONS: u64 = if usize::BITS == 64 { 1 << 37 } else { u64::MAX >> 2 };
+
+/// The last state in which a slot is free.
+const LAST_FREE: u64 = (FIRST_GENERATION + GENERATIONS - 1) << 1;
+
 const IS_OPEN: u64 = 1;
 /// In the word of the anchor's number.
 const IS_SHARED: u64 = 1 << 32;
@@ -211,7 +221,14 @@ impl Slot {
     #[inline]
     pub fn is_free(&self) -> bool {
         // Acquire: pairs with the close on another thread.
-        self.state.load(Ordering::Acquire) & IS_OPEN == 0
+        let state = self.state.load(Ordering::Acquire);
+        state & IS_OPEN == 0 && state < LAST_FREE
+    }
+
+    /// Whether a guard is open here.
+    pub fn is_taken(&self) -> bool {
+        // Acquire: as in `is_free`.
+        self.state.load(Ordering::Acquire) & IS_OPEN != 0
     }
 
     /// Notes a guard in this free slot, which is the calling thread's, and returns its generation. It

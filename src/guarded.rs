@@ -11,7 +11,7 @@ use crate::registry::Remembering;
 use crate::status::{Result, Status};
 use crate::sync::{AtomicU64, Deadline, Ordering};
 use crate::this_thread;
-use std::cell::UnsafeCell;
+use std::cell::{Cell, UnsafeCell};
 use std::ops::{Deref, DerefMut};
 
 /// Data behind a [`BufferedLock`].
@@ -55,12 +55,12 @@ impl<T> Guarded<T> {
         &self.lock
     }
 
-    /// Begins an operation.
+    /// Begins an operation; reports name the lock as that of the writer of this name.
     ///
     /// # Errors
     /// As [`BufferedLock::acquire_as`]; `Reentrant` from inside another operation; `Finalizing` when
     /// operations are over.
-    pub fn acquire(&self, deadline: Deadline) -> Result<Hold<'_, T>> {
+    pub fn acquire(&self, writer: &str, deadline: Deadline) -> Result<Hold<'_, T>> {
         let me = this_thread::id()?;
         let (recovered, keep) = if self.lock.take_free(me) {
             (None, false)
@@ -70,7 +70,7 @@ impl<T> Guarded<T> {
             }
             (None, true)
         } else {
-            let world = Remembering::default();
+            let world = Remembering { writer, former: Cell::default() };
             let taken = self.lock.acquire_as(&*this_thread::owner()?, &world, deadline)?;
             ((taken == Acquired::Recovered).then(|| world.former.take()), false)
         };

@@ -3,8 +3,9 @@
  *
  * A callback may end its thread, by pthread_exit or by being cancelled. The system then unwinds the
  * stack, and would take the middle of a finalization with it. This frame is where that unwinding
- * stops: the library finishes what it was doing, and the outermost call resumes the thread's end
- * just before it would return to the host (rtfinalize_resume_exit). The stop is glibc's own cleanup
+ * stops: the library finishes what it was doing, and the call that made the callback resumes the thread's
+ * end just before it would return to the host (rtfinalize_resume_exit). If that call was itself made by a
+ * callback, the end is stopped again at that one's frame, further out. The stop is glibc's own cleanup
  * mechanism, the one that compiled pthread_cleanup_push blocks use; other systems get the portable
  * macros and a jump.
  *
@@ -68,13 +69,12 @@ extern void __pthread_unwind_next(__pthread_unwind_buf_t *buf) CLEANUP_ABI __att
 extern int set_jump(struct __cancel_jmp_buf_tag *env, int mask) __asm__("__sigsetjmp")
     __attribute__((returns_twice));
 
-/* 1: the call returned. 0: it ended its thread, and `*rest` is where to resume that. */
-HIDDEN int rtfinalize_host_call(thunk call, void *context, void **rest)
+/* 1: the call returned. 0: it ended its thread. */
+HIDDEN int rtfinalize_host_call(thunk call, void *context)
 {
     __pthread_unwind_buf_t buf;
     WATCH_EXCEPTIONS;
     if (set_jump(buf.__cancel_jmp_buf, 0) != 0) {
-        *rest = buf.__pad[0];
         __pthread_unregister_cancel(&buf);
         FRAME_IS_WHOLE;
         return 0;
@@ -86,12 +86,14 @@ HIDDEN int rtfinalize_host_call(thunk call, void *context, void **rest)
     return 1;
 }
 
-/* Ends the thread as the callback asked, its exit value included. */
-HIDDEN void rtfinalize_resume_exit(void *rest)
+/* Ends the thread as the callback asked, its exit value included: from the innermost place where anybody
+   waits for that now. The one that was innermost inside the callback may be gone. */
+HIDDEN void rtfinalize_resume_exit(void)
 {
     __pthread_unwind_buf_t buf;
     memset(&buf, 0, sizeof buf);
-    buf.__pad[0] = rest;
+    __pthread_register_cancel(&buf); /* notes that place in the buffer */
+    __pthread_unregister_cancel(&buf);
     __pthread_unwind_next(&buf);
 }
 
@@ -164,18 +166,16 @@ static void call_watched(thunk call, void *context)
 }
 #endif
 
-HIDDEN int rtfinalize_host_call(thunk call, void *context, void **rest)
+HIDDEN int rtfinalize_host_call(thunk call, void *context)
 {
-    (void)rest;
     /* ExitThread unwinds nothing: the thread is gone, and its exit is noticed. The library's frames are
        not gone through, so what it was in the middle of is taken over from it or cut off. */
     call_watched(call, context);
     return 1;
 }
 
-HIDDEN void rtfinalize_resume_exit(void *rest)
+HIDDEN void rtfinalize_resume_exit(void)
 {
-    (void)rest;
 }
 
 #else
@@ -185,11 +185,10 @@ static void jump(void *back)
     siglongjmp(*(sigjmp_buf *)back, 1);
 }
 
-HIDDEN int rtfinalize_host_call(thunk call, void *context, void **rest)
+HIDDEN int rtfinalize_host_call(thunk call, void *context)
 {
     sigjmp_buf back;
     WATCH_EXCEPTIONS;
-    *rest = NULL;
     if (sigsetjmp(back, 0) != 0) {
         FRAME_IS_WHOLE;
         return 0;
@@ -201,9 +200,8 @@ HIDDEN int rtfinalize_host_call(thunk call, void *context, void **rest)
     return 1;
 }
 
-HIDDEN void rtfinalize_resume_exit(void *rest)
+HIDDEN void rtfinalize_resume_exit(void)
 {
-    (void)rest;
     pthread_exit(NULL); /* the exit value is not to be had here */
 }
 

@@ -7,11 +7,9 @@
 //! as inside it: see [`Duty`].
 
 use crate::runtime::Runtime;
-use crate::this_thread;
+use crate::this_thread::{self, activity};
 use crate::unloaded;
 use libc::{c_int, c_void};
-#[cfg(not(windows))]
-use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// How a callback ended.
@@ -19,7 +17,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 pub enum Outcome {
     /// It returned this.
     Returned(c_int),
-    /// It ended its thread. The thread lives on until the outermost call into this library is done.
+    /// It ended its thread. The thread lives on until the call of this library that made the callback returns.
     EndedThread,
     /// It is a Rust closure and panicked.
     Panicked,
@@ -82,8 +80,8 @@ impl From<Stopped> for Outcome {
 pub type Function = unsafe extern "C-unwind" fn(arg: *mut c_void) -> c_int;
 
 unsafe extern "C-unwind" {
-    fn rtfinalize_host_call(call: Function, context: *mut c_void, rest: *mut *mut c_void) -> c_int;
-    fn rtfinalize_resume_exit(rest: *mut c_void);
+    fn rtfinalize_host_call(call: Function, context: *mut c_void) -> c_int;
+    fn rtfinalize_resume_exit();
 }
 
 /// A callback and its argument, to be called once at most or many times.
@@ -259,34 +257,35 @@ pub(crate) fn run_for<R, F: FnOnce() -> R>(
     }
     debug_assert_eq!(this_thread::sections().get(), 0, "host code called under an internal lock");
     let mut context = Context { call: Some(call), result: None };
-    let mut rest = std::ptr::null_mut();
     let calls = this_thread::calls();
     let depth = calls.get();
     calls.set(depth + 1);
     let cancel = crate::cancel::lift();
     let returned = on_duty(runtime, false, || {
-        // SAFETY: `thunk` takes what it is given; `context` outlives the call.
-        unsafe {
-            rtfinalize_host_call(thunk::<R, F>, std::ptr::from_mut(&mut context).cast(), &mut rest)
-        }
+        activity::in_the_host(|| {
+            // SAFETY: `thunk` takes what it is given; `context` outlives the call.
+            unsafe { rtfinalize_host_call(thunk::<R, F>, std::ptr::from_mut(&mut context).cast()) }
+        })
     });
     crate::cancel::restore(cancel);
     calls.set(depth);
     if returned == 0 {
-        this_thread::set_ended(rest);
+        this_thread::set_ended();
         return Err(Stopped::EndedThread);
     }
     context.result.ok_or(Stopped::EndedThread)
 }
 
-/// Ends the thread now if a callback asked for it and this is the outermost call.
+/// Ends the thread now if a callback asked for it. For the call that made the callback, as it returns into
+/// the host: there the end goes on through the host's frames, until the host's own thread function or the
+/// frame of a callback further out.
 ///
 /// The caller's frames up to the host must own nothing: they are unwound by the system.
 #[inline]
-pub fn settle() {
-    if let Some(rest) = this_thread::take_ended() {
-        // SAFETY: `rest` was noted on this thread by a frame that the host's own frames enclose.
-        unsafe { rtfinalize_resume_exit(rest) };
+pub(crate) fn settle() {
+    if this_thread::take_ended() {
+        // SAFETY: the thread is ending, and nothing of the library's lies between here and the host.
+        unsafe { rtfinalize_resume_exit() };
     }
 }
 
@@ -301,29 +300,11 @@ struct Duty {
     outer: *const Duty,
 }
 
-#[cfg(not(windows))]
-thread_local! {
-    /// This thread's innermost duty.
-    static INNERMOST: Cell<*const Duty> = const { Cell::new(std::ptr::null()) };
-}
-
-#[cfg(not(windows))]
-fn innermost() -> *const Duty {
-    INNERMOST.get()
-}
-
-#[cfg(not(windows))]
-fn set_innermost(duty: *const Duty) {
-    INNERMOST.set(duty);
-}
-
 /// This thread's innermost duty.
-#[cfg(windows)]
 fn innermost() -> *const Duty {
     this_thread::duty().get().cast()
 }
 
-#[cfg(windows)]
 fn set_innermost(duty: *const Duty) {
     this_thread::duty().set(duty.cast());
 }
@@ -366,6 +347,24 @@ fn any_duty(is_it: impl Fn(Option<&Runtime>, bool) -> bool) -> bool {
 /// callback.
 pub(crate) fn forbids_finalizing(runtime: &Runtime) -> bool {
     any_duty(|duty, _| duty.is_none_or(|busy| busy.is_within(runtime)))
+}
+
+/// The runtime in whose finalization the calling thread is inside a callback, of several the innermost.
+/// `None` while it makes the finalization's own steps.
+///
+/// The reference is good for the length of the calling operation, which the callback's frame encloses.
+pub(crate) fn finalized_by_caller<'a>() -> Option<&'a Runtime> {
+    // SAFETY: as in `any_duty`.
+    let mut next = unsafe { innermost().as_ref() }.filter(|duty| !duty.finalizes);
+    while let Some(duty) = next {
+        // SAFETY: as above.
+        next = unsafe { duty.outer.as_ref() };
+        if duty.finalizes {
+            // SAFETY: as above; the frame of the finalization holds a reference to it.
+            return unsafe { duty.runtime.as_ref() };
+        }
+    }
+    None
 }
 
 /// Whether this thread is finalizing some runtime.

@@ -11,7 +11,8 @@ use crate::phase::Phase;
 use crate::process_end;
 use crate::sink::Descriptor;
 use crate::sink::Refused;
-use crate::sync::{AtomicBool, Deadline, Ordering};
+use crate::standard_error;
+use crate::sync::{AtomicI32, AtomicU32, Deadline, Ordering, fork, sleep};
 use crate::text::FixedText;
 use crate::writer::{Toll, rescue_all};
 use std::fmt::Write;
@@ -26,15 +27,35 @@ const TELL: Duration = Duration::from_millis(250);
 /// Who is gone where the last word was cut off.
 pub(crate) const SAYS_IT: &str = "the thread that wrote the last word was killed";
 
+/// How long the last word may take before it is cut short, where nothing of it should have blocked.
+const LIMIT: Duration = Duration::from_secs(1);
+
+/// The process in which it has begun: its generation plus one. A fork leaves it to the parent.
+static BEGUN: AtomicU32 = AtomicU32::new(0);
+/// What the process ends with.
+static EXIT_CODE: AtomicI32 = AtomicI32::new(0);
+/// The thread that says it.
+static SPEAKER: AtomicU32 = AtomicU32::new(0);
+
 /// Writes what the writers hold, as far as that is safe, says in one line on stderr that `runtime`
-/// has overrun in `phase`, `during` what, and what became of the bytes; and ends the process.
-pub fn end_process(exit_code: i32, runtime: &str, phase: Phase, during: &[&str]) -> ! {
-    static BEGUN: AtomicBool = AtomicBool::new(false);
-    // Relaxed: of all who come one finds it false.
-    if BEGUN.swap(true, Ordering::Relaxed) {
+/// has overrun in `phase`, `during` what, and what became of the bytes; and ends the process. `rouse` wakes
+/// the thread that calls [`cut_short_in_time`].
+pub fn end_process(
+    exit_code: i32,
+    runtime: &str,
+    phase: Phase,
+    during: &[&str],
+    rouse: impl FnOnce(),
+) -> ! {
+    let me = fork::generation() + 1;
+    // SeqCst: who is roused sees it. Of all who come in one process one finds another number.
+    if BEGUN.swap(me, Ordering::SeqCst) == me {
         process_end::sleep_for_ever(SAYS_IT);
     }
+    EXIT_CODE.store(exit_code, Ordering::SeqCst);
+    SPEAKER.store(crate::this_thread::current_tid(), Ordering::SeqCst);
     system::hold_signals();
+    rouse();
     let toll = rescue_all(Deadline::after(RESCUE));
     let mut line = Line::new();
     compose(&mut line, exit_code, runtime, phase, during, &toll);
@@ -54,6 +75,27 @@ pub(crate) fn end_killed_process(because: &str) -> ! {
     line.room_for(SIZE - 1, |line| toll.tell(line, DEFAULT_EXIT_CODE));
     tell(line.line());
     system::end(DEFAULT_EXIT_CODE)
+}
+
+/// Whether the process has begun to end by its last word.
+pub(crate) fn has_begun() -> bool {
+    BEGUN.load(Ordering::SeqCst) == fork::generation() + 1
+}
+
+/// Ends the process, by another thread than the one that says the last word, if that is stuck in it.
+pub(crate) fn cut_short_in_time() -> ! {
+    sleep(LIMIT);
+    let exit_code = EXIT_CODE.load(Ordering::SeqCst);
+    let mut line = Line::new();
+    line.room_for(DURING_ROOM, |line| {
+        let _ = line.write_str("rtfinalize: the last writes of the process did not return");
+        crate::whereabouts::write(SPEAKER.load(Ordering::SeqCst), line);
+    });
+    line.room_for(SIZE - 1, |line| {
+        let _ = write!(line, "; what the writers held is not counted; exit code {exit_code}");
+    });
+    Descriptor::write_to_stderr_or_not(line.line());
+    system::end(exit_code)
 }
 
 #[cfg(unix)]
@@ -141,7 +183,7 @@ const DURING_ROOM: usize = 700;
 type Line = FixedText<SIZE>;
 
 fn tell(line: &[u8]) {
-    let Some(stderr) = Descriptor::stderr() else { return };
+    let Some(stderr) = Descriptor::stderr().filter(|_| standard_error::is_stderr()) else { return };
     let deadline = Deadline::after(TELL);
     let mut rest = line;
     while !rest.is_empty() {
@@ -232,7 +274,7 @@ mod tests {
             writer.write(b"kept\n", Deadline::NEVER).unwrap();
             let other = writer.clone();
             let _ = std::thread::spawn(move || other.write(b"never\n", Deadline::NEVER));
-            end_process(75, "kept", Phase::AtExit, &[]);
+            end_process(75, "kept", Phase::AtExit, &[], || {});
         });
         assert_eq!(arrived, b"kept\n");
     }

@@ -6,13 +6,13 @@
 //!
 //! | to find | read |
 //! |---|---|
-//! | what happens, in which order | [`finalize`], [`passes`], `unpin`, [`flush`], [`phase`], [`order`], `continued`, [`watch`] |
+//! | what happens, in which order | [`finalize`], [`passes`], `unpin`, [`flush`], [`phase`], [`order`], `continued`, `reclaim`, [`watch`] |
 //! | what the host hears meanwhile, and the end of a process out of time | [`event`], [`last_word`] |
 //! | a runtime's life, its books, the registry of all | [`runtime`], [`books`], [`registry`] |
 //! | what a host, or the environment, can set | [`options`], [`environment`] |
 //! | runtimes in a tree | [`children`] |
 //! | the child of a `fork`, a process of which one thread is left | `forked`, [`process_end`] |
-//! | Windows' loader, which may keep a caller waiting | `at_load` |
+//! | what is asked for as the library is loaded | `at_load` |
 //! | how threads are stopped | [`freeze`] (the gate), [`thread`] (policies) |
 //! | what keeps a life from its freeze | [`guard`] (the exchange), [`rack`], [`view`], [`row`] |
 //! | who owns a lock, and whether it ever lets go | [`owner`], [`this_thread`] |
@@ -21,7 +21,7 @@
 //! | the end of a process that cannot wait | `last_word`, [`occupancy`] |
 //! | in-flight operations | [`overlapped`] |
 //! | objects: finalized first, deallocated later | [`tracked`] |
-//! | callbacks: the stack they wait on, the call itself | [`at_exit`], [`host_call`], [`unloaded`], [`cancel`] |
+//! | callbacks: the stack they wait on, the call itself, what they wait for inside it | [`at_exit`], [`host_call`], `awaited`, [`unloaded`], [`cancel`] |
 //! | what was kept, and the account of it all | [`ledger`], [`report`] |
 //! | what a tracer sees from outside | `probe` |
 //! | what calls answer, and when memory is short | [`status`], [`memory`] |
@@ -52,8 +52,10 @@ pub mod sync;
 
 #[cfg(not(loom))]
 pub mod at_exit;
-#[cfg(all(windows, not(loom)))]
+#[cfg(not(loom))]
 mod at_load;
+#[cfg(not(loom))]
+mod awaited;
 #[cfg(not(loom))]
 pub mod books;
 #[cfg(not(loom))]
@@ -103,6 +105,8 @@ mod provision;
 #[cfg(not(loom))]
 pub mod rack;
 #[cfg(not(loom))]
+mod reclaim;
+#[cfg(not(loom))]
 pub mod registry;
 #[cfg(not(loom))]
 pub mod report;
@@ -112,6 +116,8 @@ pub mod row;
 pub mod runtime;
 #[cfg(not(loom))]
 pub mod sink;
+#[cfg(not(loom))]
+mod standard_error;
 #[cfg(not(loom))]
 mod text;
 #[cfg(not(loom))]

@@ -98,3 +98,44 @@ pub fn try_name(name: &str) -> Option<String> {
     copy.push_str(name);
     Some(copy)
 }
+
+/// Zeroed memory of the system's, for what is never freed. Safe in a signal handler, also over the heap.
+#[cfg(unix)]
+pub fn pages(size: usize) -> Option<*mut u8> {
+    let access = libc::PROT_READ | libc::PROT_WRITE;
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+    // SAFETY: asks for new memory anywhere.
+    let start = unsafe { libc::mmap(std::ptr::null_mut(), size, access, flags, -1, 0) };
+    (start != libc::MAP_FAILED).then_some(start.cast())
+}
+
+/// Gives back what [`pages`] gave.
+///
+/// # Safety
+/// `start` and `size` are those of a call of [`pages`], and nobody uses the memory.
+#[cfg(unix)]
+pub unsafe fn give_back_pages(start: *mut u8, size: usize) {
+    // SAFETY: by this function's own contract.
+    unsafe { libc::munmap(start.cast(), size) };
+}
+
+/// Zeroed memory for what is never freed. There are no signal handlers here, so it is the heap's.
+#[cfg(not(unix))]
+pub fn pages(size: usize) -> Option<*mut u8> {
+    let layout = std::alloc::Layout::from_size_align(size, 4096).ok().filter(|l| l.size() > 0)?;
+    // SAFETY: the size is not zero.
+    let start = unsafe { std::alloc::alloc_zeroed(layout) };
+    (!start.is_null()).then_some(start)
+}
+
+/// Gives back what [`pages`] gave.
+///
+/// # Safety
+/// `start` and `size` are those of a call of [`pages`], and nobody uses the memory.
+#[cfg(not(unix))]
+pub unsafe fn give_back_pages(start: *mut u8, size: usize) {
+    if let Ok(layout) = std::alloc::Layout::from_size_align(size, 4096) {
+        // SAFETY: by this function's own contract.
+        unsafe { std::alloc::dealloc(start, layout) };
+    }
+}

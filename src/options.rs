@@ -4,6 +4,7 @@ use crate::event::Listener;
 use crate::grace::DEFAULT_GRACE_US;
 use crate::phase::Phase;
 use crate::report::Wish;
+use crate::standard_error;
 use crate::sync::Deadline;
 use std::time::Duration;
 
@@ -48,7 +49,7 @@ pub struct Options {
     /// How often the phases before `children` may go round.
     pub max_passes: u32,
     /// How long a wait without a deadline stays silent before a line on stderr names what it waits
-    /// for. Later lines come at growing intervals.
+    /// for. Later lines come at growing intervals. [`BY_DEFAULT`] until somebody sets it.
     pub notice_us: i64,
     /// How long a second thread that calls finalize waits for the first.
     pub join_us: i64,
@@ -70,7 +71,7 @@ impl Default for Options {
             budgets_us: Phase::ALL.map(Phase::default_budget_us),
             callbacks_us: [-1; Phase::ALL.len()],
             max_passes: 1000,
-            notice_us: 5_000_000,
+            notice_us: BY_DEFAULT,
             join_us: 10_000_000,
             overrun: Overrun::Skip,
             exit_code: DEFAULT_EXIT_CODE,
@@ -80,7 +81,27 @@ impl Default for Options {
     }
 }
 
+/// The lines about waits begin after 5 s if stderr is a terminal, or whoever runs the program bounds its end;
+/// else nobody has asked for them, and there are none.
+pub const BY_DEFAULT: i64 = i64::MIN;
+
 impl Options {
+    /// Whether somebody wants to hear of all that takes long. Else a thread is begun only for what may wait.
+    pub fn is_asked_to_watch(&self) -> bool {
+        self.notice_us >= 0
+            || self.deadline_us >= 0
+            || self.on_event.is_some()
+            || self.overrun == Overrun::Exit
+    }
+
+    /// When the lines about waits begin; negative is never.
+    pub fn notice_from_us(&self) -> i64 {
+        match self.notice_us {
+            BY_DEFAULT if self.deadline_us >= 0 || standard_error::is_terminal() => 5_000_000,
+            notice_us => notice_us,
+        }
+    }
+
     /// How much of the deadline the phases before the early flush may use: what is left is for
     /// stopping the threads and flushing, for which no time would be the worst of outcomes.
     pub fn passes_deadline_us(&self) -> i64 {

@@ -19,6 +19,7 @@ pub use host::{Callbacks, WARN_IN_FLIGHT, Warning};
 #[cfg(windows)]
 pub use kernel::{Begin, Kind, Spec};
 
+use crate::awaited::{self, Awaiting};
 use crate::freeze::Gate;
 use crate::ledger::{Leak, LeakKind};
 use crate::owner::OwnerId;
@@ -192,16 +193,26 @@ impl Overlapped {
         if !look.may_end() || deadline.passed() {
             return self.answer(look, Status::Timeout);
         }
-        Attachment::outside_while(&self.runtime, || self.wait_outside(deadline))
+        // In a callback of a finalization: within the time of that.
+        let bound = awaited::bound();
+        let key = std::ptr::from_ref(self).addr();
+        let awaiting = Awaiting::begin(key, None, || format!("the operation '{}'", self.name));
+        let answer =
+            Attachment::outside_while(&self.runtime, || self.wait_outside(deadline, bound));
+        if let Some(awaiting) = awaiting.filter(|_| answer.is_err()) {
+            awaiting.give_up();
+        }
+        answer
     }
 
-    fn wait_outside(&self, deadline: Deadline) -> Result<usize> {
+    fn wait_outside(&self, deadline: Deadline, bound: Deadline) -> Result<usize> {
         let has_end = deadline != Deadline::NEVER;
+        let deadline = deadline.min(bound);
         loop {
             if !has_end && self.gate.is_shut() {
                 return self.answer(Progress::Pending(Why::InFlight), Status::Finalizing);
             }
-            let until = if has_end { deadline } else { Deadline::after(SLICE) };
+            let until = if has_end { deadline } else { deadline.min(Deadline::after(SLICE)) };
             let progress = self.ask(until, |provider| provider.wait(until))?;
             if !progress.may_end() || deadline.passed() {
                 return self.answer(progress, Status::Timeout);

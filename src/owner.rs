@@ -15,8 +15,11 @@
 //!
 //! Only the thread itself, its exit hook, or the child of a `fork` (for threads that were not
 //! copied) changes a fate, and only away from `Running`. On Windows a thread that was terminated has
-//! exited, too; but it wakes nobody, so waiters look again from time to time. An id that is not in the table belongs to a
-//! thread that has exited.
+//! exited, too; but it wakes nobody, so waiters look again from time to time. An id that is not in the
+//! [table](self::table) belongs to a thread that has exited.
+//!
+//! Id and fate are one word, so that a look at a record finds the fate of the thread it asked for, or that
+//! the record is another thread's by now.
 //!
 //! # Who wakes a waiter whose owner went
 //!
@@ -34,12 +37,17 @@
 
 #[cfg(all(windows, not(loom)))]
 mod pulse;
+#[cfg_attr(loom, path = "owner/model_table.rs")]
+mod table;
 
+pub use table::OwnerRef;
+
+use crate::status::Result;
 use crate::sync::{
-    Arc, AtomicU32, AtomicU64, AtomicUsize, Mutex, Ordering, Sabotage, sabotaged, wake_all,
+    AtomicU32, AtomicU64, AtomicUsize, Mutex, Ordering, Sabotage, sabotaged, wake_all,
 };
-use std::collections::BTreeMap;
 use std::num::NonZeroU64;
+use table::Table;
 
 /// A thread's identity. Never zero, never reused while the process lives, and below 2⁶².
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -70,38 +78,62 @@ pub enum Fate {
     Exited,
 }
 
-const RUNNING: u32 = 0;
-const PARKED: u32 = 1;
-const EXITED: u32 = 2;
+const RUNNING: u64 = 0;
+const PARKED: u64 = 1;
+const EXITED: u64 = 2;
+const FATE_BITS: u32 = 2;
+const FATE_MASK: u64 = (1 << FATE_BITS) - 1;
 
 /// A wait, a signal handler's over it, and another's over that.
 const NESTED_WAITS: usize = 3;
 
 /// What is known of one thread.
 pub struct Owner {
-    id: OwnerId,
-    fate: AtomicU32,
+    /// `id << 2 | fate`.
+    word: AtomicU64,
     /// The addresses of the locks this thread waits for, each 0 when unused. More than one is in
     /// use when a signal handler waits over a wait.
     waiting_at: [AtomicUsize; NESTED_WAITS],
     tid: AtomicU32,
     name: Mutex<Option<Box<str>>>,
+    /// Whether the thread is inside a section that a `fork` must wait for.
+    #[cfg(not(loom))]
+    inside: AtomicU32,
     #[cfg(all(windows, not(loom)))]
     pulse: pulse::Pulse,
+    place: table::Place,
+}
+
+impl Default for Owner {
+    fn default() -> Owner {
+        Owner {
+            word: AtomicU64::new(0),
+            waiting_at: std::array::from_fn(|_| AtomicUsize::new(0)),
+            tid: AtomicU32::new(0),
+            name: Mutex::new(None),
+            #[cfg(not(loom))]
+            inside: AtomicU32::new(0),
+            #[cfg(all(windows, not(loom)))]
+            pulse: pulse::Pulse::none(),
+            place: table::Place::default(),
+        }
+    }
 }
 
 impl Owner {
     /// This thread's identity.
     #[inline]
     pub fn id(&self) -> OwnerId {
-        self.id
+        // Relaxed: it does not change while the caller refers to the record.
+        let id = self.word.load(Ordering::Relaxed) >> FATE_BITS;
+        OwnerId::new(id).expect("a record that is referred to has an owner")
     }
 
     /// What may still be expected of it.
     pub fn fate(&self) -> Fate {
         // SeqCst: the waiter's half of the exchange above. It also acquires everything the thread
         // wrote before it went, so that a taker-over sees the buffer the last owner left.
-        match self.fate.load(Ordering::SeqCst) {
+        match self.word.load(Ordering::SeqCst) & FATE_MASK {
             #[cfg(not(loom))]
             RUNNING if crate::process_end::has_killed(self.tid()) => Fate::Exited,
             #[cfg(all(windows, not(loom)))]
@@ -112,14 +144,45 @@ impl Owner {
         }
     }
 
+    fn set_fate(&self, fate: u64) {
+        // SeqCst: the owner's half of the exchange in the module's head; it also releases what
+        // this thread wrote under its locks.
+        self.word.store(self.id().get() << FATE_BITS | fate, Ordering::SeqCst);
+    }
+
+    /// The record becomes that of a thread that runs, the calling one.
+    fn begin(&self, id: OwnerId, tid: u32) {
+        self.tid.store(tid, Ordering::Relaxed);
+        #[cfg(all(windows, not(loom)))]
+        self.pulse.follow_this_thread();
+        // SeqCst: who finds the record by its id finds the rest of it; and see `Table::each`.
+        self.word.store(id.get() << FATE_BITS | RUNNING, Ordering::SeqCst);
+    }
+
+    /// Nobody refers to the record any more.
+    #[cfg(not(loom))]
+    fn forget(&self) {
+        let name = self.name.lock().take();
+        drop(name);
+        #[cfg(windows)]
+        self.pulse.forget();
+    }
+
     /// The system's number for the thread, 0 where there is none.
     pub fn tid(&self) -> u32 {
         self.tid.load(Ordering::Relaxed)
     }
 
+    #[cfg(not(loom))]
+    pub(crate) fn inside(&self) -> &AtomicU32 {
+        &self.inside
+    }
+
     /// Names the thread for reports.
     pub fn set_name(&self, name: Option<&str>) {
-        *self.name.lock() = name.map(Box::from);
+        let name = name.map(Box::from);
+        let former = std::mem::replace(&mut *self.name.lock(), name);
+        drop(former);
     }
 
     /// Its name, if it has one.
@@ -166,62 +229,59 @@ impl Drop for WaitNote<'_> {
 
 /// All threads that can own a lock and have not exited.
 pub struct Owners {
-    next: AtomicU64,
-    table: Mutex<BTreeMap<OwnerId, Arc<Owner>>>,
+    table: Table,
 }
 
 impl Owners {
     /// An empty table.
     #[cfg(not(loom))]
     pub const fn new() -> Owners {
-        Owners { next: AtomicU64::new(1), table: Mutex::new(BTreeMap::new()) }
+        Owners { table: Table::new() }
     }
 
     /// An empty table.
     #[cfg(loom)]
     pub fn new() -> Owners {
-        Owners { next: AtomicU64::new(1), table: Mutex::new(BTreeMap::new()) }
+        Owners { table: Table::new() }
     }
 
     /// Enters the calling thread, whose system number is `tid`.
-    pub fn introduce(&self, tid: u32) -> Arc<Owner> {
-        // Relaxed: only uniqueness matters. 2⁶² threads do not come to pass.
-        let id = self.next.fetch_add(1, Ordering::Relaxed);
-        let id = OwnerId::new(id).expect("ids start at 1");
-        let owner = Arc::new(Owner {
-            id,
-            fate: AtomicU32::new(RUNNING),
-            waiting_at: std::array::from_fn(|_| AtomicUsize::new(0)),
-            tid: AtomicU32::new(tid),
-            name: Mutex::new(None),
-            #[cfg(all(windows, not(loom)))]
-            pulse: pulse::Pulse::of_this_thread(),
-        });
-        self.table.lock().insert(id, owner.clone());
-        owner
+    ///
+    /// # Errors
+    /// `NoMemory`.
+    pub fn introduce(&self, tid: u32) -> Result<OwnerRef> {
+        self.table.insert(tid)
     }
 
     /// The thread of this id; `None` when it has exited.
-    pub fn find(&self, id: OwnerId) -> Option<Arc<Owner>> {
-        self.table.lock().get(&id).cloned()
+    pub fn find(&self, id: OwnerId) -> Option<OwnerRef> {
+        self.table.find(id)
+    }
+
+    /// Whether a thread is inside a section, but for the one whose word for that is `own`.
+    #[cfg(not(loom))]
+    pub(crate) fn any_inside(&self, own: *const AtomicU32) -> bool {
+        self.table.any(|owner| {
+            // Acquire: pairs with the Release of a thread that leaves.
+            !std::ptr::eq(own, owner.inside()) && owner.inside().load(Ordering::Acquire) != 0
+        })
     }
 
     /// The calling thread, which is `owner`, will never run again. It keeps its place in the
     /// table: it still exists, and reports name it.
     pub fn park_for_good(&self, owner: &Owner) {
-        self.depart(owner, PARKED);
+        owner.set_fate(PARKED);
+        self.wake_waiters_of_the_gone();
     }
 
     /// `owner`'s thread has ended.
     pub fn retire(&self, owner: &Owner) {
-        self.table.lock().remove(&owner.id);
-        self.depart(owner, EXITED);
+        owner.set_fate(EXITED);
+        self.wake_waiters_of_the_gone();
+        self.table.remove(owner);
     }
 
-    fn depart(&self, owner: &Owner, fate: u32) {
-        // SeqCst: the owner's half of the exchange in the module's head; it also releases what
-        // this thread wrote under its locks.
-        owner.fate.store(fate, Ordering::SeqCst);
+    fn wake_waiters_of_the_gone(&self) {
         if !sabotaged(Sabotage::GoneWakesNobody) {
             self.wake_waiters();
         }
@@ -229,33 +289,27 @@ impl Owners {
 
     /// Wakes every thread that waits for a lock, to look at the rules and the owner again.
     pub fn wake_waiters(&self) {
-        let waited_at: Vec<usize> = self
-            .table
-            .lock()
-            .values()
-            .flat_map(|owner| &owner.waiting_at)
-            // SeqCst: the second half of the departing thread's exchange.
-            .map(|at| at.load(Ordering::SeqCst))
-            .filter(|&lock| lock != 0)
-            .collect();
-        for lock in waited_at {
-            wake_all(lock);
-        }
+        self.table.each(|owner| {
+            for at in &owner.waiting_at {
+                // SeqCst: the second half of the departing thread's exchange.
+                match at.load(Ordering::SeqCst) {
+                    0 => {}
+                    lock => wake_all(lock),
+                }
+            }
+        });
     }
 
     /// In the child of a `fork` only `survivor` (if it is known at all) still exists.
     pub fn forked(&self, survivor: Option<&Owner>, tid: u32) {
-        // Those that waited were copied as entries of their queues. They would take wake-ups meant
-        // for others, and their memory goes to the child's next threads: now they can be taken out.
-        self.wake_waiters();
-        self.table.lock().retain(|id, owner| {
-            let survives = survivor.is_some_and(|s| s.id == *id);
-            if survives {
+        let survivor_id = survivor.map(Owner::id);
+        self.table.each(|owner| {
+            if Some(owner.id()) == survivor_id {
                 owner.tid.store(tid, Ordering::Relaxed);
             } else {
-                owner.fate.store(EXITED, Ordering::SeqCst);
+                owner.set_fate(EXITED);
+                self.table.remove(owner);
             }
-            survives
         });
     }
 }

@@ -111,12 +111,13 @@ impl Phase {
     }
 
     /// How long the library's own waits in the phase may last when the host sets no budget;
-    /// negative is for ever, which only the phases before `freeze` may be.
+    /// negative is for ever. After `freeze` only a destination may be waited for so long: one that is
+    /// slow is not dead. (Locks are, there too, for the grace.)
     pub const fn default_budget_us(self) -> i64 {
         match self {
             Phase::Freeze | Phase::Overlapped => 500_000,
-            // Bounded by the grace, which all flushes share.
-            Phase::FlushEarly | Phase::FlushFrozen | Phase::FlushLate => 1_000_000,
+            Phase::FlushEarly => 100_000,
+            Phase::FlushFrozen | Phase::FlushLate => -1,
             Phase::Finalize | Phase::Dealloc | Phase::Reclaim | Phase::ExitFunctions => 1_000_000,
             _ => -1,
         }
@@ -141,12 +142,15 @@ pub enum Work {
     /// It is not waited for: a daemon thread; a handler that is started in its turn, once, on a
     /// thread of the library's.
     Continue = 3,
+    /// As `Block`, of a handler that never waits: no thread is begun to watch it.
+    Brief = 4,
 }
 
 impl Work {
     /// The policy of this number.
     pub fn from_number(number: u32) -> Option<Work> {
-        [Work::Block, Work::Skip, Work::Continue].into_iter().find(|work| *work as u32 == number)
+        let all = [Work::Block, Work::Skip, Work::Continue, Work::Brief];
+        all.into_iter().find(|work| *work as u32 == number)
     }
 }
 

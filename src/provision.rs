@@ -10,7 +10,7 @@ use crate::books::Books;
 use crate::freeze::State;
 use crate::memory::is_had;
 use crate::options::Options;
-use crate::owner::Owner;
+use crate::owner::OwnerRef;
 use crate::runtime::Runtime;
 use crate::status::{Error, Result, Status};
 use crate::sync::{Arc, Deadline};
@@ -57,7 +57,7 @@ fn refuse(runtime: &Runtime, written: bool) -> Error {
 ///
 /// # Errors
 /// As [`make_sure`]; also if there is no memory for the thread that would end the process at its deadline.
-pub(crate) fn provide(runtime: &Arc<Runtime>, me: &Arc<Owner>, options: &Options) -> Result<Watch> {
+pub(crate) fn provide(runtime: &Arc<Runtime>, me: &OwnerRef, options: &Options) -> Result<Watch> {
     let until = until(options.grace_us, options.deadline_us);
     let short = make_sure(runtime, until)?;
     runtime.reserve().release();

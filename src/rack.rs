@@ -4,13 +4,16 @@
 //! are closed; until then it stands, and the report names the thread that went.
 
 use crate::event::{Late, Subject};
-use crate::guard::{Hold, NAME_SIZE, Note, Slot};
-use crate::owner::{Fate, Owner, OwnerId};
+use crate::guard::{GENERATIONS, Hold, NAME_SIZE, Note, Slot};
+use crate::owner::{Fate, Owner, OwnerId, OwnerRef};
 use crate::registry;
 use crate::row::Row;
 use crate::status::{Result, Status};
-use crate::sync::{Arc, AtomicU32, AtomicU64, Mutex, Ordering, coarse_ms};
+use crate::sync::fork::{self, Deferred};
+use crate::sync::{AtomicPtr, AtomicU32, AtomicU64, Ordering, coarse_ms};
 use crate::this_thread;
+use crate::this_thread::activity::interrupted;
+use crate::thread::Attachment;
 use crate::view::Pin;
 use std::cell::Cell;
 
@@ -30,7 +33,8 @@ struct Rack {
     index: AtomicU32,
     /// The slot that was closed last. Only the holder uses it.
     hint: AtomicU32,
-    who: Mutex<Option<Arc<Owner>>>,
+    /// The record of that thread, of which the rack has a reference; null for none.
+    who: AtomicPtr<Owner>,
     slots: [Slot; SLOTS],
 }
 
@@ -40,7 +44,7 @@ impl Default for Rack {
             holder: AtomicU64::new(0),
             index: AtomicU32::new(0),
             hint: AtomicU32::new(0),
-            who: Mutex::new(None),
+            who: AtomicPtr::new(std::ptr::null_mut()),
             slots: std::array::from_fn(|_| Slot::new()),
         }
     }
@@ -64,6 +68,7 @@ pub struct Guard(usize);
 const RACK_BITS: u32 = if usize::BITS == 64 { 22 } else { 11 };
 const GENERATION_SHIFT: u32 = 1 + SLOT_BITS + RACK_BITS;
 const GENERATION_MASK: u64 = (1 << (usize::BITS - GENERATION_SHIFT)) - 1;
+const _: () = assert!(usize::BITS != 64 || GENERATIONS == GENERATION_MASK + 1);
 
 impl Rack {
     fn holder(&self) -> u64 {
@@ -71,16 +76,27 @@ impl Rack {
         self.holder.load(Ordering::SeqCst)
     }
 
-    fn take(owner: &Arc<Owner>) -> Result<&'static Rack> {
+    fn take(owner: &'static Owner) -> Result<&'static Rack> {
         let (index, rack) = RACKS.take()?;
         if index >> RACK_BITS != 0 {
             RACKS.give_back(index);
             return Err(Status::NoMemory.because("no room for another thread's guards"));
         }
         rack.index.store(index, Ordering::Relaxed);
-        *rack.who.lock() = Some(owner.clone());
+        let who = OwnerRef::keep(OwnerRef::of(owner));
+        // Release: who finds the record finds it begun.
+        rack.who.store(std::ptr::from_ref(who).cast_mut(), Ordering::Release);
         rack.holder.store(owner.id().get(), Ordering::SeqCst);
         Ok(rack)
+    }
+
+    /// The thread whose slots these are, also if it has ended.
+    fn who(&self) -> Option<OwnerRef> {
+        let id = OwnerId::new(self.holder() & !ENDED)?;
+        // Acquire: pairs with `take`.
+        let who = self.who.load(Ordering::Acquire);
+        // SAFETY: `take` stored it, and records are never freed.
+        OwnerRef::look(unsafe { who.as_ref() }?, id)
     }
 
     /// A free slot for the calling thread, which holds the rack.
@@ -102,14 +118,19 @@ impl Rack {
 
     fn free_if_over(&self) {
         let holder = self.holder();
-        if holder & ENDED == 0 || !self.slots.iter().all(Slot::is_free) {
+        if holder & ENDED == 0 || self.slots.iter().any(Slot::is_taken) {
             return;
         }
         // One of those who find it over frees it.
         if self.holder.compare_exchange(holder, 0, Ordering::SeqCst, Ordering::Relaxed).is_ok() {
-            let gone = self.who.lock().take();
-            drop(gone);
-            RACKS.give_back(self.index.load(Ordering::Relaxed));
+            // Acquire: pairs with `take`.
+            let gone = self.who.swap(std::ptr::null_mut(), Ordering::Acquire);
+            // SAFETY: `take` stored it, and records are never freed.
+            drop(unsafe { gone.as_ref() }.map(OwnerRef::of_kept));
+            // One whose slots have used up their generations is not used again.
+            if self.slots[..USUAL].iter().any(Slot::is_free) {
+                RACKS.give_back(self.index.load(Ordering::Relaxed));
+            }
         }
     }
 }
@@ -117,7 +138,7 @@ impl Rack {
 impl Mine {
     /// Opens a guard in a slot of the calling thread. Returns where.
     #[inline]
-    fn open(&self, owner: &Arc<Owner>, note: &Note) -> Result<(&'static Rack, usize, u64)> {
+    fn open(&self, owner: &'static Owner, note: &Note) -> Result<(&'static Rack, usize, u64)> {
         let level = self.level.replace(self.level.get() + 1);
         let opened = self.find_slot(owner, level).map(|(rack, slot)| {
             let generation = rack.slots[slot].open(note);
@@ -128,7 +149,7 @@ impl Mine {
     }
 
     #[inline]
-    fn find_slot(&self, owner: &Arc<Owner>, level: usize) -> Result<(&'static Rack, usize)> {
+    fn find_slot(&self, owner: &'static Owner, level: usize) -> Result<(&'static Rack, usize)> {
         match self.current.get() {
             Some(rack) if level == 0 => match rack.free_slot() {
                 Some(slot) => Ok((rack, slot)),
@@ -144,14 +165,18 @@ impl Mine {
     }
 
     #[cold]
-    fn find_rack(&self, owner: &Arc<Owner>) -> Result<(&'static Rack, usize)> {
+    fn find_rack(&self, owner: &'static Owner) -> Result<(&'static Rack, usize)> {
         refuse_over_a_section()?;
         let me = owner.id().get();
         let mut mine = RACKS.iter().filter(|rack| rack.holder() == me);
         let with_room = mine.find_map(|rack| rack.free_slot().map(|slot| (rack, slot)));
         let (rack, slot) = match with_room {
             Some(found) => found,
-            None => (Rack::take(owner)?, 0),
+            None => {
+                let rack = Rack::take(owner)?;
+                let full = || Status::NoMemory.because("a rack without room for guards");
+                (rack, rack.free_slot().ok_or_else(full)?)
+            }
         };
         self.current.set(Some(rack));
         Ok((rack, slot))
@@ -167,7 +192,8 @@ impl Mine {
 }
 
 impl Guard {
-    /// Checks that the life is there, and pins it: one step.
+    /// Checks that the life is there, and pins it: one step. Once its finalization has begun only for a
+    /// thread that it waits for anyway: others that come again and again would keep it for ever.
     ///
     /// # Errors
     /// `Finalizing`; `NoMemory`, `ThreadExiting`; `WouldBlock` in a signal handler.
@@ -179,7 +205,9 @@ impl Guard {
             let (rack, slot, generation) =
                 this_thread::guards(|mine, owner| mine.open(owner, &note))??;
             match pin.anchor().hold(note.life) {
-                Hold::Open | Hold::Watched => {
+                hold if hold == Hold::Open
+                    || hold == Hold::Watched && is_waited_for(pin, &rack.slots[slot]) =>
+                {
                     let place =
                         u64::from(rack.index.load(Ordering::Relaxed)) << SLOT_BITS | slot as u64;
                     let generation = (generation & GENERATION_MASK) << GENERATION_SHIFT;
@@ -236,7 +264,11 @@ impl Guard {
         }
         let hold = Pin::of(life, anchor).map(|pin| pin.anchor().hold(life));
         if matches!(hold, Some(Hold::Watched | Hold::Deciding)) {
-            registry::tell_guard_closed(life);
+            if this_thread::is_over_a_section() {
+                fork::defer(Deferred::WakeFinalizers);
+            } else {
+                registry::tell_guard_closed(life);
+            }
         }
         Ok(())
     }
@@ -244,21 +276,42 @@ impl Guard {
 
 /// A signal handler over a section of this thread must not wait for it.
 fn refuse_over_a_section() -> Result<()> {
-    if this_thread::sections().get() == 0 {
-        return Ok(());
+    if this_thread::is_over_a_section() { Err(interrupted()) } else { Ok(()) }
+}
+
+/// Whether a finalization that has begun waits for the calling thread anyway, so that one more guard, noted in
+/// `new`, holds nothing up that was over: the thread has another guard of that life, or may have been handed
+/// a shared one; or it is attached and waited for; or it is the one that finalizes.
+#[cold]
+fn is_waited_for(pin: Pin, new: &Slot) -> bool {
+    let me = this_thread::known_id();
+    let pins = |rack: &Rack, slot: &Slot| {
+        let (_, note) = slot.look()?;
+        let mine = me.is_some_and(|me| rack.holder() & !ENDED == me.get());
+        Some(note.life == pin.life() && (mine || note.shared) && !std::ptr::eq(slot, new))
+    };
+    let of_rack = |rack: &Rack| rack.slots.iter().any(|slot| pins(rack, slot).unwrap_or_default());
+    if RACKS.iter().filter(|rack| rack.holder() != 0).any(of_rack) {
+        return true;
     }
-    Err(Status::WouldBlock.because("a signal handler interrupted this library on this thread"))
+    let Some(me) = me.filter(|_| refuse_over_a_section().is_ok()) else { return false };
+    registry::of_life(pin.life()).is_some_and(|runtime| {
+        let attached = || Attachment::of_this_thread(&runtime);
+        runtime.gate().is_finalizer(me) || attached().is_some_and(|a| a.holds_up_finalization())
+    })
 }
 
 #[cold]
 fn wait_or_give_up(pin: Pin, refused: Hold) -> Result<()> {
     refuse_over_a_section()?;
     let runtime = registry::of_life(pin.life());
+    // The finalizer may have seen the slot open.
+    if let Some(runtime) = &runtime {
+        runtime.gate().announce();
+    }
     if refused == Hold::Deciding
         && let Some(runtime) = runtime
     {
-        // The finalizer may have seen the slot open.
-        runtime.gate().announce();
         let me = this_thread::id()?;
         if runtime.gate().is_finalizer(me) {
             return Err(Status::WouldBlock
@@ -276,7 +329,7 @@ pub struct OpenGuard {
     slot: &'static Slot,
     generation: u64,
     note: Note,
-    owner: Arc<Owner>,
+    owner: OwnerRef,
 }
 
 impl OpenGuard {
@@ -292,7 +345,7 @@ impl OpenGuard {
             if open.peek().is_none() {
                 continue;
             }
-            let Some(owner) = rack.who.lock().clone() else { continue };
+            let Some(owner) = rack.who() else { continue };
             let counts = |note: &Note| note.shared || Some(owner.id()) != but;
             let open = open.filter(|(_, _, note)| counts(note));
             found.extend(open.map(|(slot, generation, note)| OpenGuard {

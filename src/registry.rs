@@ -4,12 +4,13 @@
 //! still refers to the old life (threads, writers, handles) stays with it, and finds it finalized:
 //! nothing of a former life can enter the new one.
 
+use crate::awaited::{self, Awaiting};
 use crate::buffered_lock::World;
 use crate::event::{Former, Recovery};
 use crate::freeze::{Position, State};
 use crate::grace::GraceSpan;
 use crate::guard::Life;
-use crate::owner::{Owner, OwnerId};
+use crate::owner::{Owner, OwnerId, OwnerRef};
 use crate::runtime::{Runtime, RuntimeOptions};
 use crate::status::{Result, Status};
 use crate::sync::{Arc, AtomicI32, AtomicU32, Deadline, Mutex, Ordering};
@@ -172,6 +173,12 @@ pub(crate) fn tell_guard_closed(life: Life) {
     }
 }
 
+/// Has every finalizing thread look again at what it waits for.
+pub(crate) fn wake_finalizers() {
+    let lives: Vec<_> = REGISTRY.lock().lives.values().cloned().collect();
+    lives.iter().for_each(|life| life.gate().announce());
+}
+
 /// Makes every wait for a lock ask its rules again.
 pub(crate) fn rules_changed() {
     // SeqCst: see `Process::epoch`.
@@ -212,20 +219,29 @@ pub(crate) fn forked(survivor: Option<OwnerId>) {
 pub struct Process;
 
 impl World for Process {
-    fn find(&self, id: OwnerId) -> Option<Arc<Owner>> {
+    fn find(&self, id: OwnerId) -> Option<OwnerRef> {
         OWNERS.find(id)
     }
 
     fn grace(&self, runtime: u32, me: OwnerId) -> Option<GraceSpan> {
         let life = REGISTRY.lock().lives.get(&runtime).cloned();
-        let Some(life) = life else {
+        let rule = match life {
             // The default runtime was never asked for, or the lock outlived its runtime.
-            return (runtime != DEFAULT_ID).then(|| GraceSpan::until(Deadline::after_us(0)));
+            None => (runtime != DEFAULT_ID).then(|| GraceSpan::until(Deadline::after_us(0))),
+            Some(life) => match life.state() {
+                State::Running | State::PreFinalizing => None,
+                _ if life.gate().is_finalizer(me) => Some(life.grace().shared(1.0)),
+                _ => Some(life.grace().own()),
+            },
         };
-        match life.state() {
-            State::Running | State::PreFinalizing => None,
-            _ if life.gate().is_finalizer(me) => Some(life.grace().shared(1.0)),
-            _ => Some(life.grace().own()),
+        // A callback of a finalization waits for no lock longer than that has time.
+        match (rule, awaited::bound()) {
+            (rule, Deadline::NEVER) => rule,
+            (None, bound) => Some(GraceSpan::until(bound)),
+            (Some(mut span), bound) => {
+                span.deadline = span.deadline.min(bound);
+                Some(span)
+            }
         }
     }
 
@@ -243,18 +259,24 @@ impl World for Process {
 }
 
 /// The process, as a lock sees it whose owner tells of takeovers himself: it remembers from whom.
-#[derive(Default)]
-pub(crate) struct Remembering {
+pub(crate) struct Remembering<'a> {
+    /// Whose lock it is.
+    pub(crate) writer: &'a str,
     pub(crate) former: Cell<Former>,
 }
 
-impl World for Remembering {
-    fn find(&self, id: OwnerId) -> Option<Arc<Owner>> {
+impl World for Remembering<'_> {
+    fn find(&self, id: OwnerId) -> Option<OwnerRef> {
         Process.find(id)
     }
 
     fn grace(&self, runtime: u32, me: OwnerId) -> Option<GraceSpan> {
         Process.grace(runtime, me)
+    }
+
+    fn awaits(&self, key: usize, owner: &Owner) -> Option<Awaiting<'_>> {
+        let what = || format!("the lock of writer '{}', held by {}", self.writer, owner.describe());
+        Awaiting::begin(key, Some(owner), what)
     }
 
     fn taken_over(&self, _: u32, owner: Option<&Owner>) {

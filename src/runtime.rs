@@ -3,6 +3,7 @@
 //! What is registered with it is in its [books](crate::books); which lives there are is in the
 //! [`registry`].
 
+use crate::awaited::Waits;
 use crate::books::Books;
 use crate::freeze::{Gate, State};
 use crate::grace::Grace;
@@ -43,6 +44,7 @@ pub struct Runtime {
     pub(crate) options: Mutex<Options>,
     /// When the waits of the present phase must end.
     phase_deadline: Mutex<Deadline>,
+    waits: Waits,
     outcome: Mutex<Option<Arc<Report>>>,
     /// It was finalized by a `fork` that left its finalizer behind, and nobody has heard of it yet.
     cut_off: AtomicBool,
@@ -73,6 +75,7 @@ impl Runtime {
             books: Mutex::new(Books::new()),
             options: Mutex::new(options),
             phase_deadline: Mutex::new(Deadline::NEVER),
+            waits: Waits::new(),
             outcome: Mutex::new(None),
             cut_off: AtomicBool::new(false),
         });
@@ -168,6 +171,11 @@ impl Runtime {
 
     pub(crate) fn set_phase_deadline(&self, deadline: Deadline) {
         *self.phase_deadline.lock() = deadline;
+    }
+
+    /// What callbacks of its finalization wait for.
+    pub(crate) fn waits(&self) -> &Waits {
+        &self.waits
     }
 
     /// The options finalization will use.

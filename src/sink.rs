@@ -5,6 +5,7 @@
 //! for room is a call of its own. Regular files are written plainly.
 
 use crate::host_call::{self, Stopped};
+use crate::standard_error;
 use crate::status::{Error, Result, Status};
 use crate::sync::Deadline;
 use crate::text::FixedText;
@@ -25,6 +26,8 @@ mod descriptor;
 pub(crate) mod hand;
 #[cfg(windows)]
 mod pipe;
+#[cfg(unix)]
+mod sigpipe;
 
 #[cfg(windows)]
 pub use asked::Handle;
@@ -343,11 +346,17 @@ pub(crate) const STDERR: c_int = 2;
 /// Writes a line to stderr, in one piece. One that nobody reads is not worth a wait, nor a signal. Allocates nothing
 /// but where stderr cannot be written.
 pub fn tell(line: fmt::Arguments<'_>) {
+    if !standard_error::is_stderr() {
+        return;
+    }
     let mut line = FixedText::<2048>::of(line);
     let _ = write_all(STDERR, line.line(), Deadline::after_us(0));
 }
 
 /// As [`tell`], of a line that is whole, with nothing allocated. What finds no room is lost.
 pub(crate) fn tell_at_once(line: &[u8]) {
+    if !standard_error::is_stderr() {
+        return;
+    }
     Descriptor::write_at_once_to_stderr(line);
 }

@@ -6,6 +6,14 @@
 #[cfg(not(loom))]
 pub mod fence;
 #[cfg(not(loom))]
+pub mod fork;
+#[cfg(all(target_os = "linux", target_pointer_width = "64", not(loom)))]
+pub mod futex;
+#[cfg(not(loom))]
+pub mod parking;
+#[cfg(not(loom))]
+pub use parking::*;
+#[cfg(not(loom))]
 mod real;
 #[cfg(not(loom))]
 pub use real::*;
@@ -20,17 +28,6 @@ pub use model::*;
 /// The time since `start`.
 pub fn elapsed(start: std::time::Instant) -> std::time::Duration {
     now().saturating_duration_since(start)
-}
-
-/// How a call to [`park`] ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Parked {
-    /// Somebody woke this thread.
-    Woken,
-    /// The check made under the queue's lock said there is nothing to wait for.
-    NotNeeded,
-    /// The deadline passed first.
-    TimedOut,
 }
 
 /// Steps a loom model may leave out on purpose, to show that it would notice.

@@ -1,11 +1,14 @@
 /*
  * The calling thread's own cell, in C for one reason: Rust cannot ask for the initial-exec model,
  * and the default model of a shared library costs every lock two more calls to find its caller.
- * 48 bytes fit in the room that loaders keep for libraries opened late.
+ * Its size fits in the room that loaders keep for libraries opened late.
  *
  * Where this_thread.rs knows the target's instructions it reads the cell by its symbol; elsewhere it
  * calls the function below.
  */
+#if !defined(_GNU_SOURCE)
+#define _GNU_SOURCE
+#endif
 #include <stddef.h>
 #include <stdint.h>
 #if defined(_WIN32)
@@ -16,15 +19,19 @@
 struct rtfinalize_cell {
     uint64_t id;       /* this thread's owner id; 0 until it has one */
     uint32_t sections; /* internal mutexes and queues this thread is inside of */
-    uint32_t calls;    /* host callbacks this thread is inside of */
-    void *block;       /* what else is known of it; owned by this_thread.rs */
-    uint32_t exiting;  /* how often the thread-exit hook has run */
-    uint32_t ended;    /* 1 while a callback's pthread_exit waits for the outermost call to end */
-    void *rest;        /* where to resume it */
+    uint32_t activity; /* what the library is doing on this thread; this_thread/activity.rs's */
+    void *block;       /* what else is known of it; this_thread.rs's */
+    void *inside;      /* the word in its record that says whether it is inside a section; sync/fork.rs's */
     void *refusals;    /* inside a dealloc callback: where the calls it makes are noted */
-#if defined(_WIN32)
     void *duty;        /* what it is in the middle of; host_call.rs's */
-#endif
+    uint32_t handlers; /* signal handlers that run over the library at work */
+    uint32_t deferred; /* what it does when it leaves its sections; sync/fork.rs's */
+    uint32_t forks;    /* forks this thread is in the middle of */
+    uint32_t before_fork; /* what the library was doing before them */
+    uint32_t calls;    /* host callbacks this thread is inside of */
+    uint32_t exiting;  /* how often the thread-exit hook has run */
+    uint32_t ended;    /* `calls` plus 1 where a callback's pthread_exit waits for the library to return */
+    uint32_t cancel;   /* the host's cancellation state while the library holds it off, plus 1; else 0 */
 };
 
 #if defined(_WIN32)
@@ -81,6 +88,33 @@ HIDDEN struct rtfinalize_cell *rtfinalize_this_cell(void)
     return &rtfinalize_cell;
 #endif
 }
+
+#if !defined(_WIN32)
+#include <dlfcn.h>
+#if defined(__GLIBC__)
+#include <link.h>
+/* Weak: a fully static program has no loader, and nothing to keep. */
+extern __typeof__(dladdr1) dladdr1 __attribute__((weak));
+extern __typeof__(dlopen) dlopen __attribute__((weak));
+#endif
+
+HIDDEN void rtfinalize_stay_loaded(void);
+
+/* Keeps the object that this code is in: a plug-in that is linked to the static library may be closed while
+   threads that used it still have to end, and their exit hook is here. The program itself always stays. */
+HIDDEN void rtfinalize_stay_loaded(void)
+{
+#if defined(__GLIBC__)
+    Dl_info info;
+    struct link_map *object = NULL;
+    if (dladdr1 != NULL && dlopen != NULL &&
+        dladdr1((void *)rtfinalize_stay_loaded, &info, (void **)&object, RTLD_DL_LINKMAP) != 0 &&
+        object != NULL && object->l_name != NULL && object->l_name[0] != '\0') {
+        dlopen(object->l_name, RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE);
+    }
+#endif
+}
+#endif
 
 #if defined(_WIN32)
 /* this_thread/end.rs's, once there is a thread that it wants to hear of. */

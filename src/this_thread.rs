@@ -4,22 +4,26 @@
 //! The cell with the hot fields is C (`this_thread.c`), for its thread-local model. The block
 //! behind it is made at the thread's first need and taken down at its [`end`].
 
+pub(crate) mod activity;
 mod end;
+mod fork_hooks;
 
+pub(crate) use activity::{at_rest, is_over_a_section, is_over_the_library};
 pub(crate) use end::has_ended;
 #[cfg(windows)]
 pub(crate) use end::{ends_within_ms, stay_loaded};
+pub use fork_hooks::{do_deferred, watch_forks};
 
-use crate::owner::{Owner, OwnerId, Owners};
+use crate::owner::{Owner, OwnerId, OwnerRef, Owners};
 use crate::rack::Mine;
+use crate::row::Row;
 use crate::status::{Result, Status};
+use crate::sync::AtomicU32;
 use crate::text::FixedText;
 use crate::thread::Attachment;
 use crate::tracked::Refusals;
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
-#[cfg(unix)]
-use std::sync::OnceLock;
 
 /// Every thread of the process that can own a lock.
 pub static OWNERS: Owners = Owners::new();
@@ -28,25 +32,49 @@ pub static OWNERS: Owners = Owners::new();
 struct HotCell {
     id: Cell<u64>,
     sections: Cell<u32>,
+    activity: Cell<u32>,
+    block: Cell<*const Block>,
+    inside: Cell<*const AtomicU32>,
+    refusals: Cell<*const Refusals>,
+    duty: Cell<*const libc::c_void>,
+    handlers: Cell<u32>,
+    deferred: Cell<u32>,
+    forks: Cell<u32>,
+    before_fork: Cell<u32>,
     calls: Cell<u32>,
-    block: Cell<*mut Block>,
     exiting: Cell<u32>,
     ended: Cell<u32>,
-    rest: Cell<*mut libc::c_void>,
-    refusals: Cell<*const Refusals>,
-    #[cfg(windows)]
-    duty: Cell<*const libc::c_void>,
+    cancel: Cell<u32>,
 }
 
 /// What is known of the calling thread beyond its hot cell.
+///
+/// Blocks stand in a row and not on the heap: a signal handler that interrupted the heap may make a
+/// thread's first call.
+#[derive(Default)]
 struct Block {
-    owner: Arc<Owner>,
+    index: Cell<u32>,
+    /// Refers to the record; the block has one of its references.
+    owner: Cell<Option<&'static Owner>>,
     attachments: RefCell<Vec<Arc<Attachment>>>,
     /// The one of them that was asked for last, or null: entering and leaving find it at once.
     recent: Cell<*const Attachment>,
     guards: Mine,
-    /// A C string. Of fixed size, so that an error costs no allocation, even in a signal handler.
-    last_error: RefCell<[u8; LAST_ERROR_SIZE]>,
+    last_error: LastError,
+}
+
+// SAFETY: a block is used by the thread that has taken it, and by no other until that has given it back.
+unsafe impl Sync for Block {}
+
+static BLOCKS: Row<Block> = Row::new();
+
+/// A C string. Of fixed size, so that an error costs no allocation, even in a signal handler.
+struct LastError(RefCell<[u8; LAST_ERROR_SIZE]>);
+
+impl Default for LastError {
+    fn default() -> LastError {
+        LastError(RefCell::new([0; LAST_ERROR_SIZE]))
+    }
 }
 
 const LAST_ERROR_SIZE: usize = 512;
@@ -131,11 +159,45 @@ pub fn sections() -> &'static Cell<u32> {
     &cell().sections
 }
 
-/// What this thread is in the middle of, see [`host_call`](crate::host_call). Rust's own thread-locals
-/// are gone early in the end of a thread here.
-#[cfg(windows)]
+/// What tells this thread from the others of the process, while it lives.
+#[inline]
+pub fn address() -> usize {
+    cell_address::get().addr()
+}
+
+/// Where this thread says that it is inside a section, see [`fork`]; `None` without a record.
+#[inline]
+pub fn inside() -> Option<&'static AtomicU32> {
+    // SAFETY: it lies in a record, which is this thread's as long as the pointer is set, and never freed.
+    unsafe { cell().inside.get().as_ref() }
+}
+
+/// Whether another thread that has a record is inside a section.
+pub fn others_are_inside() -> bool {
+    OWNERS.any_inside(cell().inside.get())
+}
+
+/// What this thread does as it leaves its sections, see [`fork`].
+#[inline]
+pub fn deferred() -> &'static Cell<u32> {
+    &cell().deferred
+}
+
+/// How many forks this thread is in the middle of.
+#[inline]
+pub fn forks() -> &'static Cell<u32> {
+    &cell().forks
+}
+
+/// What this thread is in the middle of, see [`host_call`](crate::host_call).
 pub fn duty() -> &'static Cell<*const libc::c_void> {
     &cell().duty
+}
+
+/// The host's own cancellation state while the library holds cancellation off, see
+/// [`cancel`](crate::cancel).
+pub fn cancel_state() -> &'static Cell<u32> {
+    &cell().cancel
 }
 
 /// How many host callbacks this thread is inside of.
@@ -144,20 +206,22 @@ pub fn calls() -> &'static Cell<u32> {
     &cell().calls
 }
 
-/// Notes that a callback ended this thread; the outermost call will resume that at `rest`.
-pub fn set_ended(rest: *mut libc::c_void) {
-    cell().rest.set(rest);
-    cell().ended.set(1);
+/// Notes that a callback ended this thread. The call that made the callback will resume that; callbacks that
+/// the same call makes until then are further in, and so are the calls that those make.
+pub fn set_ended() {
+    let cell = cell();
+    cell.ended.set(cell.calls.get() + 1);
 }
 
-/// Takes the note of [`set_ended`] back, once no callback is on the stack any more.
+/// Takes the note of [`set_ended`] back, in a call as far in as the one that made the callback.
 #[inline]
-pub fn take_ended() -> Option<*mut libc::c_void> {
+pub fn take_ended() -> bool {
     let cell = cell();
-    (cell.ended.get() != 0 && cell.calls.get() == 0).then(|| {
+    let is_here = cell.ended.get() == cell.calls.get() + 1;
+    if is_here {
         cell.ended.set(0);
-        cell.rest.get()
-    })
+    }
+    is_here
 }
 
 /// Runs `call` with this thread marked as inside a dealloc callback: calls it makes are refused, and
@@ -192,13 +256,13 @@ pub fn known_id() -> Option<OwnerId> {
 pub fn id() -> Result<OwnerId> {
     match known_id() {
         Some(id) => Ok(id),
-        None => introduce().map(|block| block.owner.id()),
+        None => introduce().map(|block| block.owner().id()),
     }
 }
 
 /// This thread's record.
-pub fn owner() -> Result<Arc<Owner>> {
-    block().map(|block| block.owner.clone())
+pub fn owner() -> Result<OwnerRef> {
+    block().map(|block| OwnerRef::of(block.owner()))
 }
 
 /// Looks at what this thread is attached to.
@@ -211,8 +275,8 @@ pub fn attachments<R>(look: impl FnOnce(&mut Vec<Arc<Attachment>>) -> R) -> Resu
 
 /// Looks at this thread's guards.
 #[inline]
-pub fn guards<R>(look: impl FnOnce(&Mine, &Arc<Owner>) -> R) -> Result<R> {
-    block().map(|block| look(&block.guards, &block.owner))
+pub fn guards<R>(look: impl FnOnce(&Mine, &'static Owner) -> R) -> Result<R> {
+    block().map(|block| look(&block.guards, block.owner()))
 }
 
 /// Calls `step` on this thread's attachment of this number; `None` if there is none.
@@ -231,6 +295,10 @@ pub unsafe fn on_attachment<R>(id: u64, step: impl FnOnce(&Attachment) -> R) -> 
 }
 
 impl Block {
+    fn owner(&self) -> &'static Owner {
+        self.owner.get().expect("a block in use has an owner")
+    }
+
     #[cold]
     fn search(&self, id: u64) -> Option<&Attachment> {
         // The list is not borrowed during the step: a thread that parks looks at it too.
@@ -245,7 +313,7 @@ impl Block {
 pub fn remember_error(text: std::fmt::Arguments<'_>) {
     let Ok(block) = block() else { return };
     // A signal handler that fails while its thread writes an error here loses its text.
-    let Ok(mut buffer) = block.last_error.try_borrow_mut() else { return };
+    let Ok(mut buffer) = block.last_error.0.try_borrow_mut() else { return };
     let cut = FixedText::<{ LAST_ERROR_SIZE - 1 }>::of(text);
     let (len, text) = (cut.len(), cut.as_str().as_bytes());
     buffer[..len].copy_from_slice(text);
@@ -259,7 +327,7 @@ pub fn last_error() -> *const libc::c_char {
         return c"".as_ptr();
     }
     // SAFETY: as in `block`; the buffer always ends in a NUL.
-    unsafe { (*block).last_error.as_ptr().cast() }
+    unsafe { (*block).last_error.0.as_ptr().cast() }
 }
 
 #[inline]
@@ -268,39 +336,58 @@ fn block() -> Result<&'static Block> {
     if block.is_null() {
         return introduce();
     }
-    // SAFETY: set by `introduce` to a leaked box, and unset by the exit hook before it is freed;
-    // both on this thread.
+    // SAFETY: set by `introduce` to a place of a row, and unset by the exit hook before that is given
+    // back; both on this thread.
     Ok(unsafe { &*block })
 }
 
+/// Takes no memory from the heap: a signal handler may have interrupted that.
 #[cold]
 fn introduce() -> Result<&'static Block> {
     let cell = cell();
     if cell.exiting.get() == GONE {
         return Err(Status::ThreadExiting.error());
     }
-    crate::memory::spare(size_of::<Block>())?;
-    let owner = OWNERS.introduce(current_tid());
+    if activity::is_over_the_library() {
+        // The code below the handler may be just here.
+        return Err(activity::interrupted());
+    }
+    prepare();
+    let (index, block) = BLOCKS.take()?;
+    let owner = match OWNERS.introduce(current_tid()) {
+        Ok(owner) => owner,
+        Err(error) => {
+            BLOCKS.give_back(index);
+            return Err(error);
+        }
+    };
     let id = owner.id();
-    let block = Box::into_raw(Box::new(Block {
-        owner,
-        attachments: RefCell::default(),
-        recent: Cell::new(std::ptr::null()),
-        guards: Mine::default(),
-        last_error: RefCell::new([0; LAST_ERROR_SIZE]),
-    }));
+    block.index.set(index);
+    block.owner.set(Some(OwnerRef::keep(owner)));
+    if cell.sections.get() == 0 {
+        cell.inside.set(block.owner().inside());
+    }
     cell.block.set(block);
     cell.id.set(id.get());
     end::watch(block);
-    // SAFETY: just leaked; freed only by this thread's exit hook.
-    Ok(unsafe { &*block })
+    Ok(block)
+}
+
+/// What is looked up and asked for once in a process, before the first thread uses the library. Done as
+/// the library is loaded: later it could take memory from the heap below a signal handler, and wait for
+/// the loader's lock.
+pub fn prepare() {
+    crate::sync::fence::prepare();
+    #[cfg(unix)]
+    end::prepare();
+    watch_forks();
 }
 
 /// The system's number for the calling thread.
 pub fn current_tid() -> u32 {
     #[cfg(target_os = "linux")]
-    // SAFETY: no arguments, no effects.
-    return unsafe { libc::syscall(libc::SYS_gettid) as u32 };
+    // SAFETY: no arguments, no effects. Refused, it leaves the thread without a number.
+    return unsafe { u32::try_from(libc::syscall(libc::SYS_gettid)).unwrap_or(0) };
     #[cfg(windows)]
     // SAFETY: no arguments, no effects.
     return unsafe { windows_sys::Win32::System::Threading::GetCurrentThreadId() };
@@ -308,57 +395,30 @@ pub fn current_tid() -> u32 {
     return std::process::id();
 }
 
-/// Asks, once, to be told of every `fork`. Where there is none nobody calls the hooks.
-#[cfg(not(unix))]
-pub fn watch_forks() {
-    let _: [extern "C" fn(); 3] = [fork_before, fork_in_parent, fork_in_child];
-}
-
-/// Asks, once, to be told of every `fork`.
-#[cfg(unix)]
-pub fn watch_forks() {
-    static ONCE: OnceLock<()> = OnceLock::new();
-    ONCE.get_or_init(|| {
-        // SAFETY: the hooks are functions of this library, which is never unloaded.
-        unsafe {
-            libc::pthread_atfork(Some(fork_before), Some(fork_in_parent), Some(fork_in_child));
-        }
-    });
-}
-
 /// The calling thread, whose block this is, ends.
-fn ended(block: Box<Block>) {
+fn ended(block: &'static Block) {
+    let _work = activity::Call::begin();
+    let owner = OwnerRef::of_kept(block.owner());
     #[cfg(windows)]
-    crate::registry::finalizer_ends(block.owner.id());
+    crate::registry::finalizer_ends(owner.id());
     block.recent.set(std::ptr::null());
-    for attachment in block.attachments.borrow_mut().drain(..) {
+    let attachments = std::mem::take(&mut *block.attachments.borrow_mut());
+    for attachment in &attachments {
         attachment.thread_exited();
     }
-    block.guards.end(&block.owner);
-    OWNERS.retire(&block.owner);
+    drop(attachments);
+    block.guards.end(&owner);
+    OWNERS.retire(&owner);
     let cell = cell();
     cell.exiting.set(GONE);
     cell.id.set(0);
-    cell.block.set(std::ptr::null_mut());
-}
-
-extern "C" fn fork_before() {
-    crate::sync::fork::before();
-}
-
-extern "C" fn fork_in_parent() {
-    crate::sync::fork::after_in_parent();
-}
-
-extern "C" fn fork_in_child() {
-    crate::sync::fork::after_in_child();
-    let block = cell().block.get();
-    // SAFETY: as in `block`.
-    let survivor = unsafe { block.as_ref() }.map(|block| &*block.owner);
-    OWNERS.forked(survivor, current_tid());
-    crate::rack::forked(survivor.map(Owner::id));
-    crate::writer::forked(survivor.map(Owner::id));
-    crate::registry::forked(survivor.map(Owner::id));
+    cell.block.set(std::ptr::null());
+    cell.inside.set(std::ptr::null());
+    block.owner.set(None);
+    if let Ok(mut text) = block.last_error.0.try_borrow_mut() {
+        text[0] = 0;
+    }
+    BLOCKS.give_back(block.index.get());
 }
 
 #[cfg(test)]

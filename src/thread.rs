@@ -7,7 +7,7 @@
 use crate::event::{Late, Subject};
 use crate::freeze::{Gate, Place, Position, State};
 use crate::host_call::{self, HostCall, Outcome};
-use crate::owner::{Owner, OwnerId};
+use crate::owner::{OwnerId, OwnerRef};
 use crate::process_end;
 use crate::runtime::Runtime;
 use crate::status::{Result, Status};
@@ -61,7 +61,7 @@ pub struct Attachment {
     runtime: Weak<Runtime>,
     runtime_id: u32,
     pin: Option<Pin>,
-    owner: Arc<Owner>,
+    owner: OwnerRef,
     name: Option<Box<str>>,
     daemon: bool,
     may_skip: bool,
@@ -143,7 +143,7 @@ impl Attachment {
     }
 
     /// The thread.
-    pub fn owner(&self) -> &Arc<Owner> {
+    pub fn owner(&self) -> &OwnerRef {
         &self.owner
     }
 
@@ -378,6 +378,8 @@ impl Attachment {
 /// from it, then the freezers may count it as stopped.
 pub fn park_for_good() -> ! {
     never_again::seal_thread();
+    // A signal handler may have been over a wait: nobody shall wake this thread in another's place.
+    crate::sync::leave_queues();
     // One whose last exit hook has run holds nothing that could be taken from it.
     if let Ok(owner) = this_thread::owner() {
         this_thread::OWNERS.park_for_good(&owner);

@@ -5,13 +5,14 @@
 //! call into the host we ask glibc whether an object is loaded at the function's address:
 //! `_dl_find_object` takes no lock and about as long as a function call. Code that belongs to no
 //! object may have been made at run time (a JIT's, libffi's closures); the kernel's list of mappings
-//! tells that from none. On Windows the kernel is asked in every case (`VirtualQuery`), which takes no
+//! tells that from none. Where that list cannot be read such code is not called. On Windows the kernel is asked in every case (`VirtualQuery`), which takes no
 //! lock of the loader's either.
 //!
 //! Two things cannot be told: that another object was loaded at the same address meanwhile, and that
-//! the code goes away between the question and the call. Where there is no `_dl_find_object` (glibc
-//! before 2.35, other systems) nothing is asked: its substitutes wait for the loader's lock, which a
-//! thread that was stopped inside `dlopen` never gives back.
+//! the code goes away between the question and the call. With a glibc before 2.35, which has no
+//! `_dl_find_object`, the kernel is asked whether anything is mapped at the address, and on other systems
+//! nothing is asked: other ways to find an object wait for the loader's lock, which a thread that was
+//! stopped inside `dlopen` never gives back.
 
 /// What unloads code here.
 #[cfg(windows)]
@@ -119,7 +120,7 @@ mod system {
     pub fn is_gone(address: *const ()) -> bool {
         let find = FIND.load(Ordering::Relaxed);
         if find == 0 {
-            return false;
+            return is_unmapped(address);
         }
         type Find = unsafe extern "C" fn(pc: *mut c_void, result: *mut Found) -> c_int;
         // SAFETY: glibc's function has this signature, and is there as long as the process.
@@ -130,9 +131,8 @@ mod system {
         !loaded && !is_code_of_nobody(address)
     }
 
-    /// Whether an address that belongs to no object can be run.
-    #[cold]
-    fn is_code_of_nobody(address: *const ()) -> bool {
+    /// Whether there is certainly no memory at this address.
+    fn is_unmapped(address: *const ()) -> bool {
         // SAFETY: it only asks.
         let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
         let page = usize::try_from(page).unwrap_or(4096);
@@ -140,11 +140,14 @@ mod system {
         let start = address.map_addr(|at| at & !(page - 1)).cast_mut().cast();
         // SAFETY: it only asks, about one page, and stores one byte.
         let asked = unsafe { libc::mincore(start, 1, &raw mut resident) };
-        if asked != 0 && std::io::Error::last_os_error().raw_os_error() == Some(libc::ENOMEM) {
-            return false;
-        }
-        // Without /proc, what is mapped gets the benefit of the doubt.
-        File::open("/proc/self/maps").map_or(true, |maps| is_executable(maps, address.addr()))
+        asked != 0 && std::io::Error::last_os_error().raw_os_error() == Some(libc::ENOMEM)
+    }
+
+    /// Whether an address that belongs to no object can be run, for all that can be found out.
+    #[cold]
+    fn is_code_of_nobody(address: *const ()) -> bool {
+        !is_unmapped(address)
+            && File::open("/proc/self/maps").is_ok_and(|maps| is_executable(maps, address.addr()))
     }
 
     /// Whether the mapping around `address`, in a list like `7f00-7fff r-xp …`, is executable.
@@ -157,7 +160,7 @@ mod system {
                 Ok(0) => return false,
                 Ok(count) => count,
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
-                Err(_) => return true,
+                Err(_) => return false,
             };
             for &byte in &buffer[..count] {
                 if let Some(executable) = line.take(byte, address) {

@@ -169,7 +169,10 @@ impl View {
         let closed =
             place.state.compare_exchange(state, state + 1, Ordering::AcqRel, Ordering::Relaxed);
         closed.map_err(|_| stale())?;
-        VIEWS.give_back(self.index());
+        // A place whose generations are used up is not used again: no handle ever names two views.
+        if (state >> 1) + 1 < FIRST_GENERATION + GENERATION_MASK {
+            VIEWS.give_back(self.index());
+        }
         Ok(())
     }
 }

@@ -12,40 +12,37 @@
 //! So what the watch needs is written on a [board](Board) and read without a lock, it sleeps on
 //! nothing that is shared, and unless a listener has to be called it allocates nothing.
 //!
-//! A listener is host code, which may allocate, and may be stuck behind the finalizing thread. So with
-//! a listener and [`Overrun::Exit`] there is a second thread, which calls nobody: it ends the process a
-//! moment after the deadline unless the listener has decided otherwise by then.
+//! A listener is host code, which may allocate, and may be stuck behind the finalizing thread; and the
+//! watch's own line may be, in its write to stderr. So with [`Overrun::Exit`] there is another thread, which
+//! does neither: it ends the process a moment after the deadline unless the listener has decided otherwise
+//! by then. And where the process may
+//! have to end, one stands by whoever says its last word: see `overdue`.
 
 mod board;
 mod notice;
-mod wording;
+pub(crate) mod number;
+mod overdue;
 
 pub(crate) use board::Activity;
 pub(crate) use notice::Notice;
 
+use crate::awaited::Ended;
 use crate::event::{Event, Listener};
 use crate::freeze::State;
-use crate::host_call;
-use crate::last_word;
 use crate::memory::{spare, try_push};
 use crate::options::{Options, Overrun};
-use crate::owner::Owner;
+use crate::owner::OwnerRef;
 use crate::phase::Phase;
-use crate::probe;
 use crate::runtime::Runtime;
 #[cfg(windows)]
 use crate::sink::hand;
-use crate::sync::sentinel::{self, Bell, Runs, Sentinel};
+use crate::sync::sentinel::{self, Bell, Runs, Sentinel, Signal};
 use crate::sync::{
     Arc, AtomicBool, AtomicU32, AtomicU64, Deadline, Ordering, elapsed, fork, now, sleep,
 };
-use crate::text::FixedText;
 use board::{Board, Entry, Name};
 use std::ffi::CStr;
 use std::time::{Duration, Instant};
-
-/// What is said of one thing.
-type Line = FixedText<512>;
 
 /// A time that does not come.
 const NEVER: u64 = u64::MAX;
@@ -67,6 +64,8 @@ pub(crate) struct Watch {
     due_us: u64,
     /// Callbacks that ran past their time, and for how long they ran.
     late: Vec<(String, u64)>,
+    /// What callbacks waited for inside the library.
+    waits: Vec<Ended>,
     /// Makes the writes that must end in time.
     #[cfg(windows)]
     hands: hand::Wanted,
@@ -76,7 +75,7 @@ struct Shared {
     began: Instant,
     runtime: Arc<Runtime>,
     /// The finalizing thread.
-    me: Arc<Owner>,
+    me: OwnerRef,
     notice_us: u64,
     /// When the deadline passes.
     total_us: u64,
@@ -93,13 +92,15 @@ struct Shared {
     /// The listener wants the finalization to go on past the deadline.
     pardoned: AtomicBool,
     over: AtomicBool,
+    /// Raised when the last word begins, and when the finalization is over.
+    last_word: Signal,
     /// How many threads have come so far that they need no memory any more.
     ready: AtomicU32,
 }
 
 impl Watch {
     /// A watch over a finalization that begins now on the calling thread, `me`.
-    pub(crate) fn new(runtime: &Arc<Runtime>, options: &Options, me: &Arc<Owner>) -> Watch {
+    pub(crate) fn new(runtime: &Arc<Runtime>, options: &Options, me: &OwnerRef) -> Watch {
         let shared = Arc::new(Shared {
             began: now(),
             runtime: runtime.clone(),
@@ -115,6 +116,7 @@ impl Watch {
             telling: AtomicBool::new(false),
             pardoned: AtomicBool::new(false),
             over: AtomicBool::new(false),
+            last_word: Signal::new(),
             ready: AtomicU32::new(0),
         });
         let exits = options.overrun == Overrun::Exit;
@@ -128,6 +130,7 @@ impl Watch {
             wanted,
             due_us: NEVER,
             late,
+            waits: Vec::new(),
             #[cfg(windows)]
             hands: hand::Wanted::new(),
         };
@@ -145,9 +148,6 @@ impl Watch {
     fn start_to_end(&mut self) {
         if self.shared.overrun == Overrun::Exit {
             self.start();
-            if self.shared.listener.is_some() && self.shared.total_us != NEVER {
-                self.spawn(c"rtfinalize-end", Runs::OwnCode, Shared::end_in_any_case);
-            }
         }
     }
 
@@ -205,10 +205,24 @@ impl Watch {
             let took_us = shared.us() - since_us;
             try_push(&mut self.late, name.len(), || (name.to_owned(), took_us));
         }
+        self.note_waits(activity, name);
         if activity == Activity::Callback {
             self.wait_for_turn(false);
         }
         result
+    }
+
+    /// What the library's own waits in a callback were for.
+    fn note_waits(&mut self, activity: Activity, name: &str) {
+        for wait in self.shared.runtime.waits().take_ended() {
+            let what = format!("{}, waiting for {}", board::Named(activity, name), wait.what);
+            try_push(&mut self.waits, 0, || Ended { what, ..wait });
+        }
+    }
+
+    /// Waits of callbacks that ended since this was last asked.
+    pub(crate) fn take_waits(&mut self) -> Vec<Ended> {
+        std::mem::take(&mut self.waits)
     }
 
     /// Calls the listener with `event`, under watch.
@@ -221,6 +235,11 @@ impl Watch {
         });
         self.shared.telling.store(false, Ordering::SeqCst);
         answer
+    }
+
+    /// The finalizing thread says the last word itself: somebody shall stand by it.
+    pub(crate) fn rouse_for_the_last_word(&self) {
+        self.shared.last_word.raise();
     }
 
     /// Whether somebody is told of events.
@@ -259,6 +278,7 @@ impl Watch {
     /// be neither joined nor detached, and there have to be others.
     fn come_back(&mut self) {
         if fork::generation() != self.process {
+            number::ended(self.threads.len());
             self.threads.drain(..).for_each(std::mem::forget);
             self.process = fork::generation();
             self.shared.telling.store(false, Ordering::SeqCst);
@@ -271,13 +291,23 @@ impl Watch {
         self.come_back();
         if self.threads.is_empty() && self.wanted {
             let listens = self.shared.listener.is_some();
-            #[cfg(windows)]
-            let exits = listens || self.shared.overrun == Overrun::Exit;
             let runs = if listens { Runs::HostCode } else { Runs::OwnCode };
             // For its lines on stderr, and for the last word.
             #[cfg(windows)]
-            self.hands.keep(if exits { hand::KEPT } else { 1 });
+            self.hands.keep(if listens || self.shared.overrun == Overrun::Exit {
+                hand::KEPT
+            } else {
+                1
+            });
             self.spawn(c"rtfinalize-watch", runs, Shared::watch);
+            let exits = self.shared.overrun == Overrun::Exit;
+            if exits && self.shared.total_us != NEVER {
+                self.spawn(c"rtfinalize-end", Runs::OwnCode, Shared::end_in_any_case);
+            }
+            // Last: it is sent away when nobody is left who may say the last word.
+            if exits || (listens && self.shared.total_us != NEVER) {
+                self.spawn(c"rtfinalize-last", Runs::OwnCode, Shared::bound_the_last_word);
+            }
             // Without a thread to be had there is no watch; the finalization goes on.
             self.wanted = !self.threads.is_empty();
         }
@@ -285,7 +315,10 @@ impl Watch {
 
     fn spawn(&mut self, name: &'static CStr, runs: Runs, body: fn(&Shared, &Bell)) {
         if crate::process_end::threads_can_begin_and_end() && spare(0).is_ok() {
-            self.threads.extend(Sentinel::start(name, runs, &self.shared, body));
+            number::begun(1);
+            let begun = Sentinel::start(name, runs, &self.shared, body);
+            number::ended(usize::from(begun.is_none()));
+            self.threads.extend(begun);
         }
         // A thread that begins may use the heap. Should this one be stuck in there before the other is
         // through, the process would have nobody to end it. (Should a third keep every thread from beginning
@@ -302,22 +335,16 @@ impl Drop for Watch {
     fn drop(&mut self) {
         // SeqCst: stored before the wake-up, which a thread about to sleep does not miss.
         self.shared.over.store(true, Ordering::SeqCst);
+        self.shared.last_word.raise();
         self.come_back();
         self.wait_for_turn(false);
+        number::ended(self.threads.len());
         self.threads.drain(..).for_each(Sentinel::dismiss);
     }
 }
 
 fn micros(span: Duration) -> u64 {
     u64::try_from(span.as_micros()).unwrap_or(NEVER)
-}
-
-/// What became of a question.
-enum Answer {
-    /// It was answered, or is by the option.
-    Do(Overrun),
-    /// The callback ended before it was asked.
-    Ended,
 }
 
 impl Shared {
@@ -390,77 +417,6 @@ impl Shared {
             if !must_look && !self.is_over() {
                 self.sleep_until(until_us, bell);
             }
-        }
-    }
-
-    /// When the process ends, unless the finalization does before.
-    fn end_us(&self) -> u64 {
-        let exits = self.overrun == Overrun::Exit && !self.pardoned.load(Ordering::SeqCst);
-        if exits { self.total_us } else { NEVER }
-    }
-
-    /// The callback has used up its time, or the deadline has passed in whatever this is.
-    fn expired(&self, entry: &Entry, version: u64, times: u64) {
-        let lasted_us = self.us().saturating_sub(entry.since_us);
-        probe::overrun(self.runtime.id(), entry.phase, entry.name.as_str(), lasted_us);
-        let Answer::Do(what) = self.ask(entry, version, times) else { return };
-        if what == Overrun::Exit {
-            self.end_process(entry);
-        }
-        if self.us() >= self.total_us {
-            // SeqCst, like all that decides about the end of the process: it is rare.
-            self.pardoned.store(true, Ordering::SeqCst);
-        }
-    }
-
-    /// Asks the listener what to do. Without one it is the option; and if the listener is what is
-    /// stuck, too.
-    fn ask(&self, entry: &Entry, version: u64, times: u64) -> Answer {
-        let by_option = Answer::Do(self.overrun);
-        // Nor without memory for the event.
-        let Some(listener) = self.listener.as_ref().filter(|_| spare(0).is_ok()) else {
-            return by_option;
-        };
-        // SeqCst: the turn is taken before the entry is looked at again; the finalizing thread writes
-        // its entry before it looks whether the turn is taken. So no callback is told as running after
-        // the finalizing thread went on.
-        if entry.activity == Activity::Event || self.telling.swap(true, Ordering::SeqCst) {
-            return by_option;
-        }
-        let ended = entry.activity == Activity::Callback && self.board.version() != version;
-        let answer = if ended {
-            Answer::Ended
-        } else {
-            let event = self.event(entry, times);
-            Answer::Do(self.call(listener, &event).unwrap_or(self.overrun))
-        };
-        self.telling.store(false, Ordering::SeqCst);
-        answer
-    }
-
-    fn call(&self, listener: &Listener, event: &Event) -> Option<Overrun> {
-        let answer = host_call::run_for(Some(&self.runtime), || listener.hear(event)).ok();
-        answer.and_then(|number| Overrun::from_number(u32::try_from(number).ok()?))
-    }
-
-    /// Allocates nothing, and takes no lock.
-    fn end_process(&self, entry: &Entry) -> ! {
-        let mut what = Line::new();
-        let _ = entry.describe(&mut what);
-        let during = [what.as_str()];
-        let during = if what.as_str().is_empty() { &[][..] } else { &during[..] };
-        last_word::end_process(self.exit_code, self.runtime.name(), entry.phase, during)
-    }
-
-    /// The second thread: a listener that never answers does not keep the process.
-    fn end_in_any_case(&self, bell: &Bell) {
-        self.be_ready();
-        let end_us = self.total_us.saturating_add(ANSWER_US);
-        while !self.is_over() && self.us() < end_us {
-            self.sleep_until(end_us, bell);
-        }
-        if !self.is_over() && !self.pardoned.load(Ordering::SeqCst) {
-            self.end_process(&self.board.read().1);
         }
     }
 }

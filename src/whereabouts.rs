@@ -9,6 +9,12 @@ pub fn of(tid: u32) -> Option<String> {
     system::of(tid)
 }
 
+/// Writes `, ` and what the thread of this system number is doing, with nothing allocated and less than
+/// [`of`] says; nothing if nobody knows.
+pub fn write(tid: u32, out: &mut impl fmt::Write) {
+    system::write(tid, out);
+}
+
 /// `who`, and what the thread of this system number is doing.
 pub fn append(who: String, tid: u32) -> String {
     match of(tid) {
@@ -17,9 +23,54 @@ pub fn append(who: String, tid: u32) -> String {
     }
 }
 
+use std::fmt;
+
 #[cfg(target_os = "linux")]
 mod system {
+    use std::fmt::{self, Write};
     use std::fs;
+    use std::io::Read;
+
+    pub fn write(tid: u32, out: &mut impl fmt::Write) {
+        // The longest path of this form is shorter.
+        let mut path = Short::<64>::default();
+        let _ = write!(path, "/proc/self/task/{tid}/syscall");
+        let mut line = Short::<256>::default();
+        let file = (tid != 0).then(|| fs::File::open(path.as_str()));
+        if let Some(Ok(mut file)) = file
+            && let Ok(len) = file.read(&mut line.bytes)
+        {
+            line.len = len;
+            let _ = say_call(line.as_str(), ", ", false, out);
+        }
+    }
+
+    /// A text of fixed size, which cuts off what does not fit.
+    struct Short<const SIZE: usize> {
+        bytes: [u8; SIZE],
+        len: usize,
+    }
+
+    impl<const SIZE: usize> Default for Short<SIZE> {
+        fn default() -> Short<SIZE> {
+            Short { bytes: [0; SIZE], len: 0 }
+        }
+    }
+
+    impl<const SIZE: usize> Short<SIZE> {
+        fn as_str(&self) -> &str {
+            std::str::from_utf8(&self.bytes[..self.len]).unwrap_or("")
+        }
+    }
+
+    impl<const SIZE: usize> Write for Short<SIZE> {
+        fn write_str(&mut self, text: &str) -> fmt::Result {
+            let fits = text.floor_char_boundary(SIZE - self.len);
+            self.bytes[self.len..self.len + fits].copy_from_slice(&text.as_bytes()[..fits]);
+            self.len += fits;
+            Ok(())
+        }
+    }
 
     pub fn of(tid: u32) -> Option<String> {
         if tid == 0 {
@@ -44,24 +95,39 @@ mod system {
 
     /// From the system's line about the call: its number, its arguments, two registers.
     pub(super) fn in_call(line: &str) -> Option<String> {
+        let mut said = String::new();
+        say_call(line, "", true, &mut said)?.ok()?;
+        Some(said)
+    }
+
+    /// Writes it behind `before`; what a descriptor leads to only if `whole`, for that takes memory.
+    fn say_call(
+        line: &str,
+        before: &str,
+        whole: bool,
+        out: &mut impl fmt::Write,
+    ) -> Option<fmt::Result> {
         let mut fields = line.split_whitespace();
         let number = fields.next()?;
         if number == "running" {
-            return Some(number.to_owned());
+            return Some(write!(out, "{before}{number}"));
         }
         let number = number.parse().ok().filter(|number| *number >= 0)?;
         let Some((name, kind)) = name(number) else {
-            return Some(format!("in system call {number}"));
+            return Some(write!(out, "{before}in system call {number}"));
         };
         Some(match kind {
-            Kind::Sleep => format!("asleep in {name}"),
-            Kind::Other => format!("in {name}"),
+            Kind::Sleep => write!(out, "{before}asleep in {name}"),
+            Kind::Other => write!(out, "{before}in {name}"),
             Kind::Descriptor => {
                 let first = fields.next().and_then(|arg| arg.strip_prefix("0x"));
                 let first = first.and_then(|arg| u64::from_str_radix(arg, 16).ok());
                 match first.and_then(|fd| i32::try_from(fd as u32).ok()) {
-                    Some(fd) => format!("in {name} of descriptor {fd}{}", target(fd)),
-                    None => format!("in {name}"),
+                    Some(fd) if whole => {
+                        write!(out, "{before}in {name} of descriptor {fd}{}", target(fd))
+                    }
+                    Some(fd) => write!(out, "{before}in {name} of descriptor {fd}"),
+                    None => write!(out, "{before}in {name}"),
                 }
             }
         })
@@ -135,6 +201,8 @@ mod system {
 
 #[cfg(windows)]
 mod system {
+    pub fn write(_: u32, _: &mut impl std::fmt::Write) {}
+
     use windows_sys::Win32::Foundation::{CloseHandle, HANDLE, LocalFree, WAIT_TIMEOUT};
     use windows_sys::Win32::System::Threading::{
         GetProcessIdOfThread, GetThreadDescription, OpenThread, THREAD_QUERY_LIMITED_INFORMATION,
@@ -186,6 +254,8 @@ mod system {
 
 #[cfg(not(any(target_os = "linux", windows)))]
 mod system {
+    pub fn write(_: u32, _: &mut impl std::fmt::Write) {}
+
     pub fn of(_: u32) -> Option<String> {
         None
     }

@@ -35,6 +35,7 @@ mod flow;
 mod forked;
 mod lifeline;
 
+use crate::awaited::{self, Awaiting};
 use crate::freeze::Gate;
 use crate::guarded::{Guarded, Hold};
 use crate::runtime::Runtime;
@@ -155,8 +156,15 @@ impl Writer {
         &self.sink
     }
 
+    /// What is waited for while its destination has no room.
+    pub(crate) fn wanted_room(&self) -> String {
+        let left = self.accepted.count().saturating_sub(self.flow.written());
+        let plural = if left == 1 { "" } else { "s" };
+        format!("room at the destination of writer '{}' for {left} byte{plural}", self.name)
+    }
+
     /// Who holds its lock, for a report.
-    pub(crate) fn lock_holder(&self) -> Option<Arc<crate::owner::Owner>> {
+    pub(crate) fn lock_holder(&self) -> Option<crate::owner::OwnerRef> {
         this_thread::OWNERS.find(self.core.lock().holder()?)
     }
 
@@ -386,7 +394,7 @@ impl Writer {
     }
 
     fn acquire(&self, deadline: Deadline) -> Result<Hold<'_, Core>> {
-        let mut core = self.core.acquire(deadline)?;
+        let mut core = self.core.acquire(&self.name, deadline)?;
         if !self.begin_after_fork(&mut core)
             && let Some(former) = core.recovered.take()
         {
@@ -400,15 +408,28 @@ impl Writer {
         // A lock kept by the host stays held: the host wants its records together.
         drop(core);
         let _shield = crate::cancel::Shield::up();
-        if self.gate.is_shut() && self.gate.is_finalizer(this_thread::id()?) {
-            // Law 2: what is left of the grace, and no longer.
-            let Some(runtime) = self.runtime.upgrade() else {
-                return Err(Status::Finalizing.error());
-            };
-            let grace = runtime.grace().shared(1.0);
-            return self.sink.wait(deadline.min(grace.deadline));
+        // A slow destination is not a dead one: in a callback of a finalization it is waited for as long as
+        // that has time.
+        let mut deadline = deadline.min(awaited::bound());
+        // On Windows it may be another thread's operation that is in the way: then it is the grace's.
+        let grace = self.runtime.upgrade().filter(|_| self.is_under_way()).and_then(|runtime| {
+            let waits = self.gate.is_shut() && self.gate.is_finalizer(this_thread::known_id()?);
+            waits.then(|| runtime.grace().shared(1.0))
+        });
+        if let Some(grace) = &grace {
+            deadline = deadline.min(grace.deadline);
         }
-        Attachment::outside_while(&self.runtime, || self.wait_until_shut(deadline))
+        let key = std::ptr::from_ref(self).addr();
+        let awaiting = Awaiting::begin(key, None, || self.wanted_room());
+        let answer = if self.gate.is_shut() && self.gate.is_finalizer(this_thread::id()?) {
+            self.sink.wait(deadline)
+        } else {
+            Attachment::outside_while(&self.runtime, || self.wait_until_shut(deadline))
+        };
+        if let Some(awaiting) = awaiting.filter(|_| answer.is_err()) {
+            awaiting.give_up();
+        }
+        answer
     }
 
     /// Waits for room until `deadline`, or until the runtime is frozen, which the caller will see.

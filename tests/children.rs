@@ -10,7 +10,7 @@ use rtfinalize::writer::{Writer, WriterOptions};
 mod pipes;
 
 #[test]
-fn a_stuck_writer_of_a_child_spends_its_parents_grace_and_at_most_half_of_it() {
+fn a_writer_of_a_child_whose_lock_is_kept_spends_its_parents_grace_and_at_most_half_of_it() {
     let parent = Runtime::new("parent");
     let name = "child".into();
     let options = RuntimeOptions { name, ..RuntimeOptions::default() };
@@ -22,8 +22,17 @@ fn a_stuck_writer_of_a_child_spends_its_parents_grace_and_at_most_half_of_it() {
         WriterOptions { name: "stuck".into(), capacity: 1 << 20, ..WriterOptions::default() },
     )
     .unwrap();
-    // Nobody reads: a pipe holds less.
-    writer.write(&vec![b'x'; 1 << 20], Deadline::after_us(0)).unwrap();
+    writer.write(b"held", Deadline::after_us(0)).unwrap();
+    let (held, holds) = std::sync::mpsc::channel();
+    let (end_it, ends) = std::sync::mpsc::channel::<()>();
+    let keeper = writer.clone();
+    let keeper = std::thread::spawn(move || {
+        keeper.lock(Deadline::NEVER).unwrap();
+        held.send(()).unwrap();
+        let _ = ends.recv();
+        keeper.unlock().unwrap();
+    });
+    holds.recv().unwrap();
     child.configure(|options| options.grace_us = 60_000_000);
     let options = Options { grace_us: 200_000, ..parent.options() };
     let report = finalize_with(&parent, options).unwrap().report().clone();
@@ -32,5 +41,7 @@ fn a_stuck_writer_of_a_child_spends_its_parents_grace_and_at_most_half_of_it() {
     assert!(report.children[0].missing_bytes() > 0);
     assert_eq!(child.grace().left_us(), 0, "it had no more than that");
     assert!(parent.grace().left_us() <= 100_000, "{}", parent.grace().left_us());
+    drop(end_it);
+    keeper.join().unwrap();
     drop(reader);
 }

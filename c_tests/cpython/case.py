@@ -18,6 +18,8 @@ The program says it itself, in comment lines at its top, `key: value`:
                 WHERE exactly once
     counts      how many bytes the fork's report must count as accepted and not written
     says        a regular expression that the fork's stderr or its report must match
+    silent      `yes`: nothing may come from the fork's stderr
+    needs       a package from PyPI; without it the case is left out
     measured    the most the fork may measure, as a multiple of stock (`measured NUMBER UNIT` on stdout)
 """
 
@@ -46,6 +48,8 @@ class Case:
     journals: dict[str, str] = field(default_factory=dict)
     counts: int | None = None
     says: str = ""
+    silent: bool = False
+    needs: str = ""
     measured: float = 0
 
     @property
@@ -71,7 +75,7 @@ def one_of(value: str, *allowed: str) -> str:
 
 def enter(case: Case, key: str, value: str) -> None:
     match key:
-        case "title" | "of" | "says":
+        case "title" | "of" | "says" | "needs":
             setattr(case, key, value)
         case "stock":
             how, _, release = value.partition(" until ")
@@ -79,6 +83,8 @@ def enter(case: Case, key: str, value: str) -> None:
             case.stock_until = tuple(map(int, release.split("."))) if release else None
         case "seconds" | "measured":
             setattr(case, key, float(value))
+        case "silent":
+            case.silent = one_of(value, "yes") == "yes"
         case "counts":
             case.counts = int(value)
         case "exit":

@@ -162,6 +162,9 @@ def run(case: Case, command: list[str], is_fork: bool) -> Outcome:
         what, good, reported = judge(case, folder, streams)
         if good and is_fork and case.says and not re.search(case.says, said(folder, streams)):
             what, good = "did not say why", False
+        if good and is_fork and case.silent and streams["stderr"]:
+            sys.stderr.write(streams["stderr"].decode(errors="replace")[-2000:])
+            what, good = "was not silent", False
         if good and is_fork and case.counts not in (None, reported):
             what, good = f"reports {reported} bytes, not {case.counts}", False
         outcome = Outcome(what, good, seconds, reported)

@@ -54,9 +54,10 @@ enum { BUFFER_SIZE = 48 * 1024 };
 /* What the reporter writes under one lock. */
 enum { GROUP = 40 };
 
-/* How long the exit may wait, in all, for owners and destinations that might still come round (by
-   default a second), and for the operations in flight (by default half a second). */
-enum { GRACE_US = 300 * 1000, OPERATIONS_US = 100 * 1000, GUARDS_US = 100 * 1000 };
+/* How long the exit may wait, in all, for owners that might still come round (by default a second), for
+   destinations without room (by default as long as it takes), and for the operations in flight (by default
+   half a second). */
+enum { GRACE_US = 300 * 1000, ROOM_US = 300 * 1000, OPERATIONS_US = 100 * 1000, GUARDS_US = 100 * 1000 };
 
 #define FORGOTTEN_GUARD "crash reporter"
 

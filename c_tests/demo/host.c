@@ -332,6 +332,8 @@ int host_with_library(const struct text *what, const struct ends *ends, struct c
     rt_exit_function(NULL, "remove pid file", remove_pid_file, NULL, NULL);
     rt_runtime_set_budget(NULL, RT_PHASE_OVERLAPPED, OPERATIONS_US);
     rt_runtime_set_budget(NULL, RT_PHASE_GUARDS, GUARDS_US);
+    rt_runtime_set_budget(NULL, RT_PHASE_FLUSH_FROZEN, ROOM_US);
+    rt_runtime_set_budget(NULL, RT_PHASE_FLUSH_LATE, ROOM_US);
     if (rt_overlapped_aio_read(NULL, ends->idle, AIO_READ_SIZE, 0, "idle read", &operation) !=
         RT_OK) {
         channel_trouble(channel, "no AIO read: %s", rt_last_error());

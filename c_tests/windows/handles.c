@@ -232,7 +232,7 @@ static void writes_that_wait_keep_no_finalization_from_writing_elsewhere(void)
     NEED(rt_writer_open_handle(NULL, in, &(rt_writer_options){.struct_size = sizeof(rt_writer_options),
                                                               .name = "free"}, &writer) == RT_OK);
     CHECK_EQ(rt_writer_write(writer, stream(0, 100), 100), RT_OK);
-    options.grace_us = 200000;
+    options.deadline_us = 1000000;
     CHECK_EQ(rt_finalize(NULL, &options, &report), RT_ERR_INCOMPLETE);
     CHECK_EQ(destination_of(report, "free").written, 100);
     CHECK_EQ(rt_writer_close(writer, -1), RT_OK);

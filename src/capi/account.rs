@@ -129,6 +129,38 @@ pub unsafe extern "C-unwind" fn rt_note_blocked(
     })
 }
 
+/// Writes `text` to stderr as a line of the library's: in one piece, `rtfinalize: ` before it, without control
+/// characters, and without waiting for a reader.
+///
+/// Nothing is written when descriptor 2 is not stderr: when it was closed as the process started, or is another
+/// file by now.
+///
+/// Thread: any. Stage: any.
+///
+/// Returns `RT_OK`, also if nothing was written; `RT_ERR_NULL`, `RT_ERR_UTF8`, `RT_ERR_NO_MEMORY`.
+///
+/// CPython: `PySys_WriteStderr`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn rt_tell(text: *const c_char) -> rt_status {
+    boundary(|| {
+        crate::sink::tell(format_args!("rtfinalize: {}", named(text)?));
+        Ok(Status::Ok)
+    })
+}
+
+/// How many threads of the process are the library's own, which watch finalizations: for a host that counts
+/// its threads, or warns of them before a `fork`.
+///
+/// Thread: any. Stage: any.
+///
+/// Returns a number.
+///
+/// CPython: none.
+#[unsafe(no_mangle)]
+pub extern "C-unwind" fn rt_watch_threads() -> u32 {
+    crate::watch::number::now()
+}
+
 fn named(name: *const c_char) -> Result<String> {
     required(name)?;
     Ok(text(name)?.unwrap_or_default().to_owned())

@@ -1,8 +1,10 @@
 //! What every exported function passes: panics stop here, errors become numbers and a text.
 
+use crate::cancel::Shield;
 use crate::host_call;
 use crate::status::{Error, Result, Status};
 use crate::this_thread;
+use crate::this_thread::activity::{self, Call};
 use crate::tracked::Refusals;
 use libc::{c_char, c_void};
 use std::any::{Any, type_name};
@@ -11,7 +13,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::rt_status;
 
-/// Runs the body of an exported function; refuses it inside a dealloc callback.
+/// Runs the body of an exported function. It is refused inside a dealloc callback, and in a signal handler
+/// that interrupted the library on this thread; the thread cannot be cancelled in it.
 ///
 /// Afterwards it ends the thread if a callback asked for that: the frames from here to the host own
 /// nothing then, so the system may unwind them.
@@ -20,16 +23,76 @@ pub fn boundary<F: FnOnce() -> Result<Status>>(body: F) -> rt_status {
     if let Some(refusals) = this_thread::refusals() {
         return refused_in_dealloc(refusals, exported_name(type_name::<F>()));
     }
-    boundary_in_dealloc_too(body)
+    pass(Handlers::Refused, || shielded(body))
 }
 
 /// As [`boundary`], for what touches no runtime: C data of the host's, or a report.
 pub fn boundary_in_dealloc_too(body: impl FnOnce() -> Result<Status>) -> rt_status {
+    pass(Handlers::Refused, || shielded(body))
+}
+
+/// As [`boundary`], for what is called all the time. The body makes no system call at which a thread can be
+/// cancelled, so nothing has to hold that off.
+#[inline]
+pub fn light_boundary<F: FnOnce() -> Result<Status>>(body: F) -> rt_status {
+    if let Some(refusals) = this_thread::refusals() {
+        return refused_in_dealloc(refusals, exported_name(type_name::<F>()));
+    }
+    pass(Handlers::Refused, body)
+}
+
+/// As [`light_boundary`], for what works in every signal handler: the body takes nothing that the code below
+/// the handler may have locked, see [`is_over_a_section`](this_thread::is_over_a_section).
+#[inline]
+pub fn boundary_in_handlers<F: FnOnce() -> Result<Status>>(body: F) -> rt_status {
+    if let Some(refusals) = this_thread::refusals() {
+        return refused_in_dealloc(refusals, exported_name(type_name::<F>()));
+    }
+    pass(Handlers::Admitted, body)
+}
+
+/// As [`boundary_in_handlers`], for C data of the host's.
+pub fn boundary_in_handlers_and_dealloc(body: impl FnOnce() -> Result<Status>) -> rt_status {
+    pass(Handlers::Admitted, body)
+}
+
+/// Whether a function may be called in a signal handler over the library at work on its thread.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Handlers {
+    Admitted,
+    Refused,
+}
+
+#[inline]
+fn pass(handlers: Handlers, body: impl FnOnce() -> Result<Status>) -> rt_status {
     #[cfg(windows)]
     let _kept = LastError::keep();
-    let status = contain(body);
-    host_call::settle();
+    let call = Call::begin();
+    let (status, returns_to_host) = if handlers == Handlers::Refused && call.is_over_the_library() {
+        (refused_over_the_library(), false)
+    } else {
+        (contain(body), call.comes_from_the_host())
+    };
+    drop(call);
+    if returns_to_host {
+        host_call::settle();
+    }
     status as rt_status
+}
+
+/// The thread is not cancelled in `body`: the unwinding would meet the library's frames.
+fn shielded(body: impl FnOnce() -> Result<Status>) -> Result<Status> {
+    let _shield = Shield::up();
+    body()
+}
+
+#[cold]
+fn refused_over_the_library() -> Status {
+    // What a host asks for that finalizes in a handler: it is in the middle of that already.
+    if host_call::is_finalizing() {
+        return refused(Status::InCallback.because("in a signal handler over a finalization"));
+    }
+    refused(activity::interrupted())
 }
 
 /// What `GetLastError` says, kept over a call: a deallocator runs in the middle of code that is about to

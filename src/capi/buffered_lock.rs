@@ -1,6 +1,6 @@
 //! The buffered lock.
 
-use super::boundary::{boundary, boundary_in_dealloc_too, give, required};
+use super::boundary::{boundary, boundary_in_handlers_and_dealloc, give, required};
 use super::rt_status;
 use super::runtime::{rt_runtime, runtime_of};
 use crate::buffered_lock::{Acquired, BufferedLock};
@@ -70,7 +70,8 @@ pub unsafe extern "C-unwind" fn rt_buffered_lock_init_for(
 ///
 /// An owner that will never run again, one that was parked or has exited, is not waited for at all. A
 /// live one is waited for as long as it takes, until the lock's runtime freezes; from then on only for
-/// the grace period (by default 1 s; the finalizing thread has one grace for all its waits). A wait
+/// the grace period (by default 1 s; the finalizing thread has one grace for all its waits). In a callback
+/// of a finalization, before the freeze too, the wait ends with the time of that. A wait
 /// that began earlier is woken by the freeze, and follows the new rules. Uncontended it costs one
 /// atomic read-modify-write.
 ///
@@ -124,9 +125,11 @@ fn acquire(lock: *mut rt_buffered_lock, timeout_us: i64) -> rt_status {
 
 #[cold]
 fn acquire_slow(lock: *mut rt_buffered_lock, timeout_us: i64) -> rt_status {
-    boundary_in_dealloc_too(|| match lock_of(lock)?.acquire(Deadline::after_us(timeout_us))? {
-        Acquired::Released => Ok(Status::Ok),
-        Acquired::Recovered => Ok(Status::Recovered),
+    boundary_in_handlers_and_dealloc(|| {
+        match lock_of(lock)?.acquire(Deadline::after_us(timeout_us))? {
+            Acquired::Released => Ok(Status::Ok),
+            Acquired::Recovered => Ok(Status::Recovered),
+        }
     })
 }
 
@@ -151,7 +154,7 @@ pub unsafe extern "C-unwind" fn rt_buffered_lock_release(lock: *mut rt_buffered_
 
 #[cold]
 fn release_slow(lock: *mut rt_buffered_lock) -> rt_status {
-    boundary_in_dealloc_too(|| lock_of(lock)?.release().map(|()| Status::Ok))
+    boundary_in_handlers_and_dealloc(|| lock_of(lock)?.release().map(|()| Status::Ok))
 }
 
 /// The owner says how many bytes of a raw write in progress the kernel has taken.
@@ -171,7 +174,7 @@ pub unsafe extern "C-unwind" fn rt_buffered_lock_publish_progress(
     lock: *mut rt_buffered_lock,
     bytes: u32,
 ) -> rt_status {
-    boundary_in_dealloc_too(|| {
+    boundary_in_handlers_and_dealloc(|| {
         held(lock)?.publish_progress(bytes);
         Ok(Status::Ok)
     })
@@ -189,7 +192,7 @@ pub unsafe extern "C-unwind" fn rt_buffered_lock_take_progress(
     lock: *mut rt_buffered_lock,
     bytes: *mut u32,
 ) -> rt_status {
-    boundary_in_dealloc_too(|| {
+    boundary_in_handlers_and_dealloc(|| {
         let lock = held(lock)?;
         if bytes.is_null() {
             return Err(Status::Null.error());

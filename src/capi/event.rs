@@ -9,7 +9,7 @@ use libc::{c_char, c_void};
 pub const RT_EVENT_PHASE_BEGIN: u32 = 1;
 /// A phase ends. `lasted_us` is what this pass of it took.
 pub const RT_EVENT_PHASE_END: u32 = 2;
-/// Something has used up its time: the budget of its phase, the deadline, or in a flush the grace.
+/// Something has used up its time: the budget of its phase, the deadline, or of a lock the grace.
 /// `subject` and `name` say what, `thread`, `thread_name` and `whereabouts` who keeps it, `lasted_us`
 /// for how long it has been waited for, `count` how often it has been told. One event for each thing
 /// that is waited for. A callback that goes on is told again when it has taken twice as long, and when

@@ -1,6 +1,6 @@
 //! Views and guards.
 
-use super::boundary::{boundary, give};
+use super::boundary::{boundary, boundary_in_handlers, give};
 use super::rt_status;
 use super::runtime::{rt_runtime, runtime_of};
 use super::thread::{id_of, not_this_threads, rt_thread};
@@ -59,7 +59,7 @@ fn pin_of(pin: Option<Pin>) -> Result<Pin> {
 /// CPython: `PyInterpreterView_Close` (PEP 788).
 #[unsafe(no_mangle)]
 pub extern "C-unwind" fn rt_view_close(view: *mut rt_view) -> rt_status {
-    boundary(|| {
+    boundary_in_handlers(|| {
         if !view.is_null() {
             View::from_handle(view.addr()).close()?;
         }
@@ -67,12 +67,22 @@ pub extern "C-unwind" fn rt_view_close(view: *mut rt_view) -> rt_status {
     })
 }
 
-/// Checks that the life a view sees is not past the step to the freeze, and pins it, in one call; stores
-/// the guard in `*guard`. Until `rt_guard_release` finalization does not go on to the freeze.
+/// Checks that the life a view sees runs, and pins it, in one call; stores the guard in `*guard`. Until
+/// `rt_guard_release` finalization does not go on to the freeze.
 ///
 /// `name` is copied, cut to 32 bytes; NULL for none. A wait for guards that overruns names them with
-/// their threads and ages. While finalization waits for other things, before the freeze, guards are
-/// still granted; the call then may wait for the finalizing thread's decision, some milliseconds.
+/// their threads and ages.
+///
+/// Once finalization has begun a new guard is refused: threads that come back again and again would keep
+/// finalization from ever going on. Until the step to the freeze it is still granted to those for whom
+/// finalization waits anyway: a thread that holds another guard of this life, any thread while a shared one
+/// is open (it may have been handed over to that thread), a thread that is attached and waited for, and the
+/// finalizing thread. The call then may wait for that one's decision, some milliseconds.
+///
+/// A host with one big lock, which holders of guards need before they let go, must not keep it while
+/// finalization waits for them. It lets go of the lock in handlers before the work of `RT_PHASE_GUARDS`,
+/// `RT_PHASE_THREADS` and `RT_PHASE_FREEZE` (`rt_phase_add_handler` with a negative order), and takes it
+/// again in handlers after that (order 0).
 ///
 /// A guard that is open when the budget of `RT_PHASE_GUARDS` or the deadline is over does not hold up
 /// finalization any longer, and counts as a runaway: nothing its holder may reach is freed. Without
@@ -82,10 +92,10 @@ pub extern "C-unwind" fn rt_view_close(view: *mut rt_view) -> rt_status {
 /// No atomic read-modify-write, and no cache line that other threads write, attached or not. After
 /// `fork` the child has the guards of the thread that forked; those of others are closed.
 ///
-/// Thread: any, attached or not. Stage: until the step to the freeze. In a signal handler only if it
-/// cannot have interrupted a thread's first guard: that one allocates.
+/// Thread: any, attached or not. Stage: until finalization begins, and as said above. In a signal handler
+/// only if it cannot have interrupted a thread's first guard: that one allocates.
 ///
-/// Returns `RT_OK`; `RT_ERR_FINALIZING` if the life is past that step, or over; `RT_ERR_NULL`,
+/// Returns `RT_OK`; `RT_ERR_FINALIZING` if the life is being finalized, or over; `RT_ERR_NULL`,
 /// `RT_ERR_HANDLE`, `RT_ERR_UTF8`, `RT_ERR_NO_MEMORY`, `RT_ERR_THREAD_EXITING`; `RT_ERR_WOULD_BLOCK` in
 /// a signal handler over a call of this library that cannot be entered twice.
 ///
@@ -96,14 +106,14 @@ pub unsafe extern "C-unwind" fn rt_guard_acquire(
     name: *const c_char,
     guard: *mut *mut rt_guard,
 ) -> rt_status {
-    boundary(|| open_through(view, name, false, guard))
+    boundary_in_handlers(|| open_through(view, name, false, guard))
 }
 
 /// As `rt_guard_acquire`, for a guard that is handed over: any thread may close it, so finalization waits
 /// for it also if the finalizing thread has opened it. If nobody else closes it that wait lasts until the
 /// budget or the deadline is over.
 ///
-/// Thread: any, attached or not. Stage: until the step to the freeze.
+/// Thread: any, attached or not. Stage: as `rt_guard_acquire`.
 ///
 /// Returns as `rt_guard_acquire`.
 ///
@@ -114,13 +124,13 @@ pub unsafe extern "C-unwind" fn rt_guard_acquire_shared(
     name: *const c_char,
     guard: *mut *mut rt_guard,
 ) -> rt_status {
-    boundary(|| open_through(view, name, true, guard))
+    boundary_in_handlers(|| open_through(view, name, true, guard))
 }
 
 /// As `rt_guard_acquire`, for the runtime the calling thread is attached to by `thread`: no view is
 /// needed.
 ///
-/// Thread: the one that attached. Stage: until the step to the freeze.
+/// Thread: the one that attached. Stage: as `rt_guard_acquire`.
 ///
 /// Returns as `rt_guard_acquire`; `RT_ERR_WRONG_THREAD`.
 ///
@@ -131,7 +141,7 @@ pub unsafe extern "C-unwind" fn rt_guard_from_current(
     name: *const c_char,
     guard: *mut *mut rt_guard,
 ) -> rt_status {
-    boundary(|| {
+    boundary_in_handlers(|| {
         if guard.is_null() {
             return Err(Status::Null.error());
         }
@@ -190,7 +200,7 @@ fn short_name(name: *const c_char) -> Result<[u8; NAME_SIZE]> {
 /// CPython: `PyInterpreterGuard_Close` (PEP 788).
 #[unsafe(no_mangle)]
 pub extern "C-unwind" fn rt_guard_release(guard: *mut rt_guard) -> rt_status {
-    boundary(|| {
+    boundary_in_handlers(|| {
         if !guard.is_null() {
             Guard::from_handle(guard.addr()).release()?;
         }

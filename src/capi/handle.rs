@@ -1,9 +1,9 @@
 //! Handles: what C holds instead of a pointer to an object.
 //!
 //! A handle is a number dressed as an opaque pointer; nobody ever follows it. It names a slot and the
-//! generation of that slot's use, so a stale handle, a second free and a number made up are all told
-//! from a live one, for certain, and without touching freed memory. Slots are never given back to the
-//! system, which is what makes that check safe.
+//! generation of that slot's use, so stale handles, second frees and made-up numbers are all rejected, for
+//! certain, and without touching freed memory. Slots are never given back to the system, which is what
+//! makes that check safe; and one whose generations are used up is left unused.
 //!
 //! ```text
 //!   handle:  generation (30) | slot (32) | 1          (on 32-bit: 15 | 16 | 1)
@@ -17,8 +17,9 @@
 //! closed, 0 pins), so it is made once, although stale handles may pin and unpin a slot in any
 //! state, any number of times.
 
+use crate::row::Row;
 use crate::status::{Result, Status};
-use crate::sync::{Arc, AtomicPtr, AtomicU64, Mutex, Ordering};
+use crate::sync::{Arc, AtomicU64, Ordering};
 use std::cell::UnsafeCell;
 use std::ops::Deref;
 
@@ -30,31 +31,28 @@ const GENERATION_SHIFT: u32 = 34;
 const SLOT_BITS: u32 = if usize::BITS == 64 { 32 } else { 16 };
 const GENERATION_MASK: u64 = (1 << (if usize::BITS == 64 { 30 } else { 15 })) - 1;
 
-/// Chunk `n` holds `64 << n` slots, so a few chunks hold as many as there can be.
-const CHUNKS: usize = 20;
-const FIRST_CHUNK: usize = 64;
-
 struct Slot<T> {
+    /// Its generations are counted from 0 here; in a handle, from the table's seed.
     state: AtomicU64,
     value: UnsafeCell<Option<Arc<T>>>,
 }
 
+impl<T> Default for Slot<T> {
+    fn default() -> Slot<T> {
+        Slot { state: AtomicU64::new(0), value: UnsafeCell::new(None) }
+    }
+}
+
+// SAFETY: the value is written only by the one thread that has taken or frees the slot, and read only
+// under a pin, which those exclude.
+unsafe impl<T: Send + Sync> Sync for Slot<T> {}
+
 /// The live objects of one type.
 pub struct Table<T: 'static> {
-    chunks: [AtomicPtr<Slot<T>>; CHUNKS],
-    slots: Mutex<Slots>,
+    slots: Row<Slot<T>>,
     /// The generation slots begin with.
     seed: u32,
 }
-
-struct Slots {
-    free: Vec<u32>,
-    used: u32,
-}
-
-// SAFETY: a slot's value is written only by the one thread that allocates or frees it, and read only
-// under a pin, which those exclude.
-unsafe impl<T: Send + Sync> Sync for Table<T> {}
 
 /// A pinned object: alive until this is dropped, even if it is closed meanwhile.
 pub struct Pinned<T: Send + Sync + 'static> {
@@ -67,26 +65,12 @@ impl<T: Send + Sync + 'static> Table<T> {
     /// No objects. `seed` is a number of the table's own, for its first generation: so that no small
     /// number is a handle by accident, nor another table's handle one of this.
     pub const fn new(seed: u32) -> Table<T> {
-        Table {
-            seed,
-            chunks: [const { AtomicPtr::new(std::ptr::null_mut()) }; CHUNKS],
-            slots: Mutex::new(Slots { free: Vec::new(), used: 0 }),
-        }
+        Table { slots: Row::new(), seed }
     }
 
-    fn place(index: u32) -> (usize, usize) {
-        let position = index as usize / FIRST_CHUNK + 1;
-        let chunk = position.ilog2() as usize;
-        (chunk, index as usize - FIRST_CHUNK * ((1 << chunk) - 1))
-    }
-
-    fn slot(&'static self, index: u32) -> Option<&'static Slot<T>> {
-        let (chunk, offset) = Self::place(index);
-        // Acquire: pairs with the Release in `allocate`.
-        let start = self.chunks.get(chunk)?.load(Ordering::Acquire);
-        // SAFETY: a chunk holds `FIRST_CHUNK << chunk` slots, `offset` is below that, and chunks are
-        // never freed.
-        (!start.is_null()).then(|| unsafe { &*start.add(offset) })
+    /// What a handle has of this state's generation.
+    fn generation(&self, state: u64) -> u64 {
+        ((state >> GENERATION_SHIFT) + u64::from(self.seed)) & GENERATION_MASK
     }
 
     /// Gives `object` a handle.
@@ -94,47 +78,17 @@ impl<T: Send + Sync + 'static> Table<T> {
     /// # Errors
     /// `NoMemory`.
     pub fn insert(&'static self, object: Arc<T>) -> Result<usize> {
-        let index = self.allocate()?;
-        let Some(slot) = self.slot(index) else { return Err(Status::NoMemory.error()) };
-        // SAFETY: the slot is free and was just taken off the free list by this thread; no pin on it
-        // succeeds while it is not open.
+        let (index, slot) = self.slots.take()?;
+        if u64::from(index) >> SLOT_BITS != 0 {
+            return Err(Status::NoMemory.because("no room for another handle"));
+        }
+        // SAFETY: the slot is free and was just taken by this thread; no pin on it succeeds while it is
+        // not open.
         unsafe { *slot.value.get() = Some(object) };
         // Release: who pins the open slot sees the object. Stray pins of stale handles stay counted.
         let state = slot.state.fetch_or(OPEN, Ordering::Release);
-        let generation = (state >> GENERATION_SHIFT) & GENERATION_MASK;
+        let generation = self.generation(state);
         Ok((((generation << SLOT_BITS) | u64::from(index)) << 1 | 1) as usize)
-    }
-
-    fn allocate(&self) -> Result<u32> {
-        let no_memory = || Status::NoMemory.because("no room for another handle");
-        let mut slots = self.slots.lock();
-        if let Some(index) = slots.free.pop() {
-            return Ok(index);
-        }
-        let index = slots.used;
-        let (chunk, offset) = Self::place(index);
-        if chunk >= CHUNKS {
-            return Err(no_memory());
-        }
-        if offset == 0 {
-            let mut fresh: Vec<Slot<T>> = Vec::new();
-            let len = FIRST_CHUNK << chunk;
-            let first = u64::from(self.seed) << GENERATION_SHIFT;
-            fresh.try_reserve_exact(len).map_err(|_| no_memory())?;
-            fresh.resize_with(len, || Slot {
-                state: AtomicU64::new(first),
-                value: UnsafeCell::new(None),
-            });
-            // Freeing never allocates: there is room on the free list for every slot.
-            let room = index as usize + len;
-            let more = room - slots.free.len();
-            slots.free.try_reserve(more).map_err(|_| no_memory())?;
-            let start = Box::leak(fresh.into_boxed_slice()).as_mut_ptr();
-            // Release: the slots are initialised before anyone finds them.
-            self.chunks[chunk].store(start, Ordering::Release);
-        }
-        slots.used += 1;
-        Ok(index)
     }
 
     /// Pins the object of `handle`.
@@ -149,12 +103,11 @@ impl<T: Send + Sync + 'static> Table<T> {
         let index = (bits & ((1 << SLOT_BITS) - 1)) as u32;
         let generation = bits >> SLOT_BITS;
         let stale = || Status::Handle.error();
-        let slot = self.slot(index).filter(|_| handle & 1 == 1).ok_or_else(stale)?;
+        let slot = self.slots.get(index).filter(|_| handle & 1 == 1).ok_or_else(stale)?;
         // Acquire: pairs with the Release that opened the slot.
         let state = slot.state.fetch_add(1, Ordering::Acquire);
         let pinned = Pinned { table: self, slot, index };
-        let current = (state >> GENERATION_SHIFT) & GENERATION_MASK;
-        if state & OPEN == 0 || current != generation {
+        if state & OPEN == 0 || self.generation(state) != generation {
             drop(pinned);
             return Err(stale());
         }
@@ -198,7 +151,10 @@ impl<T: Send + Sync> Drop for Pinned<T> {
             // SAFETY: this thread alone made that step, and the slot is filled again only after it
             // is on the free list.
             let object = unsafe { (*self.slot.value.get()).take() };
-            self.table.slots.lock().free.push(self.index);
+            // A slot whose generations are used up is not used again: no handle ever names two objects.
+            if (next >> GENERATION_SHIFT) & GENERATION_MASK != 0 {
+                self.table.slots.give_back(self.index);
+            }
             // Dropped last, with nothing locked: its destructor may call the host.
             drop(object);
         }

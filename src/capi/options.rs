@@ -20,19 +20,21 @@ pub struct rt_finalize_options {
     /// `sizeof(rt_finalize_options)`.
     pub struct_size: usize,
     /// The time all phases together may take, in microseconds. Negative, and the default: for ever,
-    /// which holds for the phases before the freeze only. The library's own waits end by then, those
+    /// which holds for the phases before the freeze, and for destinations without room. The library's own waits end by then, those
     /// before the freeze a quarter earlier (500 ms at most), so that there is time to stop threads
     /// and to flush; what `overrun` says is done about what they were for. A host's callback is
     /// never interrupted; it is told as an overrun when its phase's budget is spent, when the time of
     /// the phases before the freeze is over, and when the deadline passes. With `RT_OVERRUN_EXIT` the process ends at the deadline, whatever the
     /// finalizing thread is doing then.
     pub deadline_us: i64,
-    /// The time the finalizing thread gives, in all, to owners of held locks and to destinations
-    /// without room, in microseconds. Default 1 s. Must not be negative.
+    /// The time the finalizing thread gives, in all, to threads that hold a lock and might still let go
+    /// of it, in microseconds. Default 1 s. Must not be negative. A destination without room, whose
+    /// writer no other thread holds, does not use it up: it is waited for until the deadline, or until the
+    /// budget of the phase (`rt_runtime_set_budget`) is spent; with neither as long as it takes.
     pub grace_us: i64,
-    /// How long a wait for threads, or a callback, may take before a line on stderr names what is
-    /// waited for, in microseconds; further lines come at growing intervals. Default 5 s; negative:
-    /// never.
+    /// How long a wait for threads, locks or destinations, or a callback, may take before a line on stderr
+    /// names what is waited for, in microseconds; further lines come at growing intervals. Negative: never.
+    /// The default is 5 s if stderr is a terminal or there is a deadline, and never if neither is so.
     pub notice_us: i64,
     /// How long a second thread that calls finalize waits for the first, in microseconds. Default
     /// 10 s. Must not be negative.
@@ -56,7 +58,8 @@ pub struct rt_finalize_options {
 pub(super) const OPTIONS_FIRST_VERSION: usize = 48;
 
 /// Sets how long the library's own waits in one phase may last, in microseconds, for this life of
-/// the runtime. Negative is for ever before the freeze; from the early flush on it is the default.
+/// the runtime: of a flush phase those for room at a destination too, and of every phase those that
+/// callbacks sit in. Negative is for ever before the freeze; from the early flush on it is the default.
 /// A callback of the host's in that phase that runs on when the budget is spent is not interrupted but
 /// told as an overrun (`RT_EVENT_OVERRUN`); without a call of this function only the deadline does that.
 ///
@@ -162,6 +165,24 @@ pub extern "C-unwind" fn rt_runtime_deadline(runtime: *mut rt_runtime) -> i64 {
         Ok(Status::Ok)
     });
     deadline_us
+}
+
+/// When the lines on stderr would begin that name what a finalization waits for: those of a host's own waits
+/// can begin then, too.
+///
+/// Thread: any. Stage: any.
+///
+/// Returns microseconds after the wait's beginning; -1 for never, and for a handle that is none.
+///
+/// CPython: none.
+#[unsafe(no_mangle)]
+pub extern "C-unwind" fn rt_runtime_notice(runtime: *mut rt_runtime) -> i64 {
+    let mut notice_us = -1;
+    boundary(|| {
+        notice_us = environment::notice_us(&runtime_of(runtime)?.options());
+        Ok(Status::Ok)
+    });
+    notice_us
 }
 
 /// The runtime's own options, with what the call gives in their place.

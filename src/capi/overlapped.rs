@@ -222,7 +222,8 @@ pub extern "C-unwind" fn rt_overlapped_on_warning(
 /// looks.
 ///
 /// An attached thread is outside the runtime meanwhile, and may be parked when it comes back. A wait for
-/// ever ends with `RT_ERR_FINALIZING` soon after the runtime freezes. A thread that waits on POSIX AIO
+/// ever ends with `RT_ERR_FINALIZING` soon after the runtime freezes, and any wait in a callback of a
+/// finalization with the time of that. A thread that waits on POSIX AIO
 /// cannot be cancelled meanwhile.
 ///
 /// Thread: any, attached or not; from inside the operation's own callbacks only with a bound. Stage:

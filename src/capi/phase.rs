@@ -92,6 +92,9 @@ pub const RT_WORK_SKIP: u32 = 2;
 /// of it by the end of the finalization: ended, failed, or still running; then the runtime is not
 /// restartable. Failing, and finding no thread to run on, do not change the finalization's status.
 pub const RT_WORK_CONTINUE: u32 = 3;
+/// A handler's work that never waits for anything. It is run as by `RT_WORK_BLOCK`, but nothing watches it:
+/// where all handlers are like this, and nobody asked for a deadline's end, a finalization begins no thread.
+pub const RT_WORK_BRIEF: u32 = 4;
 
 /// Where in its phase a handler runs. Zero in a field is the default.
 #[repr(C)]
@@ -103,7 +106,7 @@ pub struct rt_handler_options {
     pub order: i32,
     /// `RT_WORK_BLOCK`; or `RT_WORK_SKIP`: it is left out, and the report names it, once the phase's
     /// budget or the deadline has passed before its turn; that is no failure; or `RT_WORK_CONTINUE`: it
-    /// is not waited for. 0 is `RT_WORK_BLOCK`.
+    /// is not waited for; or `RT_WORK_BRIEF`: it does not wait itself. 0 is `RT_WORK_BLOCK`.
     pub work: u32,
     /// Names of handlers of the same phase that run before this one: an array that ends with NULL;
     /// NULL for none.

@@ -255,8 +255,8 @@ pub extern "C-unwind" fn rt_is_finalizing() -> c_int {
 /// Finalizes the default runtime, from the calling thread: runs all phases in their order.
 ///
 /// Waits for guards and non-daemon threads as long as they take (`rt_runtime_set_options` sets a
-/// deadline); from the
-/// freeze on every wait is bounded. A second thread that calls it meanwhile waits for the first, at
+/// deadline), and for a destination without room, as stdio does; from the freeze on every wait for a
+/// lock or a thread is bounded. A second thread that calls it meanwhile waits for the first, at
 /// most 10 s, and gets its result. With `RTFINALIZE_REPORT=text|json|trace[:PATH]` in the environment
 /// the report is written to stderr or PATH (`rt_runtime_set_text`); one that cannot be written costs a line
 /// on stderr.
@@ -293,7 +293,8 @@ pub extern "C-unwind" fn rt_finalize_ex() -> c_int {
 /// Inside a callback it depends on whose that is. The runtime whose callback (or handler, or
 /// `delete_state`) it is, and that runtime's ancestors, are refused with `RT_ERR_IN_CALLBACK`: their
 /// finalization would enter again what the thread is in the middle of, or wait for it. Any other
-/// runtime can be finalized there, so also the children of the callback's own. Inside a callback of a
+/// runtime can be finalized there, so also the children of the callback's own; it then has no more time
+/// than the finalization whose callback that is. Inside a callback of a
 /// writer or of an in-flight operation every runtime is refused; and in a signal handler over a
 /// thread that finalizes, the runtime it finalizes, and that one's ancestors.
 ///

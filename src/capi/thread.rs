@@ -1,6 +1,6 @@
 //! Threads and their attachments.
 
-use super::boundary::{boundary, give, text, versioned};
+use super::boundary::{boundary, give, light_boundary, text, versioned};
 use super::callback::call_of;
 use super::runtime::{rt_runtime, runtime_of};
 use super::{rt_callback, rt_status};
@@ -104,6 +104,7 @@ fn convert(given: &rt_thread_options) -> Result<ThreadOptions> {
         0 if given.daemon != 0 => Work::Continue,
         0 => Work::Block,
         number => Work::from_number(number)
+            .filter(|work| *work != Work::Brief)
             .ok_or_else(|| Status::Invalid.because(format!("there is no work policy {number}")))?,
     };
     if given.daemon != 0 && work != Work::Continue {
@@ -143,7 +144,7 @@ fn thread_of(thread: *mut rt_thread) -> Result<Arc<Attachment>> {
 /// As [`thread_of`], for a step short enough to notice a reference count. It must not detach.
 #[inline]
 fn step(thread: *mut rt_thread, step: impl FnOnce(&Attachment) -> Result<()>) -> rt_status {
-    boundary(|| {
+    light_boundary(|| {
         // SAFETY: by this function's contract.
         match unsafe { this_thread::on_attachment(id_of(thread), step) } {
             Some(done) => done.map(|()| Status::Ok),

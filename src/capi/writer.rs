@@ -225,8 +225,9 @@ pub unsafe extern "C-unwind" fn rt_writer_open_callbacks(
 /// What is accepted is written exactly once, or counted in the report. Records of several threads do
 /// not mix. A record larger than the buffer is accepted when the buffer is empty. A wait for room holds
 /// no lock, and an attached thread is outside the runtime meanwhile (and may be parked when it comes
-/// back). After the freeze, the finalizing thread waits for what is left of the grace at most. `data`
-/// may be NULL if `len` is 0.
+/// back). In a callback of a finalization a wait for room or for the lock ends with the time of that: the
+/// deadline, before the freeze a quarter earlier (500 ms at most), or a budget of the phase that the host
+/// has set. `data` may be NULL if `len` is 0.
 ///
 /// In the child of a `fork` the writer is empty and its account starts at zero: what it held is the
 /// parent's, which writes or reports it (`RT_WRITER_FORK_KEEP` says otherwise). Threads of the parent
@@ -241,7 +242,7 @@ pub unsafe extern "C-unwind" fn rt_writer_open_callbacks(
 /// Returns `RT_OK`. With any error nothing was accepted (but for a record larger than the buffer of which
 /// the destination had taken a part when finalization ended: the report counts that part):
 /// `RT_ERR_FINALIZING`; `RT_ERR_EXIT_THREAD` by policy; `RT_ERR_IO` and `RT_ERR_BAD_DESCRIPTOR` if there is no room and the destination fails;
-/// `RT_ERR_WOULD_BLOCK` if callbacks cannot wait; `RT_ERR_TIMEOUT` on the finalizing thread, or if a
+/// `RT_ERR_WOULD_BLOCK` if callbacks cannot wait; `RT_ERR_TIMEOUT` in a callback of a finalization, or if a
 /// wait callback says so; `RT_ERR_CALLBACK` if a callback failed to wait or ended its thread;
 /// `RT_ERR_REENTRANT` from inside a callback of the same writer; `RT_ERR_OWNER_BLOCKED` as for the lock;
 /// `RT_ERR_STATE` if it is closed, or it returns in the child of a `fork`; `RT_ERR_NULL`, `RT_ERR_HANDLE`,

@@ -36,7 +36,13 @@ PyAPI_DATA(uint32_t) _PyRt_Life;
  * which the system uses again. */
 PyAPI_DATA(_Py_thread_local uint32_t) _PyRt_Finalizes;
 
-/* The calling thread comes too late: it is parked for good, and its thread state may be deleted. */
+/* Whether a thread that comes too late ends, by pthread_exit in its own frame, or is parked for good:
+ * RTFINALIZE_LATE_THREADS=end or park, in the environment or with -X. By default it is as in the release of
+ * CPython that the adapter is in. */
+PyAPI_DATA(int) _PyRt_LateThreadsEnd;
+extern const int _PyRt_LateThreadsEndInRelease; /* of ceval_gil.c */
+
+/* The calling thread comes too late: it ends or is parked, and its thread state may be deleted. */
 PyAPI_FUNC(void) _Py_NO_RETURN _PyRt_Park(PyThreadState *tstate);
 
 /* The thread waits to be let in, or does not any more: the freeze gives one that does the time to see that
@@ -59,6 +65,18 @@ typedef struct _PyRt_Mutex {
 /* The thread's own, the last one first: unlocked when it is parked. */
 PyAPI_DATA(_Py_thread_local _PyRt_Mutex *) _PyRt_Mutexes;
 
+/* The end of a process that was Python's, after finalization, with what its files made of `code`. Returns only to
+ * have libc's exit handlers run. They are left out by RTFINALIZE_END=exit, in the environment or with -X, and
+ * where daemon threads still work in native code whose memory those handlers free. */
+PyAPI_FUNC(void) _PyRt_End(int code);
+
+/* What the program was asked for, from outside: the value of -X NAME=VALUE or of the variable; NULL if neither is
+ * given. To be freed with PyMem_RawFree. */
+PyAPI_FUNC(char *) _PyRt_Setting(PyInterpreterState *interp, const char *name);
+
+/* Reads the settings that are the adapter's own. */
+PyAPI_FUNC(void) _PyRt_ReadSettings(PyInterpreterState *interp);
+
 /* Called by a native thread before it asks for a thread state; does not return if it comes too late. */
 PyAPI_FUNC(void) _PyRt_Admit(PyInterpreterState *interp);
 
@@ -70,6 +88,9 @@ PyAPI_FUNC(int) _PyRt_AdmitsThreadState(void);
  * how many it keeps. */
 PyAPI_FUNC(int) _PyRt_DeleteThreadStates(PyThreadState *list);
 
+/* The thread of this state has not come back to Python: it sleeps, or works in native code. */
+PyAPI_FUNC(void) _PyRt_StillInside(PyThreadState *tstate);
+
 /* Whom a report names: the thread's Python name, function and line. The text is the caller's, to be freed
  * with PyMem_RawFree; NULL without memory. */
 PyAPI_FUNC(char *) _PyRt_DescribeThread(unsigned long ident);
@@ -77,6 +98,12 @@ PyAPI_FUNC(char *) _PyRt_DescribeThread(unsigned long ident);
 /* What a guard of this thread is named: the thread's Python name and its function, as a new reference to
  * a short text; NULL without memory. Runs no Python. */
 PyAPI_FUNC(PyObject *) _PyRt_NameCaller(void);
+
+/* ---- exit callbacks (atexit.h, a part of atexitmodule.c) ---- */
+
+/* The library is to call those that are registered by now, the last one first. As in CPython, what a callback
+ * registers is not called. */
+PyAPI_FUNC(void) _PyRt_HandOverExitCallbacks(PyInterpreterState *interp);
 
 /* ---- guards and views of PEP 788 (guards.h, a part of pystate.c) ---- */
 
@@ -93,9 +120,16 @@ typedef struct _PyRt_File {
     struct _PyRt_File *next, *previous;
     PyObject *object; /* borrowed: it takes itself out of the list as it dies */
     PyInterpreterState *interp;
-    int is_text;
+    char *name; /* asked for when a flush failed: later the file may have none any more */
     int accounted;
-    /* Writes what is held back. Errors are the caller's to clear. */
+    int is_told; /* of its loss CPython itself has spoken */
+    /* What it holds back was the parent's when this process was forked: it is left to the file's own
+     * destructor, as in CPython, until the file has been empty once. */
+    int is_parents;
+    /* Whether anything is held back. Runs no Python, and takes no lock. */
+    int (*holds)(PyObject *object);
+    /* Writes what is held back, without a method that a subclass may have. Returns 1 when Python code may have
+     * kept it in another file, 0, or -1 with an exception, which is the caller's to clear. */
     int (*flush)(PyObject *object);
     /* Enters what is still held back in the account. */
     void (*account)(PyObject *object);
@@ -105,7 +139,8 @@ typedef struct _PyRt_File {
     rt_writer *late; /* takes what a destination without room does not */
 } _PyRt_File;
 
-/* Enters the file in the list, which is flushed from its end: `file` is filled in but for its links. */
+/* Enters the file at the end of the list, which is flushed from its beginning: `file` is filled in but for its
+ * links. */
 PyAPI_FUNC(void) _PyRt_FileOpened(_PyRt_File *file);
 PyAPI_FUNC(void) _PyRt_FileGone(_PyRt_File *file);
 
@@ -126,9 +161,9 @@ PyAPI_FUNC(size_t) _PyRt_RescueFiles(void);
 /* How many bytes the descriptor takes without waiting, of `len`; 0 when it may have to wait. */
 PyAPI_FUNC(Py_ssize_t) _PyRt_RoomAt(int fd, Py_ssize_t len);
 
-/* Flushes every file of the caller's interpreter, text before bytes. Before its point of no return only those
- * whose bytes need Python; and while other threads run, none whose lock is held. What could not be flushed is
- * seen by the bytes that stay. */
+/* Flushes the files of the caller's interpreter that hold something, in the order in which they were opened.
+ * Before its point of no return only those whose bytes need Python; and while other threads run, none whose
+ * lock is held. What could not be flushed is seen by the bytes that stay. */
 PyAPI_FUNC(void) _PyRt_FlushFiles(PyInterpreterState *interp);
 
 /* Enters what files still hold back in the account: it will not be written any more. */
@@ -138,11 +173,15 @@ PyAPI_FUNC(void) _PyRt_AccountForFiles(PyInterpreterState *interp);
  * have the same address. */
 PyAPI_FUNC(void) _PyRt_ForgetFiles(PyInterpreterState *interp);
 
-/* Counts the forks above this process: what a thread had begun that was not copied is over. */
+/* Counts the forks above this process: what a thread had begun before is the parent's. */
 PyAPI_DATA(uint32_t) _PyRt_Forks;
 
 /* In the child, before any file is used. */
 PyAPI_FUNC(void) _PyRt_AfterFork(void);
+
+/* Whether files are flushed for the last time and there is a time by which that must be done. Else a write waits
+ * for its reader, as in CPython. */
+PyAPI_FUNC(int) _PyRt_MustNotWait(void);
 
 /* Writes to the descriptor of `raw` from the finalizing thread without ever waiting for room: what does
  * not fit is left to the library, which has a grace for it. Returns how many bytes were taken, or -1 with
@@ -163,29 +202,67 @@ PyAPI_FUNC(int64_t) _PyRt_Patience(void);
 /* Sets it, and returns what it was. */
 PyAPI_FUNC(int64_t) _PyRt_SetPatience(int64_t patience_us);
 
+/* A line on stderr, if that is what descriptor 2 still is. */
+PyAPI_FUNC(void) _PyRt_Say(const char *format, ...);
+
+/* A flush failed: what the file is called is asked for now. */
+PyAPI_FUNC(void) _PyRt_KeepName(_PyRt_File *file);
+
+/* Enters what a file loses in the account, and says so on stderr. */
+PyAPI_FUNC(void) _PyRt_NoteLost(_PyRt_File *file, rt_report_destination *lost);
+
+/* The loss of a file that CPython itself speaks of, as it does of sys.stdout, needs no other line. */
+PyAPI_FUNC(void) _PyRt_IsTold(PyObject *file);
+
+/* What the process ends with: `code` is the program's. When bytes of its files were lost a 0 becomes 120; that
+ * sys.stdout failed makes 120 of any, as in CPython. */
+PyAPI_FUNC(int) _PyRt_ExitCode(int code, int finalized);
+
 /* The name of a file, as reports use it; never NULL, valid until the next call of this thread. */
 PyAPI_FUNC(const char *) _PyRt_FileName(PyObject *file);
 
-/* A record on its way from a text file into its buffer. It lies on the stack of the thread that brings it;
- * the stack of a parked thread stays. */
+/* A record on its way from a text file into its buffer. A program may switch C stacks inside the buffer's
+ * write(), as greenlets do: calls end in any order, or never, and what lay on a stack would be overwritten
+ * meanwhile. So records are on the heap, and in lists of the two files. */
 struct rt_record {
-    struct rt_record *older; /* of the same file */
-    struct rt_record *outer; /* of the same thread */
-    PyObject *bytes;         /* the thread's reference */
-    int has_arrived;         /* the buffer has all of it, though its thread may not have heard so */
+    struct rt_record *older; /* of the same text file */
+    struct rt_record *other; /* for the same buffer */
+    PyObject *bytes;
+    PyObject *buffer;     /* one of CPython's own, which knows what became of it, or NULL */
+    unsigned long thread; /* that brings it */
+    uint32_t forks;       /* above the process in which it was begun */
+    Py_ssize_t new;       /* bytes of the write() that brings it, which has not returned */
+    int owners;           /* the call that brings it and the text file's list; 0: it is free */
+    int has_arrived;      /* the buffer has all of it, though its thread may not have heard so */
 };
 
-PyAPI_DATA(_Py_thread_local struct rt_record *) _PyRt_Bringing;
+/* Of bufferedio.c: a record comes to a buffer, and is over. */
+PyAPI_FUNC(void) _PyRt_RecordBegins(PyObject *buffer, struct rt_record *record);
+PyAPI_FUNC(void) _PyRt_RecordEnds(PyObject *buffer, struct rt_record *record);
 
-/* The lock under which this thread is in write(2) for a buffered file, or NULL. */
+/* Likewise: how much of a record its raw file took, and how much of it is in write(2). */
+PyAPI_FUNC(void) _PyRt_StateOfRecord(const struct rt_record *record, Py_ssize_t *taken, Py_ssize_t *in_flight);
+
+/* Likewise: writes what a buffered file, or an object of a subclass, holds back. */
+PyAPI_FUNC(int) _PyRt_FlushBuffer(PyObject *buffer);
+
+/* The lock of the buffered file that is about to be written by this thread's next call of _Py_write, or NULL.
+ * That call takes it at its beginning; nothing else runs in between. */
 PyAPI_DATA(_Py_thread_local rt_buffered_lock *) _PyRt_Offering;
+
+static inline rt_buffered_lock *_PyRt_TakeOffering(void)
+{
+    rt_buffered_lock *offering = _PyRt_Offering;
+    _PyRt_Offering = NULL;
+    return offering;
+}
 
 /* write(2) has returned and the thread has not come back in yet, so it cannot have been parked: the count
  * must be where a thread that takes the lock over finds it. */
-static inline void _PyRt_Wrote(Py_ssize_t count)
+static inline void _PyRt_Wrote(rt_buffered_lock *offering, Py_ssize_t count)
 {
-    if (_PyRt_Offering != NULL && count > 0) {
-        rt_buffered_lock_publish_progress(_PyRt_Offering, (uint32_t)count);
+    if (offering != NULL && count > 0) {
+        rt_buffered_lock_publish_progress(offering, (uint32_t)count);
     }
 }
 

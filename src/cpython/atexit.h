@@ -1,8 +1,8 @@
 /*
- * Part of atexitmodule.c: the callbacks of an interpreter are those of its runtime in the library.
+ * Part of atexitmodule.c: the callbacks of an interpreter are called by its runtime in the library, which can
+ * so say which of them takes long.
  *
- * CPython's own list stays for what only it knows (equality of functions, counting, clearing); the order
- * and the calls are the library's, so that a callback registered by a late thread runs too.
+ * CPython's own list stays; it is handed over when the time for the callbacks has come.
  */
 
 static const char *
@@ -22,24 +22,15 @@ rt_name_of(PyObject *func)
     return name;
 }
 
-/* The library calls it; it is in CPython's list still, most often at its end. */
+/* It stays in CPython's list until all have been called. */
 static int
 rt_call_callback(void *arg)
 {
     atexit_py_callback *callback = arg;
-    struct atexit_state *state = callback->rt_state;
+    callback->rt_id = 0;
+    /* It may unregister itself. */
     PyObject *func = Py_NewRef(callback->func), *args = Py_NewRef(callback->args);
     PyObject *kwargs = Py_XNewRef(callback->kwargs);
-    callback->rt_id = 0;
-    for (int i = state->ncallbacks - 1; i >= 0; i--) {
-        if (state->callbacks[i] == callback) {
-            atexit_delete_cb(state, i);
-            break;
-        }
-    }
-    while (state->ncallbacks > 0 && state->callbacks[state->ncallbacks - 1] == NULL) {
-        state->ncallbacks--;
-    }
     PyObject *result = PyObject_Call(func, args, kwargs);
     if (result == NULL) {
         PyErr_FormatUnraisable("Exception ignored in atexit callback %R", func);
@@ -51,13 +42,28 @@ rt_call_callback(void *arg)
     return result == NULL ? -1 : 0;
 }
 
-/* One that comes too late stays in CPython's list, and is never called. */
-static void
-rt_registered(struct atexit_state *state, atexit_py_callback *callback)
+void
+_PyRt_HandOverExitCallbacks(PyInterpreterState *interp)
 {
-    callback->rt_state = state;
-    callback->rt_id = 0;
-    rt_atexit(state->rt, rt_name_of(callback->func), rt_call_callback, callback, &callback->rt_id);
+    struct atexit_state *state = &interp->atexit;
+    if (state->rt_handed_over) {
+        return; /* the library goes round again */
+    }
+    state->rt_handed_over = 1;
+    int given = 0;
+    for (; given < state->ncallbacks; given++) {
+        atexit_py_callback *callback = state->callbacks[given];
+        if (callback != NULL && rt_atexit(state->rt, rt_name_of(callback->func), rt_call_callback, callback,
+                                          &callback->rt_id) < 0) {
+            break;
+        }
+    }
+    /* The library has no memory for the rest, which come first. */
+    for (int i = state->ncallbacks - 1; i >= given; i--) {
+        if (i < state->ncallbacks && state->callbacks[i] != NULL) {
+            rt_call_callback(state->callbacks[i]);
+        }
+    }
 }
 
 static void
@@ -113,6 +119,7 @@ rt_init(PyInterpreterState *interp)
     state->rt = NULL;
     state->rt_order = 0;
     state->rt_outlived = 0;
+    state->rt_handed_over = 0;
     PyOS_snprintf(name, sizeof(name), "interpreter %lld", (long long)PyInterpreterState_GetID(interp));
     if (!_Py_IsMainInterpreter(interp) && rt_runtime_new(name, &state->rt) < 0) {
         return _PyStatus_NO_MEMORY();

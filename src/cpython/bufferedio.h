@@ -24,8 +24,6 @@ rt_offer_begin(buffered *self, const char *start, Py_ssize_t len)
     /* What a raw file in Python does with the bytes before its thread is parked nobody can know. */
     self->rt.is_plain = self->fast_closed_checks;
     if (self->rt.is_plain) {
-        /* A signal handler writes over an interrupted write. */
-        self->rt.outer = _PyRt_Offering;
         _PyRt_Offering = &self->lock;
     }
 }
@@ -35,7 +33,7 @@ rt_offer_end(buffered *self)
 {
     uint32_t published;
     if (self->rt.is_plain) {
-        _PyRt_Offering = self->rt.outer;
+        _PyRt_Offering = NULL; /* the raw file may have refused before it came to write(2) */
         rt_buffered_lock_take_progress(&self->lock, &published);
     }
     self->rt.ended = self->rt.offer;
@@ -52,15 +50,58 @@ rt_offer_taken(buffered *self, Py_ssize_t n)
     }
 }
 
+/* ---- records of text files ---- */
+
+/* A thread that left Python to wait could be parked before it is back, and the mutex with it. */
+static void
+rt_lock_records(buffered *self)
+{
+    PyMutex_LockFlags(&self->rt.records_mutex, _Py_LOCK_DONT_DETACH);
+}
+
+void
+_PyRt_RecordBegins(PyObject *buffer, struct rt_record *record)
+{
+    buffered *self = (buffered *)buffer;
+    rt_lock_records(self);
+    record->other = self->rt.records;
+    self->rt.records = record;
+    PyMutex_Unlock(&self->rt.records_mutex);
+}
+
+void
+_PyRt_RecordEnds(PyObject *buffer, struct rt_record *record)
+{
+    buffered *self = (buffered *)buffer;
+    rt_lock_records(self);
+    struct rt_record **link = &self->rt.records;
+    while (*link != NULL && *link != record) {
+        link = &(*link)->other;
+    }
+    if (*link != NULL) {
+        *link = record->other;
+    }
+    PyMutex_Unlock(&self->rt.records_mutex);
+}
+
 /* The buffer has all of these bytes. Without a GIL the thread that brought them may be parked on its way
  * back, at the lock of the text file. */
 static inline void
-rt_arrived(const char *bytes)
+rt_arrived(buffered *self, const char *bytes)
 {
-    if (_PyRt_Bringing != NULL && PyBytes_AS_STRING(_PyRt_Bringing->bytes) == bytes) {
-        _PyRt_Bringing->has_arrived = 1;
+    if (self->rt.records == NULL) {
+        return;
     }
+    rt_lock_records(self);
+    for (struct rt_record *record = self->rt.records; record != NULL; record = record->other) {
+        if (PyBytes_AS_STRING(record->bytes) == bytes) {
+            record->has_arrived = 1;
+        }
+    }
+    PyMutex_Unlock(&self->rt.records_mutex);
 }
+
+/* ---- the lock ---- */
 
 /* The owner will never run again. Called with the lock held, which was its. */
 static void
@@ -149,7 +190,7 @@ rt_account(PyObject *object)
 {
     buffered *self = (buffered *)object;
     rt_report_destination file = {.struct_size = sizeof file};
-    if (self->rt.file.accounted || self->buffer == NULL) {
+    if (self->rt.file.accounted || self->rt.file.is_parents || self->buffer == NULL) {
         return;
     }
     /* The owner of a lock that cannot be had is outside Python: its file stands still. */
@@ -165,21 +206,26 @@ rt_account(PyObject *object)
     file.in_flight = (uint64_t)(in_flight + self->rt.unknown);
     file.recovered = (uint64_t)self->rt.recovered;
     file.accepted = file.unwritten + file.in_flight;
-    file.reason = is_mine < 0 ? rt_last_error() : "the file could not be flushed";
+    file.reason = is_mine < 0 && is_mine != RT_ERR_REENTRANT ? rt_last_error() : "the file could not be flushed";
     if (file.accepted > 0) {
-        file.name = _PyRt_FileName(object);
-        rt_note_destination(NULL, &file);
-        self->rt.file.accounted = 1;
+        _PyRt_NoteLost(&self->rt.file, &file);
     }
     if (is_mine >= 0) {
         LEAVE_BUFFERED(self)
     }
 }
 
+static int
+rt_holds(PyObject *object)
+{
+    buffered *self = (buffered *)object;
+    return self->ok > 0 && self->buffer != NULL && rt_held_back(self) > 0;
+}
+
 static PyObject *_bufferedwriter_flush_unlocked(buffered *);
 
-static int
-rt_flush_file(PyObject *object)
+int
+_PyRt_FlushBuffer(PyObject *object)
 {
     buffered *self = (buffered *)object;
     if (!self->ok || self->detached || self->buffer == NULL || !VALID_WRITE_BUFFER(self)) {
@@ -194,7 +240,18 @@ rt_flush_file(PyObject *object)
     PyObject *done = _bufferedwriter_flush_unlocked(self);
     LEAVE_BUFFERED(self)
     Py_XDECREF(done);
-    return done == NULL ? -1 : 0;
+    if (done == NULL) {
+        _PyRt_KeepName(&self->rt.file);
+        return -1;
+    }
+    return !self->fast_closed_checks;
+}
+
+/* The parent's bytes are gone, and the file is this process's own. */
+static inline void
+rt_is_empty(buffered *self)
+{
+    self->rt.file.is_parents = 0;
 }
 
 /* The raw file is known. Its descriptor is asked for now: in need nobody can be asked. */
@@ -211,7 +268,7 @@ static Py_ssize_t
 rt_rescue(PyObject *object)
 {
     buffered *self = (buffered *)object;
-    if (self->ok <= 0 || self->buffer == NULL || rt_held_back(self) == 0) {
+    if (!rt_holds(object) || self->rt.file.is_parents) {
         return 0;
     }
 #ifndef MS_WINDOWS
@@ -248,7 +305,8 @@ rt_begin(buffered *self)
         self->rt.file.object = (PyObject *)self;
         self->rt.fd = -1;
         self->rt.file.interp = _PyInterpreterState_GET();
-        self->rt.file.flush = rt_flush_file;
+        self->rt.file.holds = rt_holds;
+        self->rt.file.flush = _PyRt_FlushBuffer;
         self->rt.file.account = rt_account;
         self->rt.file.rescue = rt_rescue;
         _PyRt_FileOpened(&self->rt.file);
@@ -257,15 +315,21 @@ rt_begin(buffered *self)
 
 /* What became of a text file's record of which the raw file was offered a part directly. */
 void
-_PyRt_RecordOf(PyObject *buffer, const char *record, Py_ssize_t len, Py_ssize_t *taken,
-               Py_ssize_t *in_flight)
+_PyRt_StateOfRecord(const struct rt_record *record, Py_ssize_t *taken, Py_ssize_t *in_flight)
 {
-    buffered *self = (buffered *)buffer;
+    buffered *self = (buffered *)record->buffer;
+    const char *bytes = PyBytes_AS_STRING(record->bytes), *end = bytes + PyBytes_GET_SIZE(record->bytes);
     *taken = *in_flight = 0;
-    if (self->rt.orphan != NULL && self->rt.orphan >= record && self->rt.orphan <= record + len) {
+    if (record->has_arrived) {
+        *taken = PyBytes_GET_SIZE(record->bytes);
+    }
+    else if (self == NULL) {
+        return;
+    }
+    else if (self->rt.orphan != NULL && self->rt.orphan >= bytes && self->rt.orphan <= end) {
         *taken = self->rt.orphan_taken;
     }
-    else if (self->rt.next != NULL && self->rt.next >= record && self->rt.next <= record + len) {
+    else if (self->rt.next != NULL && self->rt.next >= bytes && self->rt.next <= end) {
         *taken = self->rt.taken;
         *in_flight = self->rt.offer == RT_OFFER_DIRECT ? self->rt.offered : 0;
     }
@@ -275,15 +339,15 @@ _PyRt_RecordOf(PyObject *buffer, const char *record, Py_ssize_t len, Py_ssize_t 
 static void
 rt_end(buffered *self)
 {
-    if (self->rt.file.object != NULL) {
-        _PyRt_FileGone(&self->rt.file);
-    }
     rt_status is_mine = rt_buffered_lock_acquire_timed(&self->lock, 0);
     if (_PyRt_IsEnding()) {
         if (is_mine >= 0) {
             LEAVE_BUFFERED(self)
         }
         rt_account((PyObject *)self);
+    }
+    if (self->rt.file.object != NULL) {
+        _PyRt_FileGone(&self->rt.file);
     }
     if (is_mine < 0 && is_mine != RT_ERR_REENTRANT && is_mine != RT_ERR_THREAD_EXITING) {
         rt_report_leak leak = {.struct_size = sizeof leak, .kind = RT_LEAK_HOST};

@@ -21,10 +21,10 @@
 #include <unistd.h>
 #endif
 
-/* The newest first. The mutex is held for a few instructions, never over Python code. */
+/* In the order in which they were opened. The mutex is held for a few instructions, never over Python code. */
 static struct {
     PyMutex mutex;
-    _PyRt_File *first;
+    _PyRt_File *first, *last;
 } files;
 
 /* A thread that left Python to wait could be parked before it is back, and the mutex with it. */
@@ -39,7 +39,6 @@ static void unlock_files(void)
 }
 
 uint32_t _PyRt_Forks;
-_Py_thread_local struct rt_record *_PyRt_Bringing;
 _Py_thread_local rt_buffered_lock *_PyRt_Offering;
 static _Py_thread_local int64_t patience_us = -1;
 
@@ -62,27 +61,21 @@ void _PyRt_FileOpened(_PyRt_File *file)
     _PyObject_SetMaybeWeakref(file->object);
 #endif
     lock_files();
-    file->previous = NULL;
-    file->next = files.first;
-    if (files.first != NULL) {
-        files.first->previous = file;
-    }
-    files.first = file;
+    file->next = NULL;
+    file->previous = files.last;
+    *(files.last != NULL ? &files.last->next : &files.first) = file;
+    files.last = file;
     unlock_files();
 }
 
 /* With the mutex. Nothing happens to one that is not in the list. */
 static void unlink_file(_PyRt_File *file)
 {
-    if (files.first == file) {
-        files.first = file->next;
+    if (file->previous == NULL && files.first != file) {
+        return;
     }
-    if (file->next != NULL) {
-        file->next->previous = file->previous;
-    }
-    if (file->previous != NULL) {
-        file->previous->next = file->next;
-    }
+    *(file->previous != NULL ? &file->previous->next : &files.first) = file->next;
+    *(file->next != NULL ? &file->next->previous : &files.last) = file->previous;
     file->next = file->previous = NULL;
 }
 
@@ -91,6 +84,8 @@ void _PyRt_FileGone(_PyRt_File *file)
     lock_files();
     unlink_file(file);
     unlock_files();
+    PyMem_RawFree(file->name);
+    file->name = NULL;
 }
 
 void _PyRt_ForgetFiles(PyInterpreterState *interp)
@@ -110,6 +105,9 @@ void _PyRt_AfterFork(void)
 {
     _PyRt_Forks++;
     _PyMutex_at_fork_reinit(&files.mutex);
+    for (_PyRt_File *file = files.first; file != NULL; file = file->next) {
+        file->is_parents = file->is_parents || file->holds(file->object);
+    }
 }
 
 int _PyRt_IsEnding(void)
@@ -117,19 +115,20 @@ int _PyRt_IsEnding(void)
     return _PyRt_IsLastFlush() || _PyInterpreterState_GetFinalizing(_PyInterpreterState_GET()) != NULL;
 }
 
-/* The files of one kind, each with a reference. Returns how many; *all is to be freed. */
-static Py_ssize_t collect(PyInterpreterState *interp, int is_text, _PyRt_File ***all)
+/* The files that hold something, in their order, each with a reference. Returns how many; *all is to be freed. */
+static Py_ssize_t collect(PyInterpreterState *interp, _PyRt_File ***all)
 {
     Py_ssize_t count = 0, filled = 0;
     _PyRt_File *file;
     lock_files();
     for (file = files.first; file != NULL; file = file->next) {
-        count++;
+        count += file->holds(file->object);
     }
-    *all = PyMem_RawMalloc(((size_t)count + 1) * sizeof(**all));
-    for (file = files.first; *all != NULL && file != NULL; file = file->next) {
+    *all = count == 0 ? NULL : PyMem_RawMalloc((size_t)count * sizeof(**all));
+    for (file = files.first; *all != NULL && file != NULL && filled < count; file = file->next) {
         /* One whose destructor runs, here below or on another thread, is its destructor's to flush. */
-        if (file->interp == interp && file->is_text == is_text && _Py_TryIncref(file->object)) {
+        if (file->interp == interp && !file->is_parents && file->holds(file->object)
+            && _Py_TryIncref(file->object)) {
             (*all)[filled++] = file;
         }
     }
@@ -137,17 +136,30 @@ static Py_ssize_t collect(PyInterpreterState *interp, int is_text, _PyRt_File **
     return filled;
 }
 
-static void flush_kind(PyInterpreterState *interp, int is_text)
+void _PyRt_KeepName(_PyRt_File *file)
 {
+    if (file->name == NULL) {
+        file->name = _PyMem_RawStrdup(_PyRt_FileName(file->object));
+    }
+}
+
+/* Returns whether a file may have got what another one held. */
+static int flush_all(PyInterpreterState *interp)
+{
+    int moved = 0;
     _PyRt_File **all;
-    Py_ssize_t count = collect(interp, is_text, &all);
+    Py_ssize_t count = collect(interp, &all);
     for (Py_ssize_t i = 0; i < count; i++) {
-        if (all[i]->flush(all[i]->object) < 0) {
+        int did = all[i]->flush(all[i]->object);
+        moved |= did > 0;
+        if (did < 0) {
             PyErr_Clear();
+            _PyRt_KeepName(all[i]);
         }
         Py_DECREF(all[i]->object);
     }
     PyMem_RawFree(all);
+    return moved;
 }
 
 void _PyRt_FlushFiles(PyInterpreterState *interp)
@@ -156,13 +168,20 @@ void _PyRt_FlushFiles(PyInterpreterState *interp)
      * can take it over. A subinterpreter whose threads have ended has no owner that runs. */
     int64_t before = _PyRt_SetPatience(_PyRt_IsFrozen() ? -1 : 0);
     PyObject *raised = PyErr_GetRaisedException();
-    flush_kind(interp, 1);
-    flush_kind(interp, 0);
+    /* What compresses or encodes writes to a file that was opened before it. */
+    for (int layers = 0; layers < 4 && flush_all(interp); layers++) {
+    }
     PyErr_SetRaisedException(raised);
     _PyRt_SetPatience(before);
 }
 
 int _PyRt_LastChance;
+
+int _PyRt_MustNotWait(void)
+{
+    return _PyRt_IsLastFlush()
+           && (_Py_atomic_load_int_relaxed(&_PyRt_LastChance) || rt_time_left(NULL) >= 0);
+}
 
 size_t _PyRt_RescueFiles(void)
 {
@@ -178,16 +197,49 @@ size_t _PyRt_RescueFiles(void)
 
 void _PyRt_AccountForFiles(PyInterpreterState *interp)
 {
-    for (int is_text = 0; is_text <= 1; is_text++) {
-        _PyRt_File **all;
-        Py_ssize_t count = collect(interp, is_text, &all);
-        for (Py_ssize_t i = 0; i < count; i++) {
-            all[i]->account(all[i]->object);
-            Py_DECREF(all[i]->object);
-        }
-        PyMem_RawFree(all);
+    _PyRt_File **all;
+    Py_ssize_t count = collect(interp, &all);
+    for (Py_ssize_t i = 0; i < count; i++) {
+        all[i]->account(all[i]->object);
+        Py_DECREF(all[i]->object);
     }
+    PyMem_RawFree(all);
     _PyRt_ForgetFiles(interp);
+}
+
+void _PyRt_Say(const char *format, ...)
+{
+    char line[512];
+    va_list given;
+    va_start(given, format);
+    PyOS_vsnprintf(line, sizeof(line), format, given);
+    va_end(given);
+    rt_tell(line);
+}
+
+void _PyRt_NoteLost(_PyRt_File *file, rt_report_destination *lost)
+{
+    lost->name = file->name != NULL ? file->name : _PyRt_FileName(file->object);
+    rt_note_destination(NULL, lost);
+    file->accounted = 1;
+    if (!file->is_told) {
+        _PyRt_Say("'main': %llu bytes of '%s' are not written: %s",
+                  (unsigned long long)(lost->unwritten + lost->in_flight), lost->name, lost->reason);
+    }
+}
+
+void _PyRt_IsTold(PyObject *object)
+{
+    PyObject *raised = PyErr_GetRaisedException();
+    PyObject *buffer = PyObject_GetAttrString(object, "buffer");
+    PyErr_Clear();
+    lock_files();
+    for (_PyRt_File *file = files.first; file != NULL; file = file->next) {
+        file->is_told |= file->object == object || file->object == buffer;
+    }
+    unlock_files();
+    Py_XDECREF(buffer);
+    PyErr_SetRaisedException(raised);
 }
 
 const char *_PyRt_FileName(PyObject *file)

@@ -64,6 +64,13 @@ rt_threads(struct rt_end *end, int step)
 }
 
 static int
+rt_exit_callbacks(struct rt_end *end, int Py_UNUSED(step))
+{
+    _PyRt_HandOverExitCallbacks(end->tstate->interp);
+    return RT_OK;
+}
+
+static int
 rt_flush_early(struct rt_end *end, int Py_UNUSED(step))
 {
     _PyRt_FlushFiles(end->tstate->interp);
@@ -88,7 +95,8 @@ rt_account(struct rt_end *end, int Py_UNUSED(step))
     return RT_OK;
 }
 
-/* Negative orders come before the phase's own work. */
+/* Negative orders come before the phase's own work. By themselves none of them makes the library begin a thread:
+ * that is for exit callbacks. */
 static const struct rt_handler {
     uint32_t phase;
     int32_t order;
@@ -102,7 +110,8 @@ static const struct rt_handler {
     {RT_PHASE_THREADS, -1, "threading._shutdown", rt_threads, RT_STEP_THREADS},
     {RT_PHASE_THREADS, 0, "take the lock back", rt_take_back, 0},
     {RT_PHASE_PENDING, -1, "pending calls", rt_step, RT_STEP_PENDING},
-    {RT_PHASE_ATEXIT, 0, "atexit", rt_step, RT_STEP_ATEXIT},
+    {RT_PHASE_ATEXIT, -1, "exit callbacks", rt_exit_callbacks, 0},
+    {RT_PHASE_ATEXIT, 0, "exit callbacks are over", rt_step, RT_STEP_ATEXIT},
     {RT_PHASE_FLUSH_EARLY, -1, "flush files that need Python", rt_flush_early, 0},
     {RT_PHASE_FLUSH_EARLY, INT32_MAX, "let guards close", rt_let_others, 0},
     {RT_PHASE_FREEZE, INT32_MIN, "take the lock back", rt_take_back, 0},
@@ -129,6 +138,13 @@ rt_do(void *arg)
     return task->end->tstate == NULL ? RT_OK : task->of->handler(task->end, task->of->step);
 }
 
+static rt_status
+rt_add_handler(rt_runtime *runtime, uint32_t phase, int32_t order, const char *name, rt_callback call, void *arg)
+{
+    rt_handler_options options = {.struct_size = sizeof options, .order = order, .work = RT_WORK_BRIEF};
+    return rt_phase_add_handler_ex(runtime, phase, name, &options, call, arg, NULL);
+}
+
 /* `tasks` has to stay until the runtime is finalized. */
 static int
 rt_add_handlers(rt_runtime *runtime, struct rt_end *end, struct rt_task tasks[RT_TASKS])
@@ -136,7 +152,7 @@ rt_add_handlers(rt_runtime *runtime, struct rt_end *end, struct rt_task tasks[RT
     for (size_t i = 0; i < RT_TASKS; i++) {
         const struct rt_handler *of = &rt_handlers[i];
         tasks[i] = (struct rt_task){of, end};
-        if (rt_phase_add_handler(runtime, of->phase, of->order, of->name, rt_do, &tasks[i], NULL) < 0) {
+        if (rt_add_handler(runtime, of->phase, of->order, of->name, rt_do, &tasks[i]) < 0) {
             return -1;
         }
     }
@@ -159,6 +175,7 @@ rt_begins(void *Py_UNUSED(arg))
     rt_finalizer = PyThread_get_thread_ident();
     _PyRt_Finalizes = _PyRt_Life + 1;
     rt_flush_failed = 0;
+    _PyRt_ReadSettings(rt_main.tstate->interp);
     return RT_OK;
 }
 
@@ -179,9 +196,9 @@ static PyStatus
 rt_register(void)
 {
     static struct rt_task tasks[RT_TASKS];
-    if (rt_phase_add_handler(NULL, RT_PHASE_GUARDS, INT32_MIN, "find the thread", rt_begins, NULL, NULL) < 0
+    if (rt_add_handler(NULL, RT_PHASE_GUARDS, INT32_MIN, "find the thread", rt_begins, NULL) < 0
         || rt_add_handlers(NULL, &rt_main, tasks) < 0
-        || rt_phase_add_handler(NULL, RT_PHASE_EXIT_FUNCTIONS, INT32_MAX, "end", rt_ends, NULL, NULL) < 0) {
+        || rt_add_handler(NULL, RT_PHASE_EXIT_FUNCTIONS, INT32_MAX, "end", rt_ends, NULL) < 0) {
         return _PyStatus_ERR("rtfinalize: a handler could not be registered");
     }
     return _PyStatus_OK();
@@ -253,10 +270,7 @@ rt_rescue_files(void)
     }
 #endif
     if (left > 0) {
-        char line[120];
-        int length = PyOS_snprintf(line, sizeof(line), "rtfinalize: 'main': %zu bytes of Python's files are "
-                                   "not written\n", left);
-        _Py_write_noraise(2, line, (size_t)length);
+        _PyRt_Say("'main': %zu bytes of Python's files are not written", left);
     }
 }
 
@@ -303,6 +317,7 @@ rt_apply_xoptions(PyInterpreterState *interp)
     const PyConfig *config = _PyInterpreterState_GetConfig(interp);
     rt_apply_xoption(interp->atexit.rt, config, L"RTFINALIZE_DEADLINE", "RTFINALIZE_DEADLINE");
     rt_apply_xoption(interp->atexit.rt, config, L"RTFINALIZE_GRACE", "RTFINALIZE_GRACE");
+    rt_apply_xoption(interp->atexit.rt, config, L"RTFINALIZE_NOTICE", "RTFINALIZE_NOTICE");
     if (_Py_IsMainInterpreter(interp)) {
         rt_apply_xoption(NULL, config, L"RTFINALIZE_REPORT", "RTFINALIZE_REPORT");
     }
@@ -341,6 +356,15 @@ _Py_Finalize(_PyRuntimeState *runtime)
     return rt_flush_failed || summary.unwritten + summary.in_flight > 0 ? -1 : 0;
 }
 
+int
+_PyRt_ExitCode(int code, int finalized)
+{
+    if (finalized >= 0) {
+        return code;
+    }
+    return rt_flush_failed || code == 0 ? 120 : code;
+}
+
 /* ---- Py_AtExit ---- */
 
 static int
@@ -372,14 +396,19 @@ Py_EndInterpreter(PyThreadState *tstate)
     rt_view *view = interp->atexit.rt_view;
     struct rt_end end = {tstate, end_interpreter_step};
     struct rt_task tasks[RT_TASKS];
-    rt_add_handlers(runtime, &end, tasks);
+    if (rt_add_handlers(runtime, &end, tasks) < 0) {
+        Py_FatalError("no memory to end the interpreter");
+    }
     rt_apply_xoptions(interp);
     if (_PyRt_IsFrozen()) {
         /* The main interpreter has waited for these guards as for its own, and their threads do not run any
          * more. */
         rt_runtime_set_budget(runtime, RT_PHASE_GUARDS, 0);
     }
-    rt_finalize(runtime, NULL, NULL);
+    rt_status status = rt_finalize(runtime, NULL, NULL);
+    if (status < 0 && status != RT_ERR_INCOMPLETE) {
+        _Py_FatalErrorFormat("Py_EndInterpreter", "the interpreter could not be ended: %s", rt_last_error());
+    }
     rt_view_close(view);
     rt_runtime_free(runtime);
     _PyRt_ForgetFiles(interp);

@@ -1,136 +1,181 @@
 /*
  * Part of textio.c: what a text file holds back counts as accepted, and is flushed with all files.
  *
- * A record leaves the text file before the buffer has it. If its thread is parked on the way, the
- * finalizing thread hands it in again, less what the kernel took of it.
+ * A record leaves the text file before the buffer has it. If its thread is stopped on the way, the
+ * finalizing thread hands it in again, less what the kernel took of it. One that the finalizing thread brings
+ * itself, below or on a C stack that was switched away from, may still go on, so it is left alone.
  */
 
-/* Of bufferedio.c: how much of a record its raw file took, and how much of it is in write(2). */
-extern void _PyRt_RecordOf(PyObject *buffer, const char *record, Py_ssize_t len, Py_ssize_t *taken,
-                           Py_ssize_t *in_flight);
+static int _textiowrapper_writeflush(textio *self);
 
-/* Records of threads that a fork left behind are the parent's, and lie on stacks that are gone. */
+/* The memory of a record whose call has ended and that no list has. */
 static void
-rt_drop_left_behind(textio *self)
+rt_let_go(textio *self, struct rt_record *record)
 {
-    if (self->rt.forks != _PyRt_Forks) {
-        self->rt.forks = _PyRt_Forks;
-        self->rt.newest = NULL;
+    if (--record->owners > 0) {
+        return;
     }
+    PyObject *bytes = record->bytes, *buffer = record->buffer;
+    if (buffer != NULL) {
+        _PyRt_RecordEnds(buffer, record);
+    }
+    if (record != &self->rt.first) {
+        PyMem_Free(record);
+    }
+    Py_DECREF(bytes);
+    Py_XDECREF(buffer); /* the last: it may run anything */
 }
 
-static void
-rt_record_begin(textio *self, struct rt_record *record, PyObject *bytes)
+/* Returns NULL without memory: then nobody hears of the record. */
+static struct rt_record *
+rt_record_begin(textio *self, PyObject *bytes)
 {
-    rt_drop_left_behind(self);
-    record->bytes = bytes;
-    record->has_arrived = 0;
-    record->outer = _PyRt_Bringing;
-    _PyRt_Bringing = record;
-    record->older = self->rt.newest;
+    struct rt_record *record = &self->rt.first;
+    if (record->owners > 0 && (record = PyMem_Malloc(sizeof(*record))) == NULL) {
+        self->rt.new = 0;
+        return NULL;
+    }
+    *record = (struct rt_record){
+        .older = self->rt.newest,
+        .bytes = Py_NewRef(bytes),
+        .thread = PyThread_get_thread_ident(),
+        .forks = _PyRt_Forks,
+        .new = self->rt.new,
+        .owners = 2,
+    };
+    self->rt.new = 0;
+    if (self->buffer != NULL && (Py_IS_TYPE(self->buffer, self->state->PyBufferedWriter_Type)
+                                 || Py_IS_TYPE(self->buffer, self->state->PyBufferedRandom_Type))) {
+        record->buffer = Py_NewRef(self->buffer);
+        _PyRt_RecordBegins(record->buffer, record);
+    }
     self->rt.newest = record;
+    return record;
 }
 
+/* Takes the record out of the list, if it is in it. */
 static void
-rt_state_of(textio *self, struct rt_record *record, Py_ssize_t *taken, Py_ssize_t *in_flight)
+rt_unlist(textio *self, struct rt_record *record)
 {
-    *taken = *in_flight = 0;
-    if (record->has_arrived) {
-        *taken = PyBytes_GET_SIZE(record->bytes);
+    struct rt_record **link = &self->rt.newest;
+    while (*link != NULL && *link != record) {
+        link = &(*link)->older;
     }
-    else if (Py_IS_TYPE(self->buffer, self->state->PyBufferedWriter_Type) ||
-        Py_IS_TYPE(self->buffer, self->state->PyBufferedRandom_Type))
-    {
-        _PyRt_RecordOf(self->buffer, PyBytes_AS_STRING(record->bytes),
-                       PyBytes_GET_SIZE(record->bytes), taken, in_flight);
+    if (*link != NULL) {
+        *link = record->older;
+        rt_let_go(self, record);
     }
+}
+
+/* How many bytes of the record neither arrived nor are under way. */
+static Py_ssize_t
+rt_missing(const struct rt_record *record, Py_ssize_t *in_flight)
+{
+    Py_ssize_t taken;
+    _PyRt_StateOfRecord(record, &taken, in_flight);
+    return PyBytes_GET_SIZE(record->bytes) - taken - *in_flight;
 }
 
 static void
 rt_record_end(textio *self, struct rt_record *record, int succeeded)
 {
-    _PyRt_Bringing = record->outer;
-    rt_drop_left_behind(self);
-    struct rt_record **link = &self->rt.newest;
-    while (*link != NULL && *link != record) {
-        link = &(*link)->older;
+    if (record == NULL) {
+        return;
     }
-    /* The thread may itself have forked with it, or the finalizing thread have taken it. */
-    if (*link != NULL) {
-        *link = record->older;
+    if (succeeded) {
+        if (self->pending_bytes == NULL) {
+            self->rt.file.is_parents = 0;
+        }
     }
-    if (!succeeded && _PyRt_IsEnding() && self->buffer != NULL) {
+    else if (_PyRt_IsEnding() && record->forks == _PyRt_Forks) {
         /* CPython drops a record that the buffer refused. */
-        Py_ssize_t taken, in_flight;
-        PyObject *raised = PyErr_GetRaisedException();
-        rt_state_of(self, record, &taken, &in_flight);
-        PyErr_SetRaisedException(raised);
-        self->rt.dropped += PyBytes_GET_SIZE(record->bytes) - taken;
+        Py_ssize_t in_flight, missing = rt_missing(record, &in_flight);
+        self->rt.dropped += missing + in_flight;
     }
+    PyObject *raised = PyErr_GetRaisedException();
+    rt_unlist(self, record);
+    rt_let_go(self, record);
+    PyErr_SetRaisedException(raised);
 }
 
-/* Takes out the oldest record on its way. */
+/* The oldest record whose thread never ends its call, or NULL. */
 static struct rt_record *
-rt_take_oldest(textio *self)
+rt_oldest_left(textio *self)
 {
-    struct rt_record **link = &self->rt.newest;
-    while (*link != NULL && (*link)->older != NULL) {
-        link = &(*link)->older;
+    struct rt_record *oldest = NULL;
+    unsigned long me = PyThread_get_thread_ident();
+    for (struct rt_record *record = self->rt.newest; record != NULL; record = record->older) {
+        if (record->forks == _PyRt_Forks && record->thread != me) {
+            oldest = record;
+        }
     }
-    struct rt_record *oldest = *link;
-    *link = NULL;
     return oldest;
 }
 
 static int
 rt_hand_in_again(textio *self)
 {
-    while (self->rt.newest != NULL) {
-        /* Takes the lock over from the thread that was parked with it, or fails and changes nothing. */
+    while (rt_oldest_left(self) != NULL) {
+        /* Takes the lock over from the thread that was stopped with it, or fails and changes nothing. */
         PyObject *done = PyObject_CallMethodNoArgs(self->buffer, &_Py_ID(flush));
-        if (done == NULL) {
-            return -1;
+        struct rt_record *record = done == NULL ? NULL : rt_oldest_left(self);
+        if (record == NULL) {
+            Py_XDECREF(done);
+            return done == NULL ? -1 : 0;
         }
         Py_DECREF(done);
-        Py_ssize_t taken, in_flight;
-        struct rt_record *record = rt_take_oldest(self);
-        rt_state_of(self, record, &taken, &in_flight);
-        if (taken == PyBytes_GET_SIZE(record->bytes)) {
-            continue;
-        }
-        PyObject *rest = PySequence_GetSlice(record->bytes, taken, PyBytes_GET_SIZE(record->bytes));
+        PyObject *bytes = Py_NewRef(record->bytes);
+        Py_ssize_t taken, in_flight, len = PyBytes_GET_SIZE(bytes);
+        _PyRt_StateOfRecord(record, &taken, &in_flight);
+        rt_unlist(self, record);
+        PyObject *rest = taken == len ? NULL : PySequence_GetSlice(bytes, taken, len);
         done = rest == NULL ? NULL : PyObject_CallMethodOneArg(self->buffer, &_Py_ID(write), rest);
         Py_XDECREF(rest);
-        if (done == NULL) {
-            self->rt.dropped += PyBytes_GET_SIZE(record->bytes) - taken;
+        Py_DECREF(bytes);
+        if (done == NULL && taken < len) {
+            self->rt.dropped += len - taken;
             return -1;
         }
-        Py_DECREF(done);
+        Py_XDECREF(done);
     }
     return 0;
+}
+
+static int
+rt_holds(PyObject *object)
+{
+    textio *self = (textio *)object;
+    return self->ok > 0 && (self->pending_bytes != NULL || self->rt.newest != NULL);
 }
 
 static int
 rt_flush_text(PyObject *object)
 {
     textio *self = (textio *)object;
+    int failed = 0;
     if (self->ok <= 0 || self->detached || self->buffer == NULL) {
         return 0;
     }
     if (!_PyRt_IsEnding() && self->raw != NULL) {
-        return 0; /* it needs no Python: the flush after the freeze writes it, bounded */
+        return 0; /* it needs no Python: the flush after the freeze writes it */
     }
-    rt_drop_left_behind(self);
     /* Before the freeze the threads that bring records still run. */
     if (_PyRt_IsFrozen() && rt_hand_in_again(self) < 0) {
         return -1;
     }
-    if (self->pending_bytes == NULL && self->raw != NULL) {
-        return 0; /* the buffer's own flush does the rest */
+    Py_BEGIN_CRITICAL_SECTION(self);
+    while (!failed && self->pending_bytes != NULL) {
+        failed = _textiowrapper_writeflush(self) < 0;
     }
-    PyObject *done = PyObject_CallMethodNoArgs(object, &_Py_ID(flush));
-    Py_XDECREF(done);
-    return done == NULL ? -1 : 0;
+    Py_END_CRITICAL_SECTION();
+    if (failed) {
+        return -1;
+    }
+    if (PyObject_TypeCheck(self->buffer, self->state->PyBufferedWriter_Type)
+        || PyObject_TypeCheck(self->buffer, self->state->PyBufferedRandom_Type)) {
+        return _PyRt_FlushBuffer(self->buffer);
+    }
+    return 1;
 }
 
 static void
@@ -138,25 +183,23 @@ rt_account_text(PyObject *object)
 {
     textio *self = (textio *)object;
     rt_report_destination file = {.struct_size = sizeof file};
-    if (self->rt.file.accounted) {
+    if (self->rt.file.accounted || self->rt.file.is_parents) {
         return;
     }
-    rt_drop_left_behind(self);
     file.unwritten = (uint64_t)(self->pending_bytes_count + self->rt.dropped);
     for (struct rt_record *record = self->rt.newest; record != NULL; record = record->older) {
-        Py_ssize_t taken = 0, in_flight = 0;
-        if (self->buffer != NULL) {
-            rt_state_of(self, record, &taken, &in_flight);
+        Py_ssize_t in_flight, missing = rt_missing(record, &in_flight);
+        /* Of the text that a call still brings which never returned, nobody was told that it is accepted. */
+        int is_mine = record->thread == PyThread_get_thread_ident();
+        if (record->forks == _PyRt_Forks && (!is_mine || missing + in_flight > record->new)) {
+            file.unwritten += (uint64_t)missing;
+            file.in_flight += (uint64_t)in_flight;
         }
-        file.unwritten += (uint64_t)(PyBytes_GET_SIZE(record->bytes) - taken - in_flight);
-        file.in_flight += (uint64_t)in_flight;
     }
     file.accepted = file.unwritten + file.in_flight;
     if (file.accepted > 0) {
-        file.name = _PyRt_FileName(object);
         file.reason = "text held back: its buffer could not take it";
-        rt_note_destination(NULL, &file);
-        self->rt.file.accounted = 1;
+        _PyRt_NoteLost(&self->rt.file, &file);
     }
 }
 
@@ -164,7 +207,8 @@ rt_account_text(PyObject *object)
 static Py_ssize_t
 rt_held_text(PyObject *object)
 {
-    return ((textio *)object)->pending_bytes_count;
+    textio *self = (textio *)object;
+    return self->rt.file.is_parents ? 0 : self->pending_bytes_count;
 }
 
 static void
@@ -173,8 +217,7 @@ rt_begin(textio *self)
     if (self->rt.file.object == NULL) {
         self->rt.file.object = (PyObject *)self;
         self->rt.file.interp = _PyInterpreterState_GET();
-        self->rt.file.is_text = 1;
-        self->rt.forks = _PyRt_Forks;
+        self->rt.file.holds = rt_holds;
         self->rt.file.flush = rt_flush_text;
         self->rt.file.account = rt_account_text;
         self->rt.file.rescue = rt_held_text;
@@ -185,10 +228,13 @@ rt_begin(textio *self)
 static void
 rt_end(textio *self)
 {
-    if (self->rt.file.object != NULL) {
-        _PyRt_FileGone(&self->rt.file);
+    if (self->rt.first.owners > 0 && self->rt.first.buffer != NULL) {
+        _PyRt_RecordEnds(self->rt.first.buffer, &self->rt.first); /* its thread was stopped */
     }
     if (_PyRt_IsEnding()) {
         rt_account_text((PyObject *)self);
+    }
+    if (self->rt.file.object != NULL) {
+        _PyRt_FileGone(&self->rt.file);
     }
 }

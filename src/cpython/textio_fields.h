@@ -4,6 +4,7 @@
 typedef struct {
     _PyRt_File file;
     struct rt_record *newest;
-    uint32_t forks; /* the process that the records are of */
+    struct rt_record first; /* most often there is no other */
+    Py_ssize_t new;     /* bytes of the write() that flushes now */
     Py_ssize_t dropped; /* bytes of records that the buffer refused */
 } rt_text;

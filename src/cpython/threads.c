@@ -1,9 +1,10 @@
 /*
  * Threads that come too late, and their states.
  *
- * CPython ends such a thread with pthread_exit, which runs the destructors of C++ frames that it must not
- * run (gh-87135), after it has freed the thread's state although the thread may be anywhere (bpo-20526).
- * Here the thread is parked for good, says so, and only then its state may go.
+ * Until 3.13.7 CPython ends such a thread with pthread_exit, after it has freed the thread's state although the
+ * thread may be anywhere (bpo-20526); since then it hangs there, because the exit unwinds C++ frames that must
+ * not be unwound (gh-87135). Here it does what its release does, or what it is told; but first the thread says
+ * that it will never run again, and only then its state may go.
  */
 #include "Python.h"
 #include "pycore_brc.h"
@@ -19,6 +20,7 @@ uint32_t _PyRt_Life;
 _Py_thread_local _PyRt_Mutex *_PyRt_Mutexes;
 
 _Py_thread_local uint32_t _PyRt_Finalizes;
+int _PyRt_LateThreadsEnd;
 
 /* Whether the calling thread finalizes this life. */
 static int is_finalizer(void)
@@ -38,6 +40,9 @@ void _Py_NO_RETURN _PyRt_Park(PyThreadState *tstate)
     if (tstate != NULL) {
         /* Release: nothing of the state is touched by this thread any more. */
         _Py_atomic_store_int_release(&((_PyThreadStateImpl *)tstate)->rt_parked, 1);
+    }
+    if (_PyRt_LateThreadsEnd) {
+        PyThread_exit_thread();
     }
     rt_thread_park();
     Py_UNREACHABLE();
@@ -169,6 +174,7 @@ static void keep(PyThreadState *tstate)
     /* Its thread will count no references any more: whoever drops the last one deletes the object. */
     _Py_brc_remove_thread(tstate);
 #endif
+    _PyRt_StillInside(tstate);
     rt_report_leak leak = {.struct_size = sizeof leak, .kind = RT_LEAK_THREAD_STATE};
     leak.name = name != NULL ? name : "a thread";
     leak.reason = "the thread is outside Python and may still look at it";

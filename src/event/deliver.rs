@@ -193,7 +193,8 @@ impl Finalization<'_> {
             }
             if what == Overrun::Exit {
                 let (code, name) = (self.options.exit_code, self.runtime.name());
-                crate::last_word::end_process(code, name, phase, &[&thing.describe()]);
+                let (what, rouse) = (thing.describe(), || self.watch.rouse_for_the_last_word());
+                crate::last_word::end_process(code, name, phase, &[&what], rouse);
             }
             if what == Overrun::Continue || decision.is_none() {
                 decision = Some(what);

@@ -5,10 +5,13 @@
 //! whose helper sits in `read` cannot, and ends only when data comes. Such a helper writes into the
 //! buffer whenever that is; freeing it would let another allocation be overwritten.
 
+mod after_fork;
+
 use super::provider::{Outcome, Progress, Provider, Why};
 use crate::cancel::Shield;
 use crate::status::{Result, Status};
-use crate::sync::{AtomicU32, Deadline, Mutex, Ordering};
+use crate::sync::{AtomicU32, Deadline, Mutex, Ordering, fork};
+use crate::this_thread::at_rest;
 use libc::c_int;
 use std::cell::UnsafeCell;
 
@@ -27,8 +30,10 @@ pub(super) struct Request {
     buffer: Vec<u8>,
     size: usize,
     direction: Direction,
-    /// The process that submitted it, 0 before.
+    /// The process that submitted it: its [`fork::generation`].
     process: AtomicU32,
+    /// Its helper where the system has none.
+    own: after_fork::Helper,
     /// What `aio_return` gave: it may be asked once.
     outcome: Mutex<Option<Outcome>>,
 }
@@ -83,6 +88,7 @@ impl Request {
             size,
             direction,
             process: AtomicU32::new(0),
+            own: after_fork::Helper::default(),
             outcome: Mutex::new(None),
         })
     }
@@ -91,7 +97,7 @@ impl Request {
     /// for ever: no `aio_*` call may be made on the parent's requests.
     fn is_the_parents(&self) -> bool {
         // Relaxed: written by `submit`, before anyone else can ask.
-        self.process.load(Ordering::Relaxed) != std::process::id()
+        self.process.load(Ordering::Relaxed) != fork::generation()
     }
 
     fn look(&self) -> Progress {
@@ -101,6 +107,9 @@ impl Request {
         }
         if self.is_the_parents() {
             return Progress::Pending(Why::Forked);
+        }
+        if let Some(progress) = self.own.progress() {
+            return progress;
         }
         // SAFETY: the block was submitted, and lives as long as `self`.
         let ended = match unsafe { libc::aio_error(self.block.get()) } {
@@ -135,7 +144,11 @@ fn room(size: usize) -> Result<Vec<u8>> {
 
 impl Provider for Request {
     fn submit(&self) -> Result<()> {
-        self.process.store(std::process::id(), Ordering::Relaxed);
+        self.process.store(fork::generation(), Ordering::Relaxed);
+        if after_fork::is_child_of_user() {
+            // SAFETY: as below.
+            return unsafe { self.own.begin(self.block.get(), self.direction == Direction::Write) };
+        }
         // SAFETY: the block is filled, its buffer has room for `aio_nbytes`, and both stay where they
         // are until the request is done: `self` is in an `Arc` that is shelved if it is not.
         let refused = unsafe {
@@ -159,6 +172,9 @@ impl Provider for Request {
     }
 
     fn cancel(&self) {
+        if self.own.cancel() {
+            return;
+        }
         if matches!(self.look(), Progress::Pending(Why::InFlight)) {
             // SAFETY: the block was submitted and lives as long as `self`; the descriptor was not
             // changed. If the host closed it the call fails, and nothing is cancelled.
@@ -175,6 +191,9 @@ impl Provider for Request {
             if progress != Progress::Pending(Why::InFlight) || left.is_some_and(|l| l.is_zero()) {
                 return progress;
             }
+            if self.own.wait(deadline) {
+                continue;
+            }
             // A clock that is asked for too much wakes early, and this loop asks again.
             let timeout = left.map(|left| libc::timespec {
                 tv_sec: libc::time_t::try_from(left.as_secs().min(1 << 30)).unwrap_or(1 << 30),
@@ -184,7 +203,7 @@ impl Provider for Request {
             let list = [self.block.get().cast_const()];
             // Why it returned (done, time-out, a signal) is for the next look to find out.
             // SAFETY: the block lives as long as `self`, which this call borrows.
-            unsafe { libc::aio_suspend(list.as_ptr(), 1, timeout) };
+            at_rest(|| unsafe { libc::aio_suspend(list.as_ptr(), 1, timeout) });
         }
     }
 
@@ -202,8 +221,8 @@ impl Provider for Request {
     }
 
     fn data(&self) -> Option<&[u8]> {
-        let outcome = *self.outcome.lock();
-        let count = outcome?.ok().filter(|_| self.direction == Direction::Read)?;
+        let Progress::Done(outcome) = self.look() else { return None };
+        let count = outcome.ok().filter(|_| self.direction == Direction::Read)?;
         // SAFETY: the request is done, so the system has filled the first `count` bytes and writes no
         // more; nobody else ever writes.
         Some(unsafe { std::slice::from_raw_parts(self.buffer.as_ptr(), count) })

@@ -14,32 +14,36 @@ use windows_sys::Win32::System::Threading::{
 pub(super) struct Pulse(AtomicPtr<c_void>);
 
 impl Pulse {
-    /// The calling thread's. Without a handle to be had the thread is taken to live.
-    pub(super) fn of_this_thread() -> Pulse {
+    /// No thread's.
+    pub(super) fn none() -> Pulse {
+        Pulse(AtomicPtr::new(std::ptr::null_mut()))
+    }
+
+    /// It becomes the calling thread's. Without a handle to be had the thread is taken to live.
+    pub(super) fn follow_this_thread(&self) {
         let mut handle = std::ptr::null_mut();
-        // SAFETY: a second handle of the calling thread's, which `drop` closes.
+        // SAFETY: a second handle of the calling thread's, which `forget` closes.
         unsafe {
             let (process, thread) = (GetCurrentProcess(), GetCurrentThread());
             DuplicateHandle(process, thread, process, &mut handle, THREAD_SYNCHRONIZE, 0, 0);
         }
-        Pulse(AtomicPtr::new(handle))
+        self.0.store(handle, Ordering::Relaxed);
     }
 
-    /// Whether it has ended. Who hears so sees all that it wrote.
-    pub(super) fn has_stopped(&self) -> bool {
-        // Relaxed: set once, before the owner was shared.
-        let thread = self.0.load(Ordering::Relaxed);
-        // SAFETY: the handle is open while this lives.
-        !thread.is_null() && unsafe { WaitForSingleObject(thread, 0) } == WAIT_OBJECT_0
-    }
-}
-
-impl Drop for Pulse {
-    fn drop(&mut self) {
-        let thread = self.0.load(Ordering::Relaxed);
+    /// It is no thread's any more.
+    pub(super) fn forget(&self) {
+        let thread = self.0.swap(std::ptr::null_mut(), Ordering::Relaxed);
         if !thread.is_null() {
             // SAFETY: this one's own.
             unsafe { CloseHandle(thread) };
         }
+    }
+
+    /// Whether it has ended. Who hears so sees all that it wrote.
+    pub(super) fn has_stopped(&self) -> bool {
+        // Relaxed: set before the record was shared.
+        let thread = self.0.load(Ordering::Relaxed);
+        // SAFETY: the handle is open while this lives.
+        !thread.is_null() && unsafe { WaitForSingleObject(thread, 0) } == WAIT_OBJECT_0
     }
 }

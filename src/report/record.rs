@@ -96,6 +96,11 @@ impl Recorder {
         self.record().work += amount;
     }
 
+    /// What was counted in the phase so far.
+    pub fn work_done(&mut self) -> u64 {
+        self.record().work
+    }
+
     /// The phase was cut short by its budget or the deadline.
     pub fn cut_short(&mut self) {
         self.record().overran = true;
@@ -120,6 +125,14 @@ impl Recorder {
     pub fn took_too_long(&mut self, what: String, us: u64, outcome: &str) {
         self.note_blocked(what, us, outcome);
         self.record().overran = true;
+    }
+
+    /// Something was waited for, and came.
+    pub fn waited(&mut self, what: String, us: u64, outcome: &str) {
+        let phase = self.phase();
+        let blocked = || Blocked { phase, what, us, outcome: outcome.to_owned() };
+        let noted = try_push(&mut self.report.blocked, outcome.len(), blocked);
+        self.count_unless(noted);
     }
 
     fn note_blocked(&mut self, what: String, us: u64, outcome: &str) {

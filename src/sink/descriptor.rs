@@ -1,8 +1,9 @@
 //! A file descriptor as a destination, on Unix.
 
+use super::sigpipe::without_sigpipe;
 use super::{Refused, is_would_block};
 use crate::status::{Result, Status};
-use crate::sync::{AtomicU32, Deadline, Ordering};
+use crate::sync::{AtomicU32, AtomicU64, Deadline, Ordering};
 use libc::c_int;
 use std::io::Write;
 use std::time::Duration;
@@ -15,7 +16,7 @@ pub(super) fn errno_text(errno: i32) -> String {
     std::io::Error::from_raw_os_error(errno).to_string()
 }
 
-fn errno() -> i32 {
+pub(super) fn errno() -> i32 {
     std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO)
 }
 
@@ -37,9 +38,61 @@ enum Way {
 }
 
 /// A descriptor as a destination.
+///
+/// What it leads to is asked again before each write: the host may have put something else in its place
+/// (`dup2`, by which logs are rotated and daemons turn their streams round). A pipe written as the file
+/// that was there before would wait for room without a bound.
 pub struct Descriptor {
     fd: c_int,
     way: AtomicU32,
+    /// What it led to when the way was chosen.
+    seen: AtomicU64,
+}
+
+/// What a descriptor leads to.
+#[derive(Clone, Copy)]
+struct Place {
+    mode: libc::mode_t,
+    device: libc::dev_t,
+    /// A number that is another one for another place.
+    identity: u64,
+}
+
+impl Place {
+    /// Nobody knows: what is certain for no kind of place is not relied on.
+    const UNKNOWN: Place = Place { mode: 0, device: 0, identity: 0 };
+
+    /// Asks the system. Allocates nothing.
+    fn of(fd: c_int) -> std::result::Result<Place, Refused> {
+        // SAFETY: fstat of any number is harmless; `stat` is filled before it is read.
+        let stat = unsafe {
+            let mut stat = std::mem::zeroed::<libc::stat>();
+            if libc::fstat(fd, &mut stat) != 0 {
+                return match errno() {
+                    libc::EBADF => Err(Refused::Errno(libc::EBADF)),
+                    _ => Ok(Place::UNKNOWN),
+                };
+            }
+            stat
+        };
+        // Mixed, so that no two numbers of one place make up for those of another.
+        const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
+        let identity = [stat.st_dev as u64, stat.st_ino as u64, stat.st_rdev as u64]
+            .into_iter()
+            .fold(u64::from(stat.st_mode), |mixed, number| {
+                (mixed.rotate_left(23) ^ number).wrapping_mul(ODD)
+            });
+        Ok(Place { mode: stat.st_mode, device: stat.st_rdev, identity })
+    }
+
+    fn way(self, fd: c_int) -> Way {
+        match self.mode & libc::S_IFMT {
+            libc::S_IFREG | libc::S_IFBLK => Way::Plain,
+            libc::S_IFSOCK => Way::Socket,
+            libc::S_IFCHR if is_terminal(fd, self.device) => Way::Terminal,
+            _ => Way::NoWait,
+        }
+    }
 }
 
 impl Descriptor {
@@ -55,25 +108,17 @@ impl Descriptor {
     /// As [`new`](Descriptor::new), and allocates nothing: for the last word of a process, as is
     /// everything by which it writes.
     fn look(fd: c_int) -> std::result::Result<Descriptor, &'static str> {
-        // SAFETY: fcntl and fstat on any number are harmless; `stat` is filled before it is read.
-        let (flags, mode) = unsafe {
-            let flags = libc::fcntl(fd, libc::F_GETFL);
-            let mut stat = std::mem::zeroed::<libc::stat>();
-            if flags < 0 || libc::fstat(fd, &mut stat) != 0 {
-                return Err("");
-            }
-            (flags, stat.st_mode)
-        };
-        if flags & libc::O_ACCMODE == libc::O_RDONLY {
+        // SAFETY: fcntl on any number is harmless.
+        let flags = unsafe { libc::fcntl(fd, libc::F_GETFL) };
+        if flags < 0 && errno() == libc::EBADF {
+            return Err("");
+        }
+        if flags >= 0 && flags & libc::O_ACCMODE == libc::O_RDONLY {
             return Err(" is read-only");
         }
-        let way = match mode & libc::S_IFMT {
-            libc::S_IFREG | libc::S_IFBLK => Way::Plain,
-            libc::S_IFSOCK => Way::Socket,
-            libc::S_IFCHR if is_terminal(fd) => Way::Terminal,
-            _ => Way::NoWait,
-        };
-        Ok(Descriptor { fd, way: AtomicU32::new(way as u32) })
+        let place = Place::of(fd).map_err(|_| "")?;
+        let way = AtomicU32::new(place.way(fd) as u32);
+        Ok(Descriptor { fd, way, seen: AtomicU64::new(place.identity) })
     }
 
     /// The process's stderr, with nothing allocated.
@@ -102,12 +147,17 @@ impl Descriptor {
 
     /// One attempt, with nothing allocated. What finds no room is lost.
     pub(super) fn write_at_once_to_stderr(line: &[u8]) {
-        let way = AtomicU32::new(Way::NoWait as u32);
-        let stderr = Descriptor { fd: libc::STDERR_FILENO, way };
-        if let Err(Refused::WouldBlock) = stderr.write(line) {
-            // A file that cannot be written without a wait for its disk.
-            stderr.way.store(Way::PollFirst as u32, Ordering::Relaxed);
+        if let Some(stderr) = Descriptor::stderr() {
             let _ = stderr.write(line);
+        }
+    }
+
+    /// One attempt by a thread that must come back whatever stderr is: a file whose system is gone takes
+    /// nothing.
+    pub(crate) fn write_to_stderr_or_not(line: &[u8]) {
+        let fd = libc::STDERR_FILENO;
+        if write_nowait(fd, line) < 0 && send(fd, line) < 0 && is_terminal(fd, 0) {
+            write_reopened(fd, line);
         }
     }
 
@@ -139,40 +189,94 @@ impl Descriptor {
         self.write(data)
     }
 
+    /// The way to write to what is there now.
+    fn way_now(&self) -> std::result::Result<Way, Refused> {
+        let place = Place::of(self.fd)?;
+        // Relaxed, both: whoever writes has the writer's lock, or is the last of all.
+        if self.seen.swap(place.identity, Ordering::Relaxed) != place.identity {
+            self.way.store(place.way(self.fd) as u32, Ordering::Relaxed);
+        }
+        Ok(self.way())
+    }
+
     pub(crate) fn write(&self, data: &[u8]) -> std::result::Result<usize, Refused> {
-        loop {
-            let way = self.way();
-            let wrote = match way {
-                // Guarded like the rest: the host may have put a pipe in the file's place.
-                Way::Plain => without_sigpipe(|| raw_write(self.fd, data)),
-                Way::Socket => send(self.fd, data),
-                Way::NoWait => write_nowait(self.fd, data),
-                Way::Terminal => write_terminal(self.fd, data),
-                Way::PollFirst => {
-                    if !has_room(self.fd) {
-                        return Err(Refused::WouldBlock);
-                    }
-                    let whole = data.len().min(libc::PIPE_BUF);
-                    without_sigpipe(|| raw_write(self.fd, &data[..whole]))
-                }
-            };
-            if let Ok(taken) = usize::try_from(wrote) {
-                // A write that takes nothing and gives no error would be tried for ever.
-                return if taken == 0 { Err(Refused::Errno(libc::EIO)) } else { Ok(taken) };
+        let way = self.way_now()?;
+        let special = match way {
+            Way::Plain => {
+                return self.attempt(|| without_sigpipe(self.fd, || raw_write(self.fd, data)));
             }
-            match errno() {
-                libc::EINTR => {}
-                // Not that kind of descriptor (any more), or a kernel without the flag.
-                libc::EOPNOTSUPP | libc::ENOSYS | libc::EINVAL | libc::ESPIPE | libc::ENOTSOCK
-                    if matches!(way, Way::NoWait | Way::Socket | Way::Terminal) =>
-                {
+            Way::PollFirst => return self.write_polled(data),
+            Way::Socket => self.attempt(|| send(self.fd, data)),
+            Way::NoWait => self.attempt(|| write_nowait(self.fd, data)),
+            Way::Terminal => self.attempt(|| write_reopened(self.fd, data)),
+        };
+        match special {
+            // A kernel that does not know it for this kind of place, or a filter that keeps the call from
+            // this process: what a plain write says is true.
+            Err(Refused::Errno(error)) if is_refusal(error) => {
+                let plain = self.write_polled(data);
+                if plain.is_ok() {
                     self.way.store(Way::PollFirst as u32, Ordering::Relaxed);
                 }
-                error if is_would_block(error) => return Err(Refused::WouldBlock),
-                error => return Err(Refused::Errno(error)),
+                plain
+            }
+            answer => answer,
+        }
+    }
+
+    /// Writes what goes by what `poll` says. Where that is refused, as to a terminal.
+    fn write_polled(&self, data: &[u8]) -> std::result::Result<usize, Refused> {
+        let whole = &data[..data.len().min(libc::PIPE_BUF)];
+        loop {
+            match has_room(self.fd) {
+                Some(true) => {}
+                Some(false) => return Err(Refused::WouldBlock),
+                None => match self.attempt(|| write_reopened(self.fd, whole)) {
+                    Err(Refused::Errno(error)) if is_refusal(error) => {}
+                    answer => return answer,
+                },
+            }
+            match answer_of(without_sigpipe(self.fd, || raw_write(self.fd, whole))) {
+                // Who interrupted it may have used the room up.
+                Err(Refused::Errno(libc::EINTR)) => {}
+                answer => return answer,
             }
         }
     }
+
+    /// What came of a call, which is made again if a signal interrupts it.
+    fn attempt(&self, call: impl Fn() -> isize) -> std::result::Result<usize, Refused> {
+        loop {
+            match answer_of(call()) {
+                Err(Refused::Errno(libc::EINTR)) => {}
+                answer => return answer,
+            }
+        }
+    }
+}
+
+fn answer_of(wrote: isize) -> std::result::Result<usize, Refused> {
+    match usize::try_from(wrote) {
+        // A write that takes nothing and gives no error would be tried for ever.
+        Ok(0) => Err(Refused::Errno(libc::EIO)),
+        Ok(taken) => Ok(taken),
+        Err(_) if is_would_block(errno()) => Err(Refused::WouldBlock),
+        Err(_) => Err(Refused::Errno(errno())),
+    }
+}
+
+/// Whether a call that is only one of several ways was refused, and not what it was to do.
+fn is_refusal(error: i32) -> bool {
+    matches!(
+        error,
+        libc::EPERM
+            | libc::EACCES
+            | libc::ENOSYS
+            | libc::EINVAL
+            | libc::EOPNOTSUPP
+            | libc::ESPIPE
+            | libc::ENOTSOCK
+    )
 }
 
 fn raw_write(fd: c_int, data: &[u8]) -> isize {
@@ -190,7 +294,7 @@ fn send(fd: c_int, data: &[u8]) -> isize {
 fn write_nowait(fd: c_int, data: &[u8]) -> isize {
     let part = libc::iovec { iov_base: data.as_ptr().cast_mut().cast(), iov_len: data.len() };
     // SAFETY: the one part is readable for its length; -1 is the file's own position.
-    without_sigpipe(|| unsafe { libc::pwritev2(fd, &part, 1, -1, libc::RWF_NOWAIT) })
+    without_sigpipe(fd, || unsafe { libc::pwritev2(fd, &part, 1, -1, libc::RWF_NOWAIT) })
 }
 
 #[cfg(not(target_os = "linux"))]
@@ -199,21 +303,34 @@ fn write_nowait(_: c_int, _: &[u8]) -> isize {
     -1
 }
 
-/// Whether it is the terminal's own end, the one that can be opened again.
+/// Whether it is the terminal's own end, the one that can be opened again; `device` is the number of
+/// what it leads to, 0 if nobody knows.
 #[cfg(target_os = "linux")]
-fn is_terminal(fd: c_int) -> bool {
+fn is_terminal(fd: c_int, device: libc::dev_t) -> bool {
+    let (major, minor) = (libc::major(device), libc::minor(device));
+    // The other end of a pseudo-terminal: /dev/ptmx, and those of the old kind.
+    if (major, minor) == (5, 2) || major == 2 {
+        return false;
+    }
     let mut number: c_int = 0;
-    // SAFETY: both only ask; the number of a pty's terminal is had from its other end only.
-    unsafe { libc::isatty(fd) == 1 && libc::ioctl(fd, libc::TIOCGPTN, &mut number) != 0 }
+    // SAFETY: they only ask; a number is had from the other end only.
+    unsafe {
+        if libc::isatty(fd) == 1 {
+            return device != 0 || libc::ioctl(fd, libc::TIOCGPTN, &mut number) != 0;
+        }
+    }
+    // Where the question is refused the number says it: consoles, serial lines, pseudo-terminals.
+    !matches!(errno(), libc::ENOTTY | libc::EBADF) && matches!(major, 4 | 5 | 136..=143)
 }
 
 #[cfg(not(target_os = "linux"))]
-fn is_terminal(_: c_int) -> bool {
+fn is_terminal(_: c_int, _: libc::dev_t) -> bool {
     false
 }
 
+/// Writes to the same place by an open file of this thread's own, which does not wait.
 #[cfg(target_os = "linux")]
-fn write_terminal(fd: c_int, data: &[u8]) -> isize {
+fn write_reopened(fd: c_int, data: &[u8]) -> isize {
     let mut path = [0; 32];
     let _ = write!(&mut path[..], "/proc/self/fd/{fd}\0");
     let flags = libc::O_WRONLY | libc::O_NONBLOCK | libc::O_NOCTTY | libc::O_CLOEXEC;
@@ -221,10 +338,11 @@ fn write_terminal(fd: c_int, data: &[u8]) -> isize {
     unsafe {
         let own = libc::open(path.as_ptr().cast(), flags);
         if own < 0 {
+            // Whatever the reason is, another way is taken.
             set_errno(libc::EOPNOTSUPP);
             return -1;
         }
-        let wrote = raw_write(own, data);
+        let wrote = without_sigpipe(own, || raw_write(own, data));
         let error = errno();
         libc::close(own);
         set_errno(error);
@@ -233,55 +351,12 @@ fn write_terminal(fd: c_int, data: &[u8]) -> isize {
 }
 
 #[cfg(not(target_os = "linux"))]
-fn write_terminal(_: c_int, _: &[u8]) -> isize {
+fn write_reopened(_: c_int, _: &[u8]) -> isize {
     set_errno(libc::EOPNOTSUPP);
     -1
 }
 
-/// Keeps the signal of a write to a closed pipe, or beyond the largest file allowed, from ending the host: the
-/// write's error says it.
-fn without_sigpipe(write: impl FnOnce() -> isize) -> isize {
-    // SAFETY: all sets are filled before they are read.
-    unsafe {
-        let mut both: libc::sigset_t = std::mem::zeroed();
-        let mut before: libc::sigset_t = std::mem::zeroed();
-        libc::sigemptyset(&mut both);
-        libc::sigaddset(&mut both, libc::SIGPIPE);
-        libc::sigaddset(&mut both, libc::SIGXFSZ);
-        libc::pthread_sigmask(libc::SIG_BLOCK, &both, &mut before);
-        // One that waits already is the host's; only a new one is taken away.
-        let waits = |signal| libc::sigismember(&before, signal) == 1 && is_pending(signal);
-        let (pipe_waited, size_waited) = (waits(libc::SIGPIPE), waits(libc::SIGXFSZ));
-        let wrote = write();
-        let error = errno();
-        let signal = match error {
-            libc::EPIPE if !pipe_waited => Some(libc::SIGPIPE),
-            libc::EFBIG if !size_waited => Some(libc::SIGXFSZ),
-            _ => None,
-        };
-        if let Some(signal) = signal.filter(|&signal| wrote < 0 && is_pending(signal)) {
-            let (mut one, now) = (both, libc::timespec { tv_sec: 0, tv_nsec: 0 });
-            libc::sigemptyset(&mut one);
-            libc::sigaddset(&mut one, signal);
-            libc::sigtimedwait(&one, std::ptr::null_mut(), &now);
-        }
-        libc::pthread_sigmask(libc::SIG_SETMASK, &before, std::ptr::null_mut());
-        set_errno(error);
-        wrote
-    }
-}
-
-/// Whether this signal waits for this thread.
-unsafe fn is_pending(signal: c_int) -> bool {
-    // SAFETY: the set is filled before it is read.
-    unsafe {
-        let mut pending: libc::sigset_t = std::mem::zeroed();
-        libc::sigpending(&mut pending);
-        libc::sigismember(&pending, signal) == 1
-    }
-}
-
-fn set_errno(error: i32) {
+pub(super) fn set_errno(error: i32) {
     #[cfg(target_os = "linux")]
     // SAFETY: the thread's own errno.
     unsafe {
@@ -294,12 +369,26 @@ fn set_errno(error: i32) {
     };
 }
 
-/// Whether the descriptor may have room, or an error to tell.
-fn has_room(fd: c_int) -> bool {
-    let mut polled = libc::pollfd { fd, events: libc::POLLOUT, revents: 0 };
-    // SAFETY: one entry, writable.
-    unsafe { libc::poll(&mut polled, 1, 0) != 0 }
+/// Whether the descriptor may have room, or an error to tell; `None` if the system does not say.
+fn has_room(fd: c_int) -> Option<bool> {
+    look_at(fd).map(|events| events != 0)
 }
+
+/// Whether it is certain that nobody reads at the other end.
+pub(super) fn is_broken(fd: c_int) -> bool {
+    look_at(fd).is_some_and(|events| events & libc::POLLERR != 0)
+}
+
+fn look_at(fd: c_int) -> Option<libc::c_short> {
+    let mut entry = polled(fd);
+    // SAFETY: one entry, writable.
+    let asked = unsafe { libc::poll(&mut entry, 1, 0) };
+    // Interrupted, it has not looked: there is no room yet.
+    (asked >= 0 || errno() == libc::EINTR).then_some(if asked > 0 { entry.revents } else { 0 })
+}
+
+/// How long is waited where nobody says when there is room.
+const PAUSE: Duration = Duration::from_millis(1);
 
 /// Waits until one of the descriptors may have room (or an error to tell), or until `deadline`.
 ///
@@ -328,8 +417,9 @@ fn poll(polled: &mut [libc::pollfd], deadline: Deadline) -> Result<()> {
             return Err(Status::Timeout.error());
         }
         if ready < 0 && errno() != libc::EINTR {
-            // Poll itself failed: let the write find out what is wrong.
-            return Ok(());
+            // Poll itself failed: let the write find out what is wrong, or whether there is room.
+            crate::sync::sleep(PAUSE.min(deadline.left().unwrap_or(PAUSE)));
+            return if deadline.passed() { Err(Status::Timeout.error()) } else { Ok(()) };
         }
     }
 }

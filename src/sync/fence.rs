@@ -48,14 +48,19 @@ pub fn heavy() {
     }
 }
 
-/// The kernel refuses what it granted before: a sandbox was shut meanwhile. From here on light sides
-/// are full fences. One that was under way has its store in its processor's buffer at most, which
-/// drains by itself, many times over in this time; or its thread was switched out, which is a fence.
+/// The kernel refuses what it granted before: a sandbox was shut meanwhile. From here on light sides are
+/// full fences. One that was under way is ordered by running on every processor in turn: its thread was
+/// switched out there, which is a full fence, or it had moved, which is one as well.
+///
+/// Where the kernel refuses that too, nothing that is certain is left; then this waits for a time in which
+/// every processor has written its stores many times over.
 #[cold]
 fn withdrawn() {
-    const DRAINED: std::time::Duration = std::time::Duration::from_millis(1);
+    const DRAINED: std::time::Duration = std::time::Duration::from_millis(10);
     BY_KERNEL.store(false, Ordering::SeqCst);
-    super::sleep(DRAINED);
+    if !kernel::run_everywhere() {
+        super::sleep(DRAINED);
+    }
     fence(Ordering::SeqCst);
 }
 
@@ -63,6 +68,12 @@ fn withdrawn() {
 #[inline]
 pub fn full() {
     fence(Ordering::SeqCst);
+}
+
+/// What this thread stored before is stored when a signal handler runs on it after.
+#[inline]
+pub fn signal() {
+    compiler_fence(Ordering::SeqCst);
 }
 
 /// What this thread read is read before what it reads or writes next.
@@ -94,6 +105,37 @@ mod kernel {
     pub fn fence() -> bool {
         membarrier(PRIVATE_EXPEDITED)
     }
+
+    /// Runs the calling thread on each processor of the process for a moment. False if it may not.
+    pub fn run_everywhere() -> bool {
+        let size = size_of::<libc::cpu_set_t>();
+        // SAFETY: all zeroes is an empty set; the calls read or fill sets of the size that they are given.
+        unsafe {
+            let mut before: libc::cpu_set_t = std::mem::zeroed();
+            if libc::sched_getaffinity(0, size, &mut before) != 0 {
+                return false;
+            }
+            let mut ran = false;
+            for processor in 0..8 * size {
+                let mut only: libc::cpu_set_t = std::mem::zeroed();
+                libc::CPU_SET(processor, &mut only);
+                // It fails for processors that there are not, or that the process may not use.
+                ran |= libc::sched_setaffinity(0, size, &only) == 0;
+            }
+            ran && libc::sched_setaffinity(0, size, &before) == 0
+        }
+    }
+
+    #[cfg(test)]
+    mod tests {
+        #[test]
+        fn a_thread_that_ran_everywhere_may_run_where_it_could_before() {
+            let allowed = || std::thread::available_parallelism().unwrap();
+            let before = allowed();
+            assert!(super::run_everywhere());
+            assert_eq!(allowed(), before);
+        }
+    }
 }
 
 #[cfg(windows)]
@@ -115,6 +157,10 @@ mod kernel {
         unsafe { FlushProcessWriteBuffers() };
         true
     }
+
+    pub fn run_everywhere() -> bool {
+        false
+    }
 }
 
 #[cfg(not(any(target_os = "linux", windows)))]
@@ -124,6 +170,10 @@ mod kernel {
     }
 
     pub fn fence() -> bool {
+        false
+    }
+
+    pub fn run_everywhere() -> bool {
         false
     }
 }

@@ -12,7 +12,7 @@
 //!
 //! Everything that lives in one run of a model is made by [`set_up`], before its threads.
 
-use super::{Parked, Sabotage};
+use super::Sabotage;
 use loom::sync::atomic::fence;
 use loom::thread::Thread;
 use std::cell::Cell;
@@ -250,6 +250,15 @@ loom::lazy_static! {
         },
         queues: std::sync::Mutex::default(),
     };
+}
+
+/// How a call to [`park`] ended, as of the real queues.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "as of the real queues")]
+pub enum Parked {
+    Woken,
+    NotNeeded,
+    TimedOut,
 }
 
 /// Begins a run of a model. loom orders everything that uses the stage after the one who made it,

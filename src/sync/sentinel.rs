@@ -9,12 +9,12 @@
 #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
 mod native;
 #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
-pub use native::{Bell, Sentinel};
+pub use native::{Bell, Sentinel, Signal};
 
 #[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]
 mod portable;
 #[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]
-pub use portable::{Bell, Sentinel};
+pub use portable::{Bell, Sentinel, Signal};
 
 use super::{Deadline, sleep};
 use std::time::Duration;

@@ -8,7 +8,7 @@
 #[cfg(unix)]
 pub(crate) use unix::has_ended;
 #[cfg(unix)]
-pub(super) use unix::watch;
+pub(super) use unix::{prepare, watch};
 #[cfg(windows)]
 pub(super) use windows::watch;
 #[cfg(windows)]
@@ -16,35 +16,52 @@ pub(crate) use windows::{ends_within_ms, has_ended, stay_loaded};
 
 #[cfg(unix)]
 mod unix {
-    use super::super::{Block, cell, ended, watch_forks};
+    use super::super::{Block, cell, ended};
     use crate::sync::{AtomicUsize, Ordering};
     use std::sync::OnceLock;
     use std::thread::JoinHandle;
+
+    unsafe extern "C" {
+        fn rtfinalize_stay_loaded();
+    }
 
     /// Whether host code has ended a thread of the library's: what unwinds is stopped at our frame.
     pub fn has_ended(_: &JoinHandle<()>) -> bool {
         false
     }
 
-    /// Asks to be told when this thread ends.
-    pub fn watch(block: *mut Block) {
-        watch_forks();
-        static KEY: OnceLock<Option<libc::pthread_key_t>> = OnceLock::new();
-        let key = KEY.get_or_init(|| {
+    /// The key of the exit hook plus one; 0 without one.
+    static EXIT_KEY: AtomicUsize = AtomicUsize::new(0);
+
+    /// Makes the key, once. The hook is code of this image, which therefore stays loaded from here on,
+    /// whatever it is linked into.
+    pub fn prepare() {
+        static ONCE: OnceLock<()> = OnceLock::new();
+        ONCE.get_or_init(|| {
             let mut key = 0;
-            // SAFETY: `key` is written before it is read; the hooks are functions of this library,
-            // which is never unloaded (build.rs links it so).
-            unsafe { (libc::pthread_key_create(&mut key, Some(thread_exits)) == 0).then_some(key) }
+            // SAFETY: `key` is written before it is read; the hook is a function of this image, which is
+            // never unloaded.
+            unsafe {
+                rtfinalize_stay_loaded();
+                if libc::pthread_key_create(&mut key, Some(thread_exits)) == 0 {
+                    // Relaxed, here and below: the key orders nothing.
+                    EXIT_KEY.store(key as usize + 1, Ordering::Relaxed);
+                }
+            }
         });
-        if let Some(key) = *key {
-            // SAFETY: the key exists; the value is what the hook expects.
-            unsafe { libc::pthread_setspecific(key, block.cast()) };
-            EXIT_KEY.store(key as usize + 1, Ordering::Relaxed);
-        }
     }
 
-    /// The key of [`watch`] plus one; the hook re-arms with it.
-    static EXIT_KEY: AtomicUsize = AtomicUsize::new(0);
+    fn set(block: *const libc::c_void) -> bool {
+        let key = EXIT_KEY.load(Ordering::Relaxed);
+        // SAFETY: the key exists; the value is what the hook expects.
+        key != 0
+            && unsafe { libc::pthread_setspecific((key - 1) as libc::pthread_key_t, block) == 0 }
+    }
+
+    /// Asks to be told when this thread ends.
+    pub fn watch(block: &'static Block) {
+        set(std::ptr::from_ref(block).cast());
+    }
 
     /// Runs as the thread ends.
     ///
@@ -53,14 +70,11 @@ mod unix {
     unsafe extern "C" fn thread_exits(block: *mut libc::c_void) {
         let cell = cell();
         cell.exiting.set(cell.exiting.get() + 1);
-        let key = EXIT_KEY.load(Ordering::Relaxed);
-        if cell.exiting.get() == 1 && key != 0 {
-            // SAFETY: as in `watch`.
-            unsafe { libc::pthread_setspecific((key - 1) as libc::pthread_key_t, block) };
+        if cell.exiting.get() == 1 && set(block) {
             return;
         }
-        // SAFETY: leaked by `introduce` on this thread, and taken back exactly here.
-        ended(unsafe { Box::from_raw(block.cast::<Block>()) });
+        // SAFETY: `watch` gave the block, which is in a row and never freed.
+        ended(unsafe { &*block.cast::<Block>() });
     }
 }
 
@@ -92,7 +106,7 @@ mod windows {
     }
 
     /// Sees to it that the library stays to be told when this thread ends.
-    pub fn watch(_: *mut Block) {
+    pub fn watch(_: &'static Block) {
         stay_loaded();
     }
 
@@ -119,8 +133,8 @@ mod windows {
     extern "C" fn thread_ends() {
         let block = cell().block.get();
         if !block.is_null() {
-            // SAFETY: leaked by `introduce` on this thread, and taken back exactly here.
-            ended(unsafe { Box::from_raw(block) });
+            // SAFETY: `introduce` set it to a place of a row, which is never freed.
+            ended(unsafe { &*block });
         }
     }
 }

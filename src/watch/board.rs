@@ -66,17 +66,7 @@ impl Entry {
 
     /// Writes what it is: `callback 'close the database'`.
     pub fn describe(&self, out: &mut impl Write) -> fmt::Result {
-        let what = match self.activity {
-            Activity::Own => return Ok(()),
-            Activity::Callback => "callback",
-            Activity::Event => "event callback",
-            Activity::Child => "child",
-            Activity::Report => return write!(out, "writing the report to {}", self.name.as_str()),
-        };
-        match self.name.as_str() {
-            "" => write!(out, "{what} without a name"),
-            name => write!(out, "{what} '{name}'"),
-        }
+        write!(out, "{}", Named(self.activity, self.name.as_str()))
     }
 
     /// Writes what is waited for: `the callback 'close the database' in the phase atexit to return`.
@@ -87,6 +77,25 @@ impl Entry {
         out.write_str("the ")?;
         self.describe(out)?;
         write!(out, " in the phase {} to return", self.phase.name())
+    }
+}
+
+/// An activity with its name: `callback 'close the database'`; nothing for the library's own.
+pub(super) struct Named<'a>(pub(super) Activity, pub(super) &'a str);
+
+impl fmt::Display for Named<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let what = match self.0 {
+            Activity::Own => return Ok(()),
+            Activity::Callback => "callback",
+            Activity::Event => "event callback",
+            Activity::Child => "child",
+            Activity::Report => return write!(out, "writing the report to {}", self.1),
+        };
+        match self.1 {
+            "" => write!(out, "{what} without a name"),
+            name => write!(out, "{what} '{name}'"),
+        }
     }
 }
 

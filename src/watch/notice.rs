@@ -25,6 +25,7 @@ impl Notice {
         self.next().passed()
     }
 
+    /// Says that `runtime` waits for `names`, to do `what`.
     pub(crate) fn say(&mut self, runtime: &str, what: &str, names: &[String]) {
         const SHOWN: usize = 8;
         let mut line = FixedText::<1024>::of(format_args!("rtfinalize: '{runtime}' has waited "));
@@ -44,7 +45,9 @@ impl Notice {
             if let more @ 1.. = names.len().saturating_sub(SHOWN) {
                 line.put(format_args!(" and {more} more"));
             }
-            line.put(format_args!(" {what}"));
+            if !what.is_empty() {
+                line.put(format_args!(" {what}"));
+            }
         });
         crate::sink::tell(format_args!("{}", line.as_str()));
         self.interval = self.interval.saturating_mul(2);

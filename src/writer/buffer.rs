@@ -134,7 +134,12 @@ mod tests {
         let ended = std::thread::spawn(move || {
             other.lock(Deadline::NEVER).unwrap();
             other.write(b"torn", Deadline::NEVER).unwrap();
-            other.core.acquire(Deadline::NEVER).unwrap().changing.store(true, Ordering::Relaxed);
+            other
+                .core
+                .acquire("torn", Deadline::NEVER)
+                .unwrap()
+                .changing
+                .store(true, Ordering::Relaxed);
         });
         ended.join().unwrap();
         writer.write(b"whole", Deadline::NEVER).unwrap();

@@ -5,7 +5,7 @@ use loom::thread;
 use rtfinalize::buffered_lock::{Acquired, BufferedLock, World};
 use rtfinalize::freeze::{Gate, State};
 use rtfinalize::grace::GraceSpan;
-use rtfinalize::owner::{Owner, OwnerId, Owners};
+use rtfinalize::owner::{Owner, OwnerId, OwnerRef, Owners};
 use rtfinalize::status::{Result, Status};
 use rtfinalize::sync::{self, Arc, AtomicU32, Deadline, Ordering};
 
@@ -33,12 +33,12 @@ impl Stage {
         })
     }
 
-    pub fn thread(&self) -> Arc<Owner> {
-        self.owners.introduce(0)
+    pub fn thread(&self) -> OwnerRef {
+        self.owners.introduce(0).expect("a model has room")
     }
 
     /// A thread that holds the lock, which was free.
-    pub fn holder(&self) -> Arc<Owner> {
+    pub fn holder(&self) -> OwnerRef {
         let owner = self.thread();
         assert!(self.lock.take_free(owner.id()));
         owner
@@ -69,7 +69,7 @@ impl Stage {
 }
 
 impl World for Stage {
-    fn find(&self, id: OwnerId) -> Option<Arc<Owner>> {
+    fn find(&self, id: OwnerId) -> Option<OwnerRef> {
         self.owners.find(id)
     }
 

@@ -1,6 +1,7 @@
 // title: a native thread that is stopped has C++ frames with destructors, one of them noexcept
 // of: gh-87135
 // stock: always until 3.13.8
+// set: RTFINALIZE_LATE_THREADS=park
 #include "host.h"
 
 static sem_t detached, finalizing, done;

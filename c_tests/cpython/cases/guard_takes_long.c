@@ -1,7 +1,8 @@
-// title: a guard that is closed after six seconds, and no deadline: waited for, but not in silence
+// title: a guard that is closed after six seconds, and no deadline: waited for, and whoever asks is told of it
 // of: PEP 788
 // stock: none
 // seconds: 15
+// set: RTFINALIZE_NOTICE=5s
 // says: has waited \d+ s for guard 'uploader, in upload' of thread \d+
 #include "native.h"
 

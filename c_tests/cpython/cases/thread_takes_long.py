@@ -1,6 +1,7 @@
-# title: a non-daemon thread that takes six seconds, and no deadline: waited for, but not in silence
+# title: a non-daemon thread that takes six seconds, and no deadline: waited for, and whoever asks is told of it
 # of: defaults
 # seconds: 15
+# set: RTFINALIZE_NOTICE=5s
 # says: (?s)patient.*wait_long
 import threading
 import time

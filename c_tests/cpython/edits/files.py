@@ -14,6 +14,7 @@ EDITS: Edits = {
                      within="buffered_dealloc"),
         ReplaceLines(r"    if \(self->lock\)$", "    rt_begin(self);", last=r"self->owner = 0;",
                      within="_buffered_init"),
+        After(r"^_bufferedwriter_reset_buf\(buffered \*self\)\n\{", "    rt_is_empty(self);"),
         Before(r"    if \(self->buffer\) \{", """
     if (_PyRt_IsEnding()) {
         rt_account((PyObject *)self);
@@ -23,7 +24,7 @@ EDITS: Edits = {
               within="_io_BufferedWriter___init___impl"),
         Before(r"    /\* NOTE: the buffer needn't be released", """
     /* Not by a thread that runs, without a GIL, until the world stops. */
-    if (_PyRt_IsLastFlush() && _PyRt_AdmitsThreadState() && self->fast_closed_checks) {
+    if (_PyRt_MustNotWait() && _PyRt_AdmitsThreadState() && self->fast_closed_checks) {
         n = _PyRt_WriteLate(&self->rt.file, self->raw, start, len);
         if (n > 0 && self->abs_pos != -1) {
             self->abs_pos += n;
@@ -37,7 +38,7 @@ EDITS: Edits = {
         }
     }
 """, within="_bufferedwriter_raw_write"),
-        Before(r"    res = PyLong_FromSsize_t\(written\);", "    rt_arrived(buffer->buf);",
+        Before(r"    res = PyLong_FromSsize_t\(written\);", "    rt_arrived(self, buffer->buf);",
                within="_io_BufferedWriter_write_impl"),
         Before(r"    do \{$", "    rt_offer_begin(self, start, len);", within="_bufferedwriter_raw_write"),
         Before(r"    Py_DECREF\(memobj\);", "    rt_offer_end(self);", within="_bufferedwriter_raw_write"),
@@ -50,16 +51,19 @@ EDITS: Edits = {
         Before(r"^/\* A couple of specialized cases in order to bypass", '#include "textio.h"\n\n'),
         After(r"    self->ok = 1;", "    rt_begin(self);"),
         After(r"    self->ok = 0;", "    rt_end(self);", within="textiowrapper_dealloc"),
+        After(r"    if \(self->pending_bytes_count >= self->chunk_size.*(?:\n.*)?\{", "        self->rt.new = bytes_len;",
+              within="_io_TextIOWrapper_write_impl"),
         Before(r"    PyObject \*ret;\n    do \{", """
-    struct rt_record record;
-    rt_record_begin(self, &record, b);
+    struct rt_record *record = rt_record_begin(self, b);
 """, within="_textiowrapper_writeflush"),
-        Before(r"    Py_DECREF\(b\);\n    // NOTE", "    rt_record_end(self, &record, ret != NULL);",
+        Before(r"    Py_DECREF\(b\);\n    // NOTE", "    rt_record_end(self, record, ret != NULL);",
                within="_textiowrapper_writeflush"),
     ],
     "Python/fileutils.c": [
         After(r'^#include "Python.h"', '#include "adapter.h"'),
         Before(r"            Py_END_ALLOW_THREADS\n        \} while \(n < 0 && err == EINTR",
-               "            _PyRt_Wrote(n);", within="_Py_write_impl"),
+               "            _PyRt_Wrote(offering, n);", within="_Py_write_impl"),
+        Before(r"    _Py_BEGIN_SUPPRESS_IPH", "    rt_buffered_lock *offering = _PyRt_TakeOffering();",
+               within="_Py_write_impl"),
     ],
 }

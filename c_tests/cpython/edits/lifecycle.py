@@ -84,6 +84,13 @@ enum {
         cut(r"    /\* Collect final garbage", "RT_STEP_DEALLOC", "status"),
         cut(r"    call_ll_exitfuncs\(runtime\);", "RT_STEP_END"),
         After(r"    _PyRuntime_Finalize\(\);", "    }", within=STEPS),
+        Before(r"    Py_XDECREF\(file\);\n\n    if \(_PySys_GetOptionalAttr\(&_Py_ID\(stderr\)", """
+    if (status < 0 && file != NULL) {
+        _PyRt_IsTold(file);
+    }
+""", within="flush_std_files"),
+        Replace(r"        sts = 120;", "        sts = _PyRt_ExitCode(sts, -1);", within="Py_Exit"),
+        Before(r"    exit\(sts\);", "    _PyRt_End(sts);", within="Py_Exit"),
         Before(r"^int\nPy_FinalizeEx", '#include "lifecycle.h"\n\n'),
         ReplaceFunction("Py_AtExit", "    return rt_at_exit(func);"),
         Replace(r"^void\nPy_EndInterpreter\(PyThreadState \*tstate\)",
@@ -114,6 +121,15 @@ enum {
         cut_sub(r"    _PyImport_FiniExternal\(tstate->interp\);", "RT_STEP_FINALIZE"),
         cut_sub(r"    finalize_interp_clear\(tstate\);", "RT_STEP_DEALLOC"),
         After(r"    finalize_interp_delete\(tstate->interp\);", "    }\n    return 0;", within="end_interpreter_step"),
+    ],
+    "Modules/main.c": [
+        After(r'^#include "Python.h"', '#include "adapter.h"'),
+        Replace(r"exitcode = 120;", "exitcode = _PyRt_ExitCode(exitcode, -1);", within="Py_RunMain"),
+        Replace(r"    return Py_RunMain\(\);", """
+    int code = Py_RunMain();
+    _PyRt_End(code);
+    return code;
+""".strip("\n"), within="pymain_main"),
     ],
     "Python/pythonrun.c": [
         After(r'^#include "Python.h"', '#include "adapter.h"'),

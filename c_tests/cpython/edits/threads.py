@@ -1,9 +1,19 @@
 """Threads that come too late are parked, and a thread state is deleted only when nobody looks at it."""
 
+import re
+
 from tree import After, Before, Edit, Edits, Replace, ReplaceLines
 
 LATE = r"_?PyThread_(?:exit|hang)_thread\(\);"
 CONSISTENT = r"\s*\}\s*assert\(_PyThreadState_CheckConsistency\(tstate\)\);\s*"
+
+
+class LateThreadsOfRelease(After):
+    """What this release does with a thread that comes too late."""
+
+    def apply(self, text: str) -> str:
+        ends = re.search(r"\bPyThread_exit_thread\(\);", text) is not None
+        return After(self.anchor, f"const int _PyRt_LateThreadsEndInRelease = {ends:d};").apply(text)
 
 
 def park(what_follows: str, text: str = "_PyRt_Park(tstate);") -> Edit:
@@ -20,6 +30,7 @@ EDITS: Edits = {
     ],
     "Python/ceval_gil.c": [
         After(r'^#include "Python.h"', '#include "adapter.h"'),
+        LateThreadsOfRelease(r'^#include "adapter.h"'),
         park("PyInterpreterState"),
         park("_Py_set_eval_breaker_bit"),
         park(r"tstate->_status\.holds_gil"),
@@ -39,6 +50,38 @@ EDITS: Edits = {
 """, within="_PyMutex_LockTimed"),
         Before(r"        if \(ret == Py_PARK_OK\) \{", "        _PyRt_Mutexes = awaited.outer;",
                within="_PyMutex_LockTimed"),
+    ],
+    # A thread that ends as it comes back must not leave the entry of its wait behind, which is on its stack.
+    "Python/parking_lot.c": [
+        Before(r"    int res = _PySemaphore_Wait\(&wait\.sema, timeout_ns, detach\);", """
+    PyThreadState *detached = detach ? _PyThreadState_GET() : NULL;
+    if (detached != NULL && _Py_atomic_load_int_relaxed(&detached->state) != _Py_THREAD_ATTACHED) {
+        detached = NULL;
+    }
+    if (detached != NULL) {
+        PyEval_ReleaseThread(detached);
+    }
+    detach = 0;
+""", within="_PyParkingLot_Park"),
+        After(r"    _PySemaphore_Destroy\(&wait\.sema\);", """
+    if (detached != NULL) {
+        PyEval_AcquireThread(detached);
+    }
+""", within="_PyParkingLot_Park"),
+    ],
+    "Python/tracemalloc.c": [
+        After(r'^#include "Python.h"', '#include "adapter.h"'),
+        *(After(rf"^{name}\([^{{]*\{{", """
+    /* Native code reports what it frees until the process is gone. */
+    if (_PyRt_IsFrozen() && (!_PyRt_AdmitsThreadState() || !tracemalloc_config.tracing)) {
+        return -2;
+    }
+""") for name in ("PyTraceMalloc_Track", "PyTraceMalloc_Untrack")),
+    ],
+    "Modules/posixmodule.c": [
+        After(r'^#include "Python.h"', '#include "adapter.h"'),
+        Replace(r"num_python_threads = atoi\(field\);", "num_python_threads = atoi(field) - (int)rt_watch_threads();",
+                within="warn_about_fork_with_threads"),
     ],
     "Python/pystate.c": [
         After(r'^#include "Python.h"', '#include "adapter.h"'),

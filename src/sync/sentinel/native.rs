@@ -4,13 +4,12 @@
 //! the allocator maps an arena. Here its whole start is its name.
 
 use super::Runs;
-use crate::sync::{Arc, AtomicU32, Deadline, Ordering};
+use crate::sync::{Arc, AtomicU32, Deadline, Ordering, futex};
 use libc::{c_int, c_long, c_void};
 use std::ffi::CStr;
 use std::mem::MaybeUninit;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::ptr::{NonNull, null, null_mut};
-use std::time::Duration;
+use std::ptr::{NonNull, null_mut};
 
 const QUIET: u32 = 0;
 const RUNG: u32 = 1;
@@ -25,7 +24,7 @@ impl Bell {
     pub fn sleep(&self, deadline: Deadline) {
         // Acquire, twice: what was stored before the ring is seen after the sleep.
         if self.0.swap(ASLEEP, Ordering::Acquire) != RUNG {
-            wait(&self.0, ASLEEP, deadline.left());
+            futex::wait(&self.0, ASLEEP, deadline.left());
         }
         self.0.swap(QUIET, Ordering::Acquire);
     }
@@ -33,26 +32,40 @@ impl Bell {
     fn ring(&self) {
         // Release: pairs with `sleep`.
         if self.0.swap(RUNG, Ordering::Release) == ASLEEP {
-            wake(&self.0);
+            futex::wake(self.0.as_ptr().addr());
         }
     }
 }
 
-fn wait(word: &AtomicU32, expected: u32, left: Option<Duration>) {
-    let left = left.map(|left| libc::timespec {
-        tv_sec: left.as_secs().try_into().unwrap_or(libc::time_t::MAX),
-        tv_nsec: left.subsec_nanos().into(),
-    });
-    let left = left.as_ref().map_or(null(), std::ptr::from_ref);
-    let operation = libc::FUTEX_WAIT | libc::FUTEX_PRIVATE_FLAG;
-    // SAFETY: word and time are borrowed for the length of the call.
-    unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), operation, expected, left) };
+/// Raised once, for who waits for it.
+pub struct Signal(AtomicU32);
+
+impl Signal {
+    /// Not raised.
+    pub fn new() -> Signal {
+        Signal(AtomicU32::new(QUIET))
+    }
+
+    /// Ends the wait, and all that follow. May be called anywhere: it takes no lock and allocates nothing.
+    pub fn raise(&self) {
+        // Release: what was stored before is seen after the wait.
+        self.0.store(RUNG, Ordering::Release);
+        futex::wake(self.0.as_ptr().addr());
+    }
+
+    /// Waits until it is raised, or until `deadline`; one thread at a time. May return for no reason.
+    pub fn wait(&self, deadline: Deadline) {
+        // Acquire: pairs with `raise`.
+        if self.0.load(Ordering::Acquire) == QUIET {
+            futex::wait(&self.0, QUIET, deadline.left());
+        }
+    }
 }
 
-fn wake(word: &AtomicU32) {
-    let operation = libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG;
-    // SAFETY: wakes who sleeps on the address, and reads nothing there.
-    unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), operation, 1) };
+impl Default for Signal {
+    fn default() -> Signal {
+        Signal::new()
+    }
 }
 
 /// What a sentinel is given. It only borrows this, and frees nothing.
@@ -119,11 +132,13 @@ impl<T: Send + Sync + 'static> Sentinel<T> {
 fn sealed<R>(make: impl FnOnce() -> R) -> R {
     let all = crate::thread::all_but_faults();
     let mut before = MaybeUninit::<libc::sigset_t>::uninit();
-    // SAFETY: the set is filled, and the one before is written before it is read.
+    // SAFETY: the set is filled, and the one before is read only if it was written.
     unsafe {
-        libc::pthread_sigmask(libc::SIG_BLOCK, &all, before.as_mut_ptr());
+        let sealed = libc::pthread_sigmask(libc::SIG_BLOCK, &all, before.as_mut_ptr()) == 0;
         let made = make();
-        libc::pthread_sigmask(libc::SIG_SETMASK, before.as_ptr(), null_mut());
+        if sealed {
+            libc::pthread_sigmask(libc::SIG_SETMASK, before.as_ptr(), null_mut());
+        }
         made
     }
 }

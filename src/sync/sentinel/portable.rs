@@ -1,10 +1,11 @@
 //! The sentinel where there is no futex: a thread of std's that parks.
 
 use super::Runs;
-use crate::sync::{Arc, Deadline};
+use crate::sync::{Arc, AtomicBool, Deadline, Ordering};
 use std::ffi::CStr;
 use std::marker::PhantomData;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 /// What a sentinel sleeps on: here its own thread.
 pub struct Bell(());
@@ -16,6 +17,32 @@ impl Bell {
         match deadline.left() {
             Some(left) => std::thread::park_timeout(left),
             None => std::thread::park(),
+        }
+    }
+}
+
+/// Raised once, for who waits for it.
+#[derive(Default)]
+pub struct Signal(AtomicBool);
+
+impl Signal {
+    /// Not raised.
+    pub fn new() -> Signal {
+        Signal::default()
+    }
+
+    /// Ends the wait, and all that follow. May be called anywhere: it takes no lock and allocates nothing.
+    pub fn raise(&self) {
+        // Release: what was stored before is seen after the wait.
+        self.0.store(true, Ordering::Release);
+    }
+
+    /// Waits until it is raised, or until `deadline`, or for a moment.
+    pub fn wait(&self, deadline: Deadline) {
+        const MOMENT: Duration = Duration::from_millis(50);
+        // Acquire: pairs with `raise`.
+        if !self.0.load(Ordering::Acquire) {
+            crate::sync::sleep(deadline.left().map_or(MOMENT, |left| left.min(MOMENT)));
         }
     }
 }

@@ -1,0 +1,218 @@
+//! What a callback of a finalization waits for inside the library, and for how long it may.
+//!
+//! A host's callback is never interrupted. A wait of the library's that the callback sits in (for a
+//! lock, for room at a destination, for an operation, for another finalization) is the library's to
+//! end: it lasts until the time of the finalization is over, of the passes before the freeze that of
+//! the passes, and then gives the callback an error. The wait is noted where the watch thread reads it
+//! without a lock, so that a notice names what is waited for and who keeps it; and it is in the report.
+
+use crate::host_call;
+use crate::memory::try_push;
+use crate::owner::{Owner, OwnerId};
+use crate::runtime::Runtime;
+use crate::sync::{
+    AtomicBool, AtomicU32, AtomicU64, Deadline, Mutex, Ordering, elapsed, fence, now,
+};
+use crate::whereabouts;
+use std::time::{Duration, Instant};
+
+/// A wait that ended well is in the report from this length on.
+const WORTH_TELLING: Duration = Duration::from_millis(100);
+
+/// How many waits of one callback the report names.
+const MOST: usize = 16;
+
+const NEVER: u64 = u64::MAX;
+const WORDS: usize = 24;
+const SIZE: usize = WORDS * 8;
+
+/// A wait of a callback that has ended.
+pub(crate) struct Ended {
+    /// What the wait was for, by its address: several waits for the same are one in the report.
+    pub(crate) key: usize,
+    pub(crate) what: String,
+    pub(crate) us: u64,
+    /// The time was over first.
+    pub(crate) cut: bool,
+}
+
+/// A runtime's waits in its own finalization.
+pub(crate) struct Waits {
+    began: Instant,
+    /// When a wait must end, in microseconds since `began`.
+    until_us: AtomicU64,
+    /// Odd while the rest is being written. The finalizing thread writes, and the watch reads.
+    version: AtomicU32,
+    /// Whose thread keeps it; 0 for nobody's.
+    tid: AtomicU32,
+    len: AtomicU32,
+    text: [AtomicU64; WORDS],
+    any_ended: AtomicBool,
+    ended: Mutex<Vec<Ended>>,
+}
+
+/// What is waited for at this moment.
+pub(crate) struct Look {
+    text: [u8; SIZE],
+    len: usize,
+    /// Whose thread keeps it; 0 for nobody's.
+    pub(crate) tid: u32,
+}
+
+impl Look {
+    pub(crate) fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.text[..self.len]).unwrap_or("")
+    }
+}
+
+impl Waits {
+    pub(crate) fn new() -> Waits {
+        Waits {
+            began: now(),
+            until_us: AtomicU64::new(NEVER),
+            version: AtomicU32::new(0),
+            tid: AtomicU32::new(0),
+            len: AtomicU32::new(0),
+            text: std::array::from_fn(|_| AtomicU64::new(0)),
+            any_ended: AtomicBool::new(false),
+            ended: Mutex::new(Vec::new()),
+        }
+    }
+
+    /// Until when a callback may wait from here on.
+    pub(crate) fn allow_until(&self, deadline: Deadline) {
+        let us = deadline.instant().map_or(NEVER, |at| {
+            let span = at.saturating_duration_since(self.began);
+            u64::try_from(span.as_micros()).unwrap_or(NEVER)
+        });
+        // Relaxed: only the thread that stores it reads it.
+        self.until_us.store(us, Ordering::Relaxed);
+    }
+
+    fn until(&self) -> Deadline {
+        match self.until_us.load(Ordering::Relaxed) {
+            NEVER => Deadline::NEVER,
+            us => self
+                .began
+                .checked_add(Duration::from_micros(us))
+                .map_or(Deadline::NEVER, Deadline::at),
+        }
+    }
+
+    fn write(&self, text: &str, tid: u32) {
+        let version = self.version.load(Ordering::Relaxed);
+        self.version.store(version | 1, Ordering::Relaxed);
+        // Pairs with the fence in `look`: a reader that sees what follows sees the odd version.
+        fence::release();
+        self.tid.store(tid, Ordering::Relaxed);
+        let len = text.floor_char_boundary(SIZE);
+        self.len.store(len as u32, Ordering::Relaxed);
+        let mut bytes = [0; SIZE];
+        bytes[..len].copy_from_slice(&text.as_bytes()[..len]);
+        for (word, part) in self.text.iter().zip(bytes.as_chunks().0) {
+            word.store(u64::from_ne_bytes(*part), Ordering::Relaxed);
+        }
+        // Release: who sees the even version sees all of it.
+        self.version.store((version | 1).wrapping_add(1), Ordering::Release);
+    }
+
+    /// What the finalizing thread's callback waits for inside the library; allocates nothing. `None` if
+    /// it does not wait, or is just changing that.
+    pub(crate) fn look(&self) -> Option<Look> {
+        // Acquire: pairs with the Release in `write`.
+        let version = self.version.load(Ordering::Acquire);
+        let mut look = Look { text: [0; SIZE], len: 0, tid: self.tid.load(Ordering::Relaxed) };
+        look.len = (self.len.load(Ordering::Relaxed) as usize).min(SIZE);
+        for (word, part) in self.text.iter().zip(look.text.as_chunks_mut().0) {
+            *part = word.load(Ordering::Relaxed).to_ne_bytes();
+        }
+        // The text was read before the version is asked again.
+        fence::acquire();
+        let whole = version & 1 == 0 && self.version.load(Ordering::Relaxed) == version;
+        (whole && look.len > 0).then_some(look)
+    }
+
+    /// The waits that have ended since this was last asked.
+    pub(crate) fn take_ended(&self) -> Vec<Ended> {
+        // Relaxed: only the finalizing thread sets it and asks.
+        if !self.any_ended.swap(false, Ordering::Relaxed) {
+            return Vec::new();
+        }
+        std::mem::take(&mut self.ended.lock())
+    }
+
+    fn note_end(&self, end: Ended) {
+        let mut ended = self.ended.lock();
+        if let Some(other) = ended.iter_mut().find(|other| other.key == end.key) {
+            let us = other.us.saturating_add(end.us);
+            *other = Ended { us, cut: end.cut || other.cut, ..end };
+        } else if ended.len() < MOST {
+            try_push(&mut ended, 0, || end);
+        }
+        drop(ended);
+        self.any_ended.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Until when the calling thread may wait: for ever but in a callback of a finalization.
+pub(crate) fn bound() -> Deadline {
+    host_call::finalized_by_caller().map_or(Deadline::NEVER, |runtime| runtime.waits().until())
+}
+
+/// A wait in a callback of a finalization, noted as long as this lives.
+pub struct Awaiting<'a> {
+    runtime: &'a Runtime,
+    key: usize,
+    what: String,
+    owner: Option<OwnerId>,
+    tid: u32,
+    since: Instant,
+    cut: bool,
+}
+
+impl Awaiting<'_> {
+    /// The calling thread begins to wait for `what`, which is at the address `key`, and which `owner`
+    /// keeps. `None` if it is in no callback of a finalization.
+    pub(crate) fn begin<'a>(
+        key: usize,
+        owner: Option<&Owner>,
+        what: impl FnOnce() -> String,
+    ) -> Option<Awaiting<'a>> {
+        let runtime = host_call::finalized_by_caller()?;
+        let (what, tid) = (what(), owner.map_or(0, Owner::tid));
+        runtime.waits().write(&what, tid);
+        let owner = owner.map(Owner::id);
+        Some(Awaiting { runtime, key, what, owner, tid, since: now(), cut: false })
+    }
+
+    /// Whether it is still this owner who keeps it.
+    pub(crate) fn is_for(&self, owner: &Owner) -> bool {
+        self.owner == Some(owner.id())
+    }
+
+    /// The wait ends without what it was for.
+    pub(crate) fn give_up(mut self) {
+        self.cut = self.runtime.waits().until().passed();
+        // Where its keeper is now.
+        self.what = whereabouts::append(std::mem::take(&mut self.what), self.tid);
+        self.end();
+        std::mem::forget(self);
+    }
+
+    fn end(&mut self) {
+        let waits = self.runtime.waits();
+        waits.write("", 0);
+        let span = elapsed(self.since);
+        if self.cut || span >= WORTH_TELLING {
+            let us = u64::try_from(span.as_micros()).unwrap_or(u64::MAX);
+            let what = std::mem::take(&mut self.what);
+            waits.note_end(Ended { key: self.key, what, us, cut: self.cut });
+        }
+    }
+}
+
+impl Drop for Awaiting<'_> {
+    fn drop(&mut self) {
+        self.end();
+    }
+}

@@ -1,0 +1,217 @@
+/*
+ * The end of the process, after finalization.
+ *
+ * exit() runs the handlers of libraries, which free what threads may be working with: OpenSSL's do, and a daemon
+ * thread in the middle of a handshake crashes (gh-114653). A thread that sleeps or waits comes to no such place
+ * before the process is gone. So the handlers run, as everybody expects, unless a thread of Python's is found at
+ * work in native code.
+ */
+#include "Python.h"
+#include "pycore_initconfig.h"
+#include "pycore_interp.h"
+#include "pycore_pystate.h"
+#include "adapter.h"
+
+#include <errno.h>
+#ifndef MS_WINDOWS
+#include <fcntl.h>
+#include <semaphore.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#endif
+#ifdef __linux__
+#include <sys/syscall.h>
+#endif
+
+/* ---- settings ---- */
+
+char *_PyRt_Setting(PyInterpreterState *interp, const char *name)
+{
+    wchar_t xname[64];
+    size_t length = strlen(name);
+    for (size_t i = 0; i <= length && i < Py_ARRAY_LENGTH(xname); i++) {
+        xname[i] = (wchar_t)name[i];
+    }
+    const wchar_t *option = _Py_get_xoption(&_PyInterpreterState_GetConfig(interp)->xoptions, xname);
+    const wchar_t *value = option == NULL ? NULL : wcschr(option, L'=');
+    if (value != NULL) {
+        return _Py_EncodeLocaleRaw(value + 1, NULL);
+    }
+    const char *text = getenv(name);
+    return text == NULL || *text == 0 ? NULL : _PyMem_RawStrdup(text);
+}
+
+/* Of two words; neither, or none given, is `otherwise`. */
+static int one_of(PyInterpreterState *interp, const char *name, const char *yes, const char *no, int otherwise)
+{
+    char *text = _PyRt_Setting(interp, name);
+    int chosen = otherwise;
+    if (text != NULL) {
+        if (strcmp(text, yes) == 0) {
+            chosen = 1;
+        }
+        else if (strcmp(text, no) == 0) {
+            chosen = 0;
+        }
+        else {
+            _PyRt_Say("%s is '%s'; it takes %s or %s", name, text, yes, no);
+        }
+        PyMem_RawFree(text);
+    }
+    return chosen;
+}
+
+static void nobody_is_inside(void);
+static int ends_at_once;
+
+void _PyRt_ReadSettings(PyInterpreterState *interp)
+{
+    nobody_is_inside();
+    _PyRt_LateThreadsEnd = one_of(interp, "RTFINALIZE_LATE_THREADS", "end", "park", _PyRt_LateThreadsEndInRelease);
+    ends_at_once = one_of(interp, "RTFINALIZE_END", "exit", "return", 0);
+}
+
+/* ---- who is still inside ---- */
+
+#if defined(__linux__) && defined(PY_HAVE_THREAD_NATIVE_ID)
+
+/* By the system's numbers of them. Of more than these the first ones tell. */
+#define INSIDE 64
+static struct {
+    unsigned long threads[INSIDE];
+    size_t count;
+} inside;
+
+/* A life of Python comes to its end, and not the first one perhaps. */
+static void nobody_is_inside(void)
+{
+    inside.count = 0;
+}
+
+void _PyRt_StillInside(PyThreadState *tstate)
+{
+    if (inside.count < INSIDE && tstate->native_thread_id != 0) {
+        inside.threads[inside.count++] = tstate->native_thread_id;
+    }
+}
+
+/* A call in which a thread waits for others or for time, and not for a disk. */
+static int is_wait(long call, unsigned long descriptor)
+{
+    struct stat about;
+    switch (call) {
+    case SYS_read: case SYS_write: case SYS_readv: case SYS_writev:
+        return fstat((int)descriptor, &about) == 0 && !S_ISREG(about.st_mode);
+    case SYS_futex: case SYS_nanosleep: case SYS_clock_nanosleep: case SYS_restart_syscall:
+    case SYS_ppoll: case SYS_pselect6: case SYS_epoll_pwait:
+    case SYS_recvfrom: case SYS_recvmsg: case SYS_sendto: case SYS_sendmsg: case SYS_accept: case SYS_accept4:
+    case SYS_connect: case SYS_wait4: case SYS_waitid: case SYS_rt_sigtimedwait: case SYS_rt_sigsuspend:
+    case SYS_semtimedop: case SYS_msgrcv: case SYS_msgsnd: case SYS_flock: case SYS_io_getevents:
+#ifdef SYS_poll
+    case SYS_poll: case SYS_select: case SYS_epoll_wait: case SYS_pause:
+#endif
+        return 1;
+    default:
+        return 0;
+    }
+}
+
+/* Whether the thread works; one that is gone does not, nor does one that nobody may look at. */
+static int works(unsigned long thread)
+{
+    char path[64], text[256];
+    long call;
+    unsigned long descriptor;
+    PyOS_snprintf(path, sizeof(path), "/proc/self/task/%lu/syscall", thread);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        return 0;
+    }
+    ssize_t length = read(fd, text, sizeof(text) - 1);
+    close(fd);
+    if (length <= 0) {
+        return 0;
+    }
+    text[length] = 0;
+    if (strncmp(text, "running", 7) == 0) {
+        return 1;
+    }
+    return sscanf(text, "%ld 0x%lx", &call, &descriptor) == 2 && call >= 0 && !is_wait(call, descriptor);
+}
+
+static int somebody_works(void)
+{
+    for (size_t i = 0; i < inside.count; i++) {
+        if (works(inside.threads[i])) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+#else
+
+static void nobody_is_inside(void)
+{
+}
+
+void _PyRt_StillInside(PyThreadState *Py_UNUSED(tstate))
+{
+}
+
+static int somebody_works(void)
+{
+    return 0;
+}
+
+#endif
+
+/* ---- the end ---- */
+
+#ifndef MS_WINDOWS
+
+static sem_t is_flushed;
+
+static void *flush_stdio(void *Py_UNUSED(arg))
+{
+    fflush(NULL);
+    sem_post(&is_flushed);
+    return NULL;
+}
+
+/* What C code has in its own files. A thread that sits in one of them may have its lock, so it is another one
+ * that flushes, and gets a moment. */
+static void flush_stdio_in_time(void)
+{
+    pthread_t thread;
+    struct timespec until;
+    if (sem_init(&is_flushed, 0, 0) != 0 || clock_gettime(CLOCK_REALTIME, &until) != 0
+        || pthread_create(&thread, NULL, flush_stdio, NULL) != 0) {
+        return;
+    }
+    until.tv_sec += 1;
+    while (sem_timedwait(&is_flushed, &until) < 0 && errno == EINTR) {
+    }
+}
+
+void _PyRt_End(int code)
+{
+    /* A host that goes on, or Python in it that does, is not at its end. */
+    if (ends_at_once || somebody_works()) {
+        flush_stdio_in_time();
+        _exit(code);
+    }
+}
+
+#else
+
+void _PyRt_End(int code)
+{
+    if (ends_at_once) {
+        fflush(stdout);
+        fflush(stderr);
+        _exit(code);
+    }
+}
+
+#endif

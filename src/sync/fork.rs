@@ -1,0 +1,200 @@
+//! The gate that keeps `fork` out while any thread is inside a mutex or a waiting queue.
+//!
+//! A child process has one thread. A mutex some other thread held at that moment would stay locked in it
+//! for good, its contents half changed. So every section holds a [`Pass`], and the handler that runs
+//! before `fork` closes the gate and waits until no other thread is inside:
+//!
+//! ```text
+//!   section:  inside = 1, in the thread's own record     fork:  forking = 1
+//!             light()                                           heavy()
+//!             forking? then inside = 0, and wait                inside, of any other thread? then wait
+//! ```
+//!
+//! At least one of the two sees the other (see [`super::fence`]). A thread that is inside takes further
+//! passes without looking at the gate, so a fork never waits for a thread that waits for the fork. The
+//! forking thread counts as inside until the fork is over: neither the hooks nor a signal handler over them
+//! waits for the gate. Its own record is passed over, so a handler that forks over a section of its own
+//! thread is right wherever it interrupted that thread.
+//!
+//! A thread that has no record, because it is past its end, counts in a word that all such threads share.
+//!
+//! # What has to wait for the end of a section
+//!
+//! A signal handler may run over a section of its own thread. What it must not do there, for it would take
+//! the same mutex again, it [defers](defer): the thread does it as it leaves the section.
+
+use super::{AtomicU32, Ordering, fence};
+use crate::this_thread;
+
+/// 1 while a fork is under way.
+static FORKING: AtomicU32 = AtomicU32::new(0);
+
+/// How many threads without a record are inside.
+static WITHOUT_RECORD: AtomicU32 = AtomicU32::new(0);
+
+/// How many forks lie between the first process and this one.
+static GENERATION: AtomicU32 = AtomicU32::new(0);
+
+/// A number that is another one in the child of a fork. Code that reads it before and after a callback
+/// knows whether the callback returned in another process. A process number would not do: two processes
+/// of one line can have the same one, in different namespaces.
+#[inline]
+pub fn generation() -> u32 {
+    // Relaxed: it changes while its process has one thread.
+    GENERATION.load(Ordering::Relaxed)
+}
+
+/// Leave to be inside a section; given back on drop, on the thread that took it.
+pub struct Pass {
+    _not_send: std::marker::PhantomData<*const ()>,
+}
+
+/// Takes a pass, after a fork that is under way.
+#[inline]
+pub fn enter() -> Pass {
+    let depth = this_thread::sections();
+    depth.set(depth.get() + 1);
+    if depth.get() == 1 {
+        // A signal handler that comes from here on finds the thread inside.
+        fence::signal();
+        go_inside();
+    }
+    Pass { _not_send: std::marker::PhantomData }
+}
+
+#[inline]
+fn go_inside() {
+    loop {
+        count_inside(1);
+        fence::light();
+        // Relaxed: the fences order it, see the module's head. Acquire comes with the wait below.
+        if FORKING.load(Ordering::Relaxed) == 0 {
+            return;
+        }
+        count_inside(0);
+        // Acquire: pairs with `open`, so a section that follows a fork sees its child's repairs.
+        while FORKING.load(Ordering::Acquire) != 0 {
+            std::thread::yield_now();
+        }
+    }
+}
+
+/// The calling thread is inside, or not.
+#[inline]
+fn count_inside(inside: u32) {
+    match this_thread::inside() {
+        // Release: what the section wrote is whole before `before` finds the thread outside.
+        Some(mine) => mine.store(inside, Ordering::Release),
+        None if inside == 1 => {
+            WITHOUT_RECORD.fetch_add(1, Ordering::SeqCst);
+        }
+        None => {
+            WITHOUT_RECORD.fetch_sub(1, Ordering::SeqCst);
+        }
+    }
+}
+
+impl Drop for Pass {
+    #[inline]
+    fn drop(&mut self) {
+        let depth = this_thread::sections();
+        if depth.get() == 1 {
+            count_inside(0);
+            fence::signal();
+        }
+        depth.set(depth.get() - 1);
+        if depth.get() == 0 {
+            do_deferred();
+        }
+    }
+}
+
+/// What a signal handler leaves to the section that it interrupted.
+#[derive(Clone, Copy)]
+#[repr(u32)]
+pub enum Deferred {
+    /// Wake everybody who waits for a lock.
+    WakeWaiters = 1,
+    /// Wake the finalizing threads, to look at the guards again.
+    WakeFinalizers = 2,
+    /// Set right what a `fork` left in this process, which is the child.
+    RepairAfterFork = 4,
+}
+
+/// Has this thread do it as it leaves the section that the calling signal handler interrupted.
+pub fn defer(what: Deferred) {
+    let deferred = this_thread::deferred();
+    deferred.set(deferred.get() | what as u32);
+}
+
+#[inline]
+fn do_deferred() {
+    if this_thread::deferred().get() != 0 {
+        do_all_deferred();
+    }
+}
+
+#[cold]
+fn do_all_deferred() {
+    let all = this_thread::deferred().replace(0);
+    for what in [Deferred::RepairAfterFork, Deferred::WakeWaiters, Deferred::WakeFinalizers] {
+        if all & what as u32 != 0 {
+            this_thread::do_deferred(what);
+        }
+    }
+}
+
+/// Before `fork`, on the forking thread: returns once no other thread is inside a section. The thread is
+/// inside one from here on.
+pub fn before() {
+    let depth = this_thread::sections();
+    // Over a fork of its own thread the gate is closed already.
+    if this_thread::forks().replace(this_thread::forks().get() + 1) == 0 {
+        // Acquire: pairs with `open`.
+        while FORKING.swap(1, Ordering::Acquire) != 0 {
+            std::thread::yield_now();
+        }
+        fence::heavy();
+        let own = u32::from(depth.get() > 0 && this_thread::inside().is_none());
+        while this_thread::others_are_inside() || WITHOUT_RECORD.load(Ordering::SeqCst) > own {
+            std::thread::yield_now();
+        }
+    }
+    depth.set(depth.get() + 1);
+}
+
+/// Whether this thread was inside a section when it forked, or in the middle of another fork.
+fn is_nested() -> bool {
+    this_thread::sections().get() > 1
+}
+
+/// The forking thread leaves; with its last fork the gate opens.
+fn leave() {
+    this_thread::sections().set(this_thread::sections().get() - 1);
+    let forks = this_thread::forks();
+    forks.set(forks.get() - 1);
+    if forks.get() == 0 {
+        // Release: pairs with the Acquires above.
+        FORKING.store(0, Ordering::Release);
+        if this_thread::sections().get() == 0 {
+            do_deferred();
+        }
+    }
+}
+
+/// After `fork`, in the parent.
+pub fn after_in_parent() {
+    leave();
+}
+
+/// After `fork`, in the child, which has no other thread. `repair` sets right what others left; inside a
+/// section of this thread that waits for its end.
+pub fn after_in_child(repair: impl FnOnce()) {
+    GENERATION.fetch_add(1, Ordering::Relaxed);
+    if is_nested() {
+        defer(Deferred::RepairAfterFork);
+    } else {
+        repair();
+    }
+    leave();
+}

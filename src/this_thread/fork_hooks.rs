@@ -1,0 +1,61 @@
+//! What is done around a `fork`, and in the child.
+
+use super::{Block, OWNERS, activity, cell, current_tid};
+use crate::owner::Owner;
+use crate::sync::fork::{self, Deferred};
+#[cfg(unix)]
+use std::sync::OnceLock;
+
+/// Asks, once, to be told of every `fork`. Where there is none nobody calls the hooks.
+#[cfg(not(unix))]
+pub fn watch_forks() {
+    let _: [extern "C" fn(); 3] = [fork_before, fork_in_parent, fork_in_child];
+}
+
+/// Asks, once, to be told of every `fork`.
+#[cfg(unix)]
+pub fn watch_forks() {
+    static ONCE: OnceLock<()> = OnceLock::new();
+    ONCE.get_or_init(|| {
+        // SAFETY: the hooks are functions of this library, which is never unloaded.
+        unsafe {
+            libc::pthread_atfork(Some(fork_before), Some(fork_in_parent), Some(fork_in_child));
+        }
+    });
+}
+
+/// Does what a signal handler left for the end of the section that it interrupted.
+pub fn do_deferred(what: Deferred) {
+    match what {
+        Deferred::WakeWaiters => OWNERS.wake_waiters(),
+        Deferred::WakeFinalizers => crate::registry::wake_finalizers(),
+        Deferred::RepairAfterFork => repair_after_fork(),
+    }
+}
+
+extern "C" fn fork_before() {
+    activity::begin_fork();
+    fork::before();
+}
+
+extern "C" fn fork_in_parent() {
+    fork::after_in_parent();
+    activity::end_fork();
+}
+
+extern "C" fn fork_in_child() {
+    fork::after_in_child(repair_after_fork);
+    activity::end_fork();
+}
+
+/// In the child of a `fork`, where only the calling thread is left.
+fn repair_after_fork() {
+    crate::sync::forked();
+    let block = cell().block.get();
+    // SAFETY: as in `block`.
+    let survivor = unsafe { block.as_ref() }.map(Block::owner);
+    OWNERS.forked(survivor, current_tid());
+    crate::rack::forked(survivor.map(Owner::id));
+    crate::writer::forked(survivor.map(Owner::id));
+    crate::registry::forked(survivor.map(Owner::id));
+}
