@@ -91,7 +91,7 @@ pub(crate) fn cut_short_in_time() -> ! {
         let _ = line.write_str("rtfinalize: the last writes of the process did not return");
         crate::whereabouts::write(SPEAKER.load(Ordering::SeqCst), line);
     });
-    line.room_for(SIZE, |line| {
+    line.room_for(SIZE - 1, |line| {
         let _ = write!(line, "; what the writers held is not counted; exit code {exit_code}");
     });
     Descriptor::write_to_stderr_or_not(line.line());

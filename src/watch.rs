@@ -41,13 +41,9 @@ use crate::sync::sentinel::{self, Bell, Runs, Sentinel, Signal};
 use crate::sync::{
     Arc, AtomicBool, AtomicU32, AtomicU64, Deadline, Mutex, Ordering, elapsed, fork, now, sleep,
 };
-use crate::text::FixedText;
 use board::{Board, Entry, Name};
 use std::ffi::CStr;
 use std::time::{Duration, Instant};
-
-/// What is said of one thing.
-type Line = FixedText<512>;
 
 /// A time that does not come.
 const NEVER: u64 = u64::MAX;

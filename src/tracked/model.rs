@@ -38,7 +38,7 @@ impl Plain {
 
 fn check_next(objects: &mut Objects, plain: &mut Plain) -> bool {
     let Some(next) = objects.next_waiting() else {
-        assert_eq!(plain.waiting, []);
+        assert!(plain.waiting.is_empty());
         return false;
     };
     let next = next.handle;

@@ -11,7 +11,7 @@
 
 use super::board::Entry;
 use super::host_words;
-use super::{ANSWER_US, Activity, Line, NEVER, Shared};
+use super::{ANSWER_US, Activity, NEVER, Shared};
 use crate::event::{Event, Kind, Listener, Subject, Text, Who};
 use crate::host_call;
 use crate::last_word;
@@ -20,8 +20,12 @@ use crate::options::Overrun;
 use crate::probe;
 use crate::sync::sentinel::Bell;
 use crate::sync::{Deadline, Ordering};
+use crate::text::FixedText;
 use crate::whereabouts;
 use std::fmt;
+
+/// What is said of one thing.
+type Line = FixedText<512>;
 
 /// What became of a question.
 enum Answer {
