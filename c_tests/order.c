@@ -154,7 +154,7 @@ static void each_misuse_has_its_status(void)
     REFUSED(rt_phase_add_handler_ex(NULL, RT_PHASE_FINALIZE, NULL, &options, write_down, NULL, NULL),
             RT_ERR_STRUCT_SIZE);
     options.struct_size = sizeof options;
-    options.work = 4;
+    options.work = 5;
     REFUSED(rt_phase_add_handler_ex(NULL, RT_PHASE_FINALIZE, NULL, &options, write_down, NULL, NULL),
             RT_ERR_INVALID);
     options.work = 0;

@@ -137,6 +137,7 @@ static void the_watch_thread_has_a_name_and_takes_no_signal_but_its_own_faults(v
     size_t i;
     int number;
     NEED(pthread_sigmask(SIG_BLOCK, NULL, &before) == 0);
+    NEED(rt_runtime_set_text(NULL, "RTFINALIZE_NOTICE", "5s") == RT_OK);
     NEED(rt_atexit(NULL, "looks", finds_the_watch, &blocked, NULL) == RT_OK);
     CHECK_EQ(rt_finalize_ex(), 0);
     for (i = 0; i < sizeof faults / sizeof *faults; i++) {
@@ -164,6 +165,7 @@ static void the_watch_thread_does_not_touch_the_heap_and_is_gone_afterwards(void
     finalizing = pthread_self();
     for (life = 0; life < 20; life++) {
         NEED(life == 0 || rt_initialize(NULL) == RT_OK);
+        NEED(rt_runtime_set_text(NULL, "RTFINALIZE_NOTICE", "5s") == RT_OK);
         NEED(rt_atexit(NULL, "looks", finds_the_watch, &blocked, NULL) == RT_OK);
         counting = 1;
         CHECK_EQ(rt_finalize_ex(), 0);
@@ -219,6 +221,7 @@ static void the_watch_thread_has_a_name_while_callbacks_run_and_is_gone_afterwar
     for (life = 0; life < 20; life++) {
         int found = 0;
         NEED(life == 0 || rt_initialize(NULL) == RT_OK);
+        NEED(rt_runtime_set_text(NULL, "RTFINALIZE_NOTICE", "5s") == RT_OK);
         NEED(rt_atexit(NULL, "looks", looks_for_the_watch, &found, NULL) == RT_OK);
         CHECK_EQ(rt_finalize_ex(), 0);
         CHECK_EQ(found, 1);

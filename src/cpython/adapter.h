@@ -70,6 +70,16 @@ PyAPI_DATA(_Py_thread_local _PyRt_Mutex *) _PyRt_Mutexes;
  * where daemon threads still work in native code whose memory those handlers free. */
 PyAPI_FUNC(void) _PyRt_End(int code);
 
+/* A thread is about to be parked. A process of which nothing else is left ends here: its main thread has ended by
+ * pthread_exit after it had finalized Python, and waits for those that never end. */
+PyAPI_FUNC(void) _PyRt_Parks(void);
+
+/* The calling thread has finalized Python, and may end before the process does. */
+PyAPI_FUNC(void) _PyRt_HasFinalized(void);
+
+/* In the child of a fork. */
+PyAPI_FUNC(void) _PyRt_NobodyIsParked(void);
+
 /* What the program was asked for, from outside: the value of -X NAME=VALUE or of the variable; NULL if neither is
  * given. To be freed with PyMem_RawFree. */
 PyAPI_FUNC(char *) _PyRt_Setting(PyInterpreterState *interp, const char *name);

@@ -20,6 +20,7 @@
 #include <unistd.h>
 #endif
 #ifdef __linux__
+#include <dirent.h>
 #include <malloc.h>
 #include <sys/syscall.h>
 #endif
@@ -163,6 +164,90 @@ void _PyRt_StillInside(PyThreadState *Py_UNUSED(tstate))
 static int somebody_works(void)
 {
     return 0;
+}
+
+#endif
+
+/* ---- nobody but parked threads ---- */
+
+#ifdef __linux__
+
+static int parked;
+static int finalizer; /* the system's number of the finalizing thread that has ended, or 0 */
+
+void _PyRt_NobodyIsParked(void)
+{
+    parked = finalizer = 0;
+}
+
+/* A zombie is a main thread that has ended before the others. */
+static int is_zombie(const char *thread)
+{
+    char path[300], text[512];
+    PyOS_snprintf(path, sizeof(path), "/proc/self/task/%.200s/stat", thread);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t length = fd < 0 ? 0 : read(fd, text, sizeof(text) - 1);
+    if (fd >= 0) {
+        close(fd);
+    }
+    text[length > 0 ? length : 0] = 0;
+    const char *state = strrchr(text, ')');
+    return length <= 0 || (state != NULL && state[1] == ' ' && state[2] == 'Z');
+}
+
+static void end_if_nobody_is_left(void)
+{
+    int gone = _Py_atomic_load_int(&finalizer), left = 0;
+    DIR *tasks = gone == 0 ? NULL : opendir("/proc/self/task");
+    if (tasks == NULL) {
+        return;
+    }
+    for (struct dirent *task = readdir(tasks); task != NULL; task = readdir(tasks)) {
+        left += task->d_name[0] != '.' && atoi(task->d_name) != gone && !is_zombie(task->d_name);
+    }
+    closedir(tasks);
+    if (left > 0 && left == _Py_atomic_load_int(&parked)) {
+        exit(0);
+    }
+}
+
+void _PyRt_Parks(void)
+{
+    /* Sequentially consistent, as the store below: the last one to come sees that it is the last. */
+    _Py_atomic_add_int(&parked, 1);
+    end_if_nobody_is_left();
+}
+
+static void finalizer_ends(void *Py_UNUSED(arg))
+{
+    if (rt_state_inline() == RT_STATE_FINALIZED) {
+        _Py_atomic_store_int(&finalizer, (int)syscall(SYS_gettid));
+        end_if_nobody_is_left();
+    }
+}
+
+void _PyRt_HasFinalized(void)
+{
+    static pthread_key_t key;
+    static int is_made;
+    if (!_PyRt_LateThreadsEnd && (is_made || pthread_key_create(&key, finalizer_ends) == 0)) {
+        is_made = 1;
+        pthread_setspecific(key, &key);
+    }
+}
+
+#else
+
+void _PyRt_NobodyIsParked(void)
+{
+}
+
+void _PyRt_Parks(void)
+{
+}
+
+void _PyRt_HasFinalized(void)
+{
 }
 
 #endif

@@ -104,6 +104,7 @@ void _PyRt_ForgetFiles(PyInterpreterState *interp)
 void _PyRt_AfterFork(void)
 {
     _PyRt_Forks++;
+    _PyRt_NobodyIsParked();
     _PyMutex_at_fork_reinit(&files.mutex);
     for (_PyRt_File *file = files.first; file != NULL; file = file->next) {
         file->is_parents = file->is_parents || file->holds(file->object);

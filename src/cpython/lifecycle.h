@@ -12,10 +12,11 @@
 struct rt_end {
     PyThreadState *tstate; /* of the thread that ends it; NULL: there is nothing to end */
     int (*step)(PyThreadState *tstate, int step);
+    int is_begun;
 };
 
 /* Of the main interpreter, and with it of Python. */
-static struct rt_end rt_main = {NULL, finalize_step};
+static struct rt_end rt_main = {NULL, finalize_step, 0};
 
 /* The thread that finalizes, from the first phase on. */
 static unsigned long rt_finalizer;
@@ -35,6 +36,7 @@ rt_step(struct rt_end *end, int step)
 static int
 rt_begin(struct rt_end *end, int step)
 {
+    end->is_begun = 1;
     return end->tstate->interp->finalizing ? RT_OK : rt_step(end, step);
 }
 
@@ -151,17 +153,18 @@ rt_add_handler(rt_runtime *runtime, uint32_t phase, int32_t order, const char *n
 }
 
 /* `tasks` has to stay until the runtime is finalized. */
-static int
+static rt_status
 rt_add_handlers(rt_runtime *runtime, struct rt_end *end, struct rt_task tasks[RT_TASKS])
 {
     for (size_t i = 0; i < RT_TASKS; i++) {
         const struct rt_handler *of = &rt_handlers[i];
         tasks[i] = (struct rt_task){of, end};
-        if (rt_add_handler(runtime, of->phase, of->order, of->name, rt_do, &tasks[i]) < 0) {
-            return -1;
+        rt_status status = rt_add_handler(runtime, of->phase, of->order, of->name, rt_do, &tasks[i]);
+        if (status < 0) {
+            return status;
         }
     }
-    return 0;
+    return RT_OK;
 }
 
 /* ---- the main interpreter ---- */
@@ -195,6 +198,7 @@ rt_ends(void *Py_UNUSED(arg))
         rt_step(&rt_main, RT_STEP_END);
         rt_main.tstate = NULL;
         _PyRt_CloseMainView();
+        _PyRt_HasFinalized();
     }
     return RT_OK;
 }
@@ -394,6 +398,17 @@ rt_at_exit(void (*func)(void))
 
 static int end_interpreter_step(PyThreadState *tstate, int step);
 
+/* The library has no memory for it: all steps, in their order, and CPython's own calls of exit callbacks. */
+static void
+rt_end_alone(struct rt_end *end)
+{
+    for (size_t i = 0; i < RT_TASKS; i++) {
+        if (rt_handlers[i].handler != rt_exit_callbacks) {
+            rt_handlers[i].handler(end, rt_handlers[i].step);
+        }
+    }
+}
+
 /* The phases are those of the interpreter's own runtime; what its files lose is in the process's account. */
 void
 Py_EndInterpreter(PyThreadState *tstate)
@@ -401,20 +416,20 @@ Py_EndInterpreter(PyThreadState *tstate)
     PyInterpreterState *interp = tstate->interp;
     rt_runtime *runtime = interp->atexit.rt;
     rt_view *view = interp->atexit.rt_view;
-    struct rt_end end = {tstate, end_interpreter_step};
+    struct rt_end end = {tstate, end_interpreter_step, 0};
     struct rt_task tasks[RT_TASKS];
-    if (rt_add_handlers(runtime, &end, tasks) < 0) {
-        Py_FatalError("no memory to end the interpreter");
+    rt_status status = rt_add_handlers(runtime, &end, tasks);
+    if (status == RT_OK) {
+        rt_apply_xoptions(interp);
+        if (_PyRt_IsFrozen()) {
+            /* The main interpreter has waited for these guards as for its own, and their threads do not run any
+             * more. */
+            rt_runtime_set_budget(runtime, RT_PHASE_GUARDS, 0);
+        }
+        status = rt_finalize(runtime, NULL, NULL);
     }
-    rt_apply_xoptions(interp);
-    if (_PyRt_IsFrozen()) {
-        /* The main interpreter has waited for these guards as for its own, and their threads do not run any
-         * more. */
-        rt_runtime_set_budget(runtime, RT_PHASE_GUARDS, 0);
-    }
-    rt_status status = rt_finalize(runtime, NULL, NULL);
-    if (status < 0 && status != RT_ERR_INCOMPLETE) {
-        _Py_FatalErrorFormat("Py_EndInterpreter", "the interpreter could not be ended: %s", rt_last_error());
+    if (status < 0 && !end.is_begun) {
+        rt_end_alone(&end);
     }
     rt_view_close(view);
     rt_runtime_free(runtime);

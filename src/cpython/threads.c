@@ -44,6 +44,7 @@ void _Py_NO_RETURN _PyRt_Park(PyThreadState *tstate)
     if (_PyRt_LateThreadsEnd) {
         PyThread_exit_thread();
     }
+    _PyRt_Parks();
     rt_thread_park();
     Py_UNREACHABLE();
 }

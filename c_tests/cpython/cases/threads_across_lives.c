@@ -1,22 +1,9 @@
 // title: twenty lives of Python, in each a thread that comes too late: none of them is left
 // of: everyday
 // seconds: 20
-#include "host.h"
+#include "late.h"
 
 #include <dirent.h>
-
-static sem_t detached, finalized;
-
-static void *late(void *unused)
-{
-    PyGILState_STATE state = PyGILState_Ensure();
-    Py_BEGIN_ALLOW_THREADS
-    sem_post(&detached);
-    host_wait(&finalized);
-    Py_END_ALLOW_THREADS
-    PyGILState_Release(state);
-    return unused;
-}
 
 static int threads(void)
 {
@@ -31,21 +18,12 @@ static int threads(void)
 
 int main(void)
 {
-    sem_init(&detached, 0, 0);
-    sem_init(&finalized, 0, 0);
     for (int life = 0; life < 20; life++) {
-        host_start();
-        host_thread(late, NULL);
-        Py_BEGIN_ALLOW_THREADS
-        host_wait(&detached);
-        Py_END_ALLOW_THREADS
-        if (Py_FinalizeEx() < 0) {
-            return 120;
+        late_life();
+        /* It is gone in a moment. */
+        for (int turn = 0; turn < 5000 && threads() > 1; turn++) {
+            usleep(1000);
         }
-        sem_post(&finalized);
-    }
-    for (int turn = 0; turn < 1000 && threads() > 1; turn++) {
-        usleep(1000);
     }
     return threads() > 1 ? 95 : 0;
 }

@@ -125,13 +125,24 @@ enum {
     ],
     "Modules/main.c": [
         After(r'^#include "Python.h"', '#include "adapter.h"'),
-        Before(r"    if \(Py_FinalizeEx\(\) < 0\) \{", "    _PyRt_EndsSoon();", within="Py_RunMain"),
+        # A host that runs Python's main function may go on after it; the program python does not.
+        Before(r"^int\nPy_RunMain\(", "static int is_program;\n\n"),
+        Before(r"    if \(Py_FinalizeEx\(\) < 0\) \{", """
+    if (is_program) {
+        _PyRt_EndsSoon();
+    }
+""", within="Py_RunMain"),
         Replace(r"exitcode = 120;", "exitcode = _PyRt_ExitCode(exitcode, -1);", within="Py_RunMain"),
         Replace(r"    return Py_RunMain\(\);", """
+    is_program = 1;
     int code = Py_RunMain();
     _PyRt_End(code);
     return code;
 """.strip("\n"), within="pymain_main"),
+    ],
+    "Python/frozenmain.c": [
+        After(r'^#include "Python.h"', '#include "adapter.h"'),
+        Replace(r"sts = 120;", "sts = _PyRt_ExitCode(sts, -1);"),
     ],
     "Python/pythonrun.c": [
         After(r'^#include "Python.h"', '#include "adapter.h"'),
