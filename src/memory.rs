@@ -50,6 +50,10 @@ impl Reserve {
         if reserve.capacity() < size {
             *reserve = Vec::new();
             let _ = reserve.try_reserve_exact(size.next_multiple_of(STEP));
+            if !is_had(SMALL_OBJECTS) {
+                // The last memory is that of the call under way.
+                *reserve = Vec::new();
+            }
         }
     }
 
