@@ -202,6 +202,9 @@ PyAPI_FUNC(void) _PyRt_EndsSoon(void);
  * for its reader, as in CPython. */
 PyAPI_FUNC(int) _PyRt_MustNotWait(void);
 
+/* The finalization that is under way has to be done by some time. */
+PyAPI_DATA(int) _PyRt_HasDeadline;
+
 /* Writes to the descriptor of `raw` from the finalizing thread without ever waiting for room: what does
  * not fit is left to the library, which has a grace for it. Returns how many bytes were taken, or -1 with
  * an exception. */

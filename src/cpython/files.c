@@ -189,10 +189,12 @@ void _PyRt_FlushFiles(PyInterpreterState *interp)
 
 int _PyRt_LastChance;
 
+int _PyRt_HasDeadline;
+
 int _PyRt_MustNotWait(void)
 {
     return _PyRt_IsLastFlush()
-           && (_Py_atomic_load_int_relaxed(&_PyRt_LastChance) || rt_time_left(NULL) >= 0);
+           && (_Py_atomic_load_int_relaxed(&_PyRt_LastChance) || _PyRt_HasDeadline);
 }
 
 size_t _PyRt_RescueFiles(void)

@@ -183,6 +183,7 @@ rt_begins(void *Py_UNUSED(arg))
     rt_finalizer = PyThread_get_thread_ident();
     _PyRt_Finalizes = _PyRt_Life + 1;
     rt_flush_failed = 0;
+    _PyRt_HasDeadline = rt_time_left(NULL) >= 0; /* in a phase that has no other bound */
     _PyRt_ReadSettings(rt_main.tstate->interp);
     _PyRt_DescribeFinalizer(rt_main.tstate);
     return RT_OK;

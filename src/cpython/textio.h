@@ -82,17 +82,18 @@ rt_record_end(textio *self, struct rt_record *record, int succeeded)
     if (record == NULL) {
         return;
     }
-    if (succeeded) {
-        if (self->pending_bytes == NULL) {
-            self->rt.file.is_parents = 0;
-        }
-    }
-    else if (_PyRt_IsEnding() && record->forks == _PyRt_Forks) {
-        /* CPython drops a record that the buffer refused. */
-        Py_ssize_t in_flight, missing = rt_missing(record, &in_flight);
-        self->rt.dropped += missing + in_flight;
+    if (succeeded && self->pending_bytes == NULL) {
+        self->rt.file.is_parents = 0;
     }
     PyObject *raised = PyErr_GetRaisedException();
+    if (!succeeded && _PyRt_IsEnding() && record->forks == _PyRt_Forks) {
+        /* CPython drops a record that the buffer refused, but for what found room in the buffer. */
+        Py_ssize_t in_flight, missing = rt_missing(record, &in_flight), kept = 0;
+        if (raised != NULL && PyErr_GivenExceptionMatches(raised, PyExc_BlockingIOError)) {
+            kept = Py_MAX(((PyOSErrorObject *)raised)->written, 0);
+        }
+        self->rt.dropped += Py_MAX(missing + in_flight - kept, 0);
+    }
     rt_unlist(self, record);
     rt_let_go(self, record);
     PyErr_SetRaisedException(raised);
