@@ -7,7 +7,7 @@
 //! as inside it: see [`Duty`].
 
 use crate::runtime::Runtime;
-use crate::this_thread::{self, activity};
+use crate::this_thread::{self, activity, duties};
 use crate::unloaded;
 use libc::{c_int, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -289,37 +289,11 @@ pub(crate) fn settle() {
     }
 }
 
-/// What a thread is in the middle of for a runtime: a callback of it, or its finalization.
-///
-/// Duties lie on the stacks of those who do them, each with a link to the one around it. A single
-/// store begins or ends one, so a signal handler always finds them whole.
-struct Duty {
-    /// Null for a callback of a writer or an operation: whatever it is for, the thread holds that.
-    runtime: *const Runtime,
-    finalizes: bool,
-    outer: *const Duty,
-}
-
-/// This thread's innermost duty.
-fn innermost() -> *const Duty {
-    this_thread::duty().get().cast()
-}
-
-fn set_innermost(duty: *const Duty) {
-    this_thread::duty().set(duty.cast());
-}
-
+/// Notes for the length of `work` that the thread is in a callback of `runtime`, or finalizes it. `None` is a
+/// callback of a writer or an operation: whatever it is for, the thread holds that.
 fn on_duty<R>(runtime: Option<&Runtime>, finalizes: bool, work: impl FnOnce() -> R) -> R {
-    struct Restore(*const Duty);
-    impl Drop for Restore {
-        fn drop(&mut self) {
-            set_innermost(self.0);
-        }
-    }
     let runtime = runtime.map_or(std::ptr::null(), std::ptr::from_ref);
-    let duty = Duty { runtime, finalizes, outer: innermost() };
-    let _restore = Restore(duty.outer);
-    set_innermost(&duty);
+    let _duty = duties::begin(runtime, finalizes);
     work()
 }
 
@@ -328,46 +302,28 @@ pub(crate) fn finalizing<R>(runtime: &Runtime, work: impl FnOnce() -> R) -> R {
     on_duty(Some(runtime), true, work)
 }
 
-fn any_duty(is_it: impl Fn(Option<&Runtime>, bool) -> bool) -> bool {
-    let mut next = innermost();
-    // SAFETY: a duty is linked only while the frame it lies on is on this thread's stack, and its
-    // runtime is borrowed for as long.
-    while let Some(duty) = unsafe { next.as_ref() } {
-        // SAFETY: as above.
-        if is_it(unsafe { duty.runtime.as_ref() }, duty.finalizes) {
-            return true;
-        }
-        next = duty.outer;
-    }
-    false
-}
-
 /// Whether this thread is in the middle of something that finalizing `runtime` would re-enter or
 /// wait for: a callback or the finalization of it or of a descendant; a writer's or an operation's
 /// callback.
 pub(crate) fn forbids_finalizing(runtime: &Runtime) -> bool {
-    any_duty(|duty, _| duty.is_none_or(|busy| busy.is_within(runtime)))
+    // SAFETY: the runtime of a duty is borrowed by the call that noted it, which has not returned.
+    duties::any(|busy, _| unsafe { busy.as_ref() }.is_none_or(|busy| busy.is_within(runtime)))
 }
 
-/// The runtime in whose finalization the calling thread is inside a callback, of several the innermost.
+/// The runtime in whose finalization the calling thread is inside a callback, of several the latest.
 /// `None` while it makes the finalization's own steps.
 ///
-/// The reference is good for the length of the calling operation, which the callback's frame encloses.
+/// The reference is good for the length of the calling operation, which the callback encloses.
 pub(crate) fn finalized_by_caller<'a>() -> Option<&'a Runtime> {
-    // SAFETY: as in `any_duty`.
-    let mut next = unsafe { innermost().as_ref() }.filter(|duty| !duty.finalizes);
-    while let Some(duty) = next {
-        // SAFETY: as above.
-        next = unsafe { duty.outer.as_ref() };
-        if duty.finalizes {
-            // SAFETY: as above; the frame of the finalization holds a reference to it.
-            return unsafe { duty.runtime.as_ref() };
-        }
+    if duties::latest(|_| true)?.1 {
+        return None;
     }
-    None
+    let (runtime, _) = duties::latest(|finalizes| finalizes)?;
+    // SAFETY: as above; the finalization holds a reference to it.
+    unsafe { runtime.as_ref() }
 }
 
 /// Whether this thread is finalizing some runtime.
 pub(crate) fn is_finalizing() -> bool {
-    any_duty(|_, finalizes| finalizes)
+    duties::any(|_, finalizes| finalizes)
 }

@@ -23,7 +23,7 @@ struct rtfinalize_cell {
     void *block;       /* what else is known of it; this_thread.rs's */
     void *inside;      /* the word in its record that says whether it is inside a section; sync/fork.rs's */
     void *refusals;    /* inside a dealloc callback: where the calls it makes are noted */
-    void *duty;        /* what it is in the middle of; host_call.rs's */
+    uint64_t duties;   /* what it is in the middle of and has no note of; this_thread/duties.rs's */
     uint32_t handlers; /* signal handlers that run over the library at work */
     uint32_t deferred; /* what it does when it leaves its sections; sync/fork.rs's */
     uint32_t forks;    /* forks this thread is in the middle of */

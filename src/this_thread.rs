@@ -5,6 +5,7 @@
 //! behind it is made at the thread's first need and taken down at its [`end`].
 
 pub(crate) mod activity;
+pub(crate) mod duties;
 mod end;
 mod fork_hooks;
 
@@ -38,7 +39,7 @@ struct HotCell {
     block: Cell<*const Block>,
     inside: Cell<*const AtomicU32>,
     refusals: Cell<*const Refusals>,
-    duty: Cell<*const libc::c_void>,
+    duties: Cell<u64>,
     handlers: Cell<u32>,
     deferred: Cell<u32>,
     forks: Cell<u32>,
@@ -62,6 +63,7 @@ struct Block {
     /// The one of them that was asked for last, or null: entering and leaving find it at once.
     recent: Cell<*const Attachment>,
     guards: Mine,
+    duties: duties::Duties,
     last_error: LastError,
 }
 
@@ -190,11 +192,6 @@ pub fn deferred() -> &'static Cell<u32> {
 #[inline]
 pub fn forks() -> &'static Cell<u32> {
     &cell().forks
-}
-
-/// What this thread is in the middle of, see [`host_call`](crate::host_call).
-pub fn duty() -> &'static Cell<*const libc::c_void> {
-    &cell().duty
 }
 
 /// The host's own cancellation state while the library holds cancellation off, see
@@ -411,6 +408,7 @@ fn ended(block: &'static Block) {
     }
     drop(attachments);
     block.guards.end(&owner);
+    block.duties.clear();
     OWNERS.retire(&owner);
     let cell = cell();
     cell.exiting.set(GONE);
