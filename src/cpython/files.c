@@ -269,7 +269,10 @@ const char *_PyRt_FileName(PyObject *file)
         for (length = sizeof(text) - 1; (utf8[length] & 0xC0) == 0x80; length--) {
         }
     }
-    if (length > 0) {
+    if (length > 0 && PyLong_Check(name)) {
+        snprintf(text, sizeof text, "descriptor %s", utf8);
+    }
+    else if (length > 0) {
         memcpy(text, utf8, length);
         text[length] = 0;
     }
