@@ -96,6 +96,8 @@ pub struct Owner {
     waiting_at: [AtomicUsize; NESTED_WAITS],
     tid: AtomicU32,
     name: Mutex<Option<Box<str>>>,
+    /// Whether that is this thread's, and not a former one's.
+    is_named: AtomicU32,
     /// Whether the thread is inside a section that a `fork` must wait for.
     #[cfg(not(loom))]
     inside: AtomicU32,
@@ -112,6 +114,7 @@ impl Default for Owner {
             waiting_at: std::array::from_fn(|_| AtomicUsize::new(0)),
             tid: AtomicU32::new(0),
             name: Mutex::new(None),
+            is_named: AtomicU32::new(0),
             #[cfg(not(loom))]
             inside: AtomicU32::new(0),
             #[cfg(all(windows, not(loom)))]
@@ -160,11 +163,11 @@ impl Owner {
         self.word.store(id.get() << FATE_BITS | RUNNING, Ordering::SeqCst);
     }
 
-    /// Nobody refers to the record any more.
+    /// Nobody refers to the record any more. The memory of its name stays: a signal handler may be what lets
+    /// go of it last, over the heap.
     #[cfg(not(loom))]
     fn forget(&self) {
-        let name = self.name.lock().take();
-        drop(name);
+        self.is_named.store(0, Ordering::Relaxed);
         #[cfg(windows)]
         self.pulse.forget();
     }
@@ -182,19 +185,27 @@ impl Owner {
     /// Names the thread for reports.
     pub fn set_name(&self, name: Option<&str>) {
         let name = name.map(Box::from);
-        let former = std::mem::replace(&mut *self.name.lock(), name);
+        let mut present = self.name.lock();
+        self.is_named.store(name.is_some().into(), Ordering::Relaxed);
+        let former = std::mem::replace(&mut *present, name);
+        drop(present);
         drop(former);
+    }
+
+    fn is_named(&self) -> bool {
+        // Relaxed: it changes under the name's lock, or while nobody refers to the record.
+        self.is_named.load(Ordering::Relaxed) != 0
     }
 
     /// Its name, if it has one.
     pub fn name(&self) -> Option<String> {
-        self.name.lock().as_deref().map(str::to_owned)
+        self.name.lock().as_deref().filter(|_| self.is_named()).map(str::to_owned)
     }
 
     /// Whom a report names: `'worker' (thread 4711)`, or `thread 4711`.
     pub fn describe(&self) -> String {
         let tid = self.tid();
-        match self.name.lock().as_deref() {
+        match self.name.lock().as_deref().filter(|_| self.is_named()) {
             Some(name) => format!("'{name}' (thread {tid})"),
             None => format!("thread {tid}"),
         }
@@ -268,6 +279,17 @@ impl Owners {
         })
     }
 
+    /// In the child of a fork: nobody is, but for the thread whose word for that is `own`.
+    #[cfg(not(loom))]
+    pub(crate) fn nobody_is_inside_but(&self, own: *const AtomicU32) {
+        self.table.any(|owner| {
+            if !std::ptr::eq(own, owner.inside()) {
+                owner.inside().store(0, Ordering::Relaxed);
+            }
+            false
+        });
+    }
+
     /// The calling thread, which is `owner`, will never run again. It keeps its place in the
     /// table: it still exists, and reports name it.
     pub fn park_for_good(&self, owner: &Owner) {
@@ -299,6 +321,19 @@ impl Owners {
                 }
             }
         });
+    }
+
+    /// In the child of a `fork`: the thread of this record, which has a reference, was not copied.
+    #[cfg(not(loom))]
+    pub(crate) fn forked_away(&self, owner: &Owner) {
+        for at in &owner.waiting_at {
+            at.store(0, Ordering::Relaxed);
+        }
+        // One that was just ending has left the table already.
+        if owner.word.load(Ordering::Relaxed) & FATE_MASK != EXITED {
+            owner.set_fate(EXITED);
+            self.table.remove(owner);
+        }
     }
 
     /// In the child of a `fork` only `survivor` (if it is known at all) still exists.

@@ -9,6 +9,7 @@ use crate::owner::{Fate, Owner, OwnerId, OwnerRef};
 use crate::registry;
 use crate::row::Row;
 use crate::status::{Result, Status};
+use crate::sync::fence;
 use crate::sync::fork::{self, Deferred};
 use crate::sync::{AtomicPtr, AtomicU32, AtomicU64, Ordering, coarse_ms};
 use crate::this_thread;
@@ -140,6 +141,8 @@ impl Mine {
     #[inline]
     fn open(&self, owner: &'static Owner, note: &Note) -> Result<(&'static Rack, usize, u64)> {
         let level = self.level.replace(self.level.get() + 1);
+        // A signal handler that opens a guard from here on takes another slot.
+        fence::signal();
         let opened = self.find_slot(owner, level).map(|(rack, slot)| {
             let generation = rack.slots[slot].open(note);
             (rack, slot, generation)
@@ -180,6 +183,12 @@ impl Mine {
         };
         self.current.set(Some(rack));
         Ok((rack, slot))
+    }
+
+    /// Another thread begins with nothing.
+    pub fn clear(&self) {
+        self.current.set(None);
+        self.level.set(0);
     }
 
     /// The thread ends: what is still open stays so.
@@ -294,7 +303,7 @@ fn is_waited_for(pin: Pin, new: &Slot) -> bool {
     if RACKS.iter().filter(|rack| rack.holder() != 0).any(of_rack) {
         return true;
     }
-    let Some(me) = me.filter(|_| refuse_over_a_section().is_ok()) else { return false };
+    let Some(me) = me.filter(|_| !this_thread::is_over_the_library()) else { return false };
     registry::of_life(pin.life()).is_some_and(|runtime| {
         let attached = || Attachment::of_this_thread(&runtime);
         runtime.gate().is_finalizer(me) || attached().is_some_and(|a| a.holds_up_finalization())

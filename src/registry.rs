@@ -152,9 +152,25 @@ pub(crate) fn flag_state(runtime: &Runtime, state: State) {
     }
 }
 
+/// The present lives of all runtimes. The list is made with nothing locked: a signal handler that interrupted
+/// the heap may wait for the registry.
+fn lives() -> Vec<Arc<Runtime>> {
+    let mut all = Vec::new();
+    loop {
+        let registry = REGISTRY.lock();
+        if registry.lives.len() <= all.capacity() {
+            all.extend(registry.lives.values().cloned());
+            return all;
+        }
+        let room = registry.lives.len();
+        drop(registry);
+        all.reserve(room + 4);
+    }
+}
+
 /// Whether some thread is attached by this identity.
 pub(crate) fn knows_thread(id: u64) -> bool {
-    let lives: Vec<_> = REGISTRY.lock().lives.values().cloned().collect();
+    let lives = lives();
     let is_it = |a: &Arc<Attachment>| a.id() == id && a.position() != Position::Gone;
     lives.iter().any(|life| life.books.lock().threads.iter().any(is_it))
 }
@@ -175,7 +191,7 @@ pub(crate) fn tell_guard_closed(life: Life) {
 
 /// Has every finalizing thread look again at what it waits for.
 pub(crate) fn wake_finalizers() {
-    let lives: Vec<_> = REGISTRY.lock().lives.values().cloned().collect();
+    let lives = lives();
     lives.iter().for_each(|life| life.gate().announce());
 }
 
@@ -190,7 +206,7 @@ pub(crate) fn rules_changed() {
 /// were finalizing is over.
 #[cfg(windows)]
 pub(crate) fn lose_threads(me: OwnerId) {
-    let lives: Vec<_> = REGISTRY.lock().lives.values().cloned().collect();
+    let lives = lives();
     for life in &lives {
         crate::forked::lose_threads(life);
     }
@@ -205,13 +221,13 @@ pub(crate) fn lose_threads(me: OwnerId) {
 /// The calling thread ends: whatever it is finalizing.
 #[cfg(windows)]
 pub(crate) fn finalizer_ends(me: OwnerId) {
-    let lives = REGISTRY.lock().lives.values().cloned().collect();
+    let lives = lives();
     crate::forked::finalizer_ends(lives, me);
 }
 
 /// In the child of a `fork`, whose one thread is `survivor` if the library knows it.
 pub(crate) fn forked(survivor: Option<OwnerId>) {
-    let lives = REGISTRY.lock().lives.values().cloned().collect();
+    let lives = lives();
     crate::forked::forked(lives, survivor);
 }
 

@@ -28,6 +28,7 @@ struct rtfinalize_cell {
     uint32_t deferred; /* what it does when it leaves its sections; sync/fork.rs's */
     uint32_t forks;    /* forks this thread is in the middle of */
     uint32_t before_fork; /* what the library was doing before them */
+    uint32_t fork_hooks;  /* those whose hooks have begun; this_thread/activity.rs's */
     uint32_t calls;    /* host callbacks this thread is inside of */
     uint32_t exiting;  /* how often the thread-exit hook has run */
     uint32_t ended;    /* `calls` plus 1 where a callback's pthread_exit waits for the library to return */

@@ -11,7 +11,7 @@ mod fork_hooks;
 
 #[cfg(unix)]
 pub(crate) use activity::at_rest;
-pub(crate) use activity::{is_over_a_section, is_over_the_library};
+pub(crate) use activity::{is_interrupting, is_over_a_section, is_over_the_library};
 pub(crate) use end::has_ended;
 #[cfg(windows)]
 pub(crate) use end::{ends_within_ms, stay_loaded};
@@ -41,9 +41,10 @@ struct HotCell {
     refusals: Cell<*const Refusals>,
     duties: Cell<u64>,
     handlers: Cell<u32>,
-    deferred: Cell<u32>,
+    deferred: AtomicU32,
     forks: Cell<u32>,
     before_fork: Cell<u32>,
+    fork_hooks: Cell<u32>,
     calls: Cell<u32>,
     exiting: Cell<u32>,
     ended: Cell<u32>,
@@ -164,7 +165,6 @@ pub fn sections() -> &'static Cell<u32> {
 }
 
 /// What tells this thread from the others of the process, while it lives.
-#[cfg(all(target_os = "linux", target_pointer_width = "64"))]
 #[inline]
 pub fn address() -> usize {
     cell_address::get().addr()
@@ -182,9 +182,19 @@ pub fn others_are_inside() -> bool {
     OWNERS.any_inside(cell().inside.get())
 }
 
+/// In the child of a fork: no other thread is.
+pub fn nobody_else_is_inside() {
+    OWNERS.nobody_is_inside_but(cell().inside.get());
+}
+
+/// How many of this thread's sections are forks that are under way.
+pub fn forks_counted_as_sections() -> u32 {
+    cell().fork_hooks.get().saturating_sub(1)
+}
+
 /// What this thread does as it leaves its sections, see [`fork`].
 #[inline]
-pub fn deferred() -> &'static Cell<u32> {
+pub fn deferred() -> &'static AtomicU32 {
     &cell().deferred
 }
 
@@ -267,10 +277,12 @@ pub fn owner() -> Result<OwnerRef> {
 
 /// Looks at what this thread is attached to.
 pub fn attachments<R>(look: impl FnOnce(&mut Vec<Arc<Attachment>>) -> R) -> Result<R> {
-    block().map(|block| {
-        block.recent.set(std::ptr::null());
-        look(&mut block.attachments.borrow_mut())
-    })
+    let block = block()?;
+    // A signal handler may be over code that changes the list.
+    let mut list = block.attachments.try_borrow_mut().map_err(|_| activity::interrupted())?;
+    // Once no handler finds an attachment any more: one that it notes here could go meanwhile.
+    block.recent.set(std::ptr::null());
+    Ok(look(&mut list))
 }
 
 /// Looks at this thread's guards.
@@ -295,6 +307,23 @@ pub unsafe fn on_attachment<R>(id: u64, step: impl FnOnce(&Attachment) -> R) -> 
 }
 
 impl Block {
+    /// Nothing of the thread that had it is left, but its attachments.
+    fn clear(&'static self) {
+        self.owner.set(None);
+        self.duties.clear();
+        self.guards.clear();
+        if let Ok(mut text) = self.last_error.0.try_borrow_mut() {
+            text[0] = 0;
+        }
+    }
+
+    /// `None` while its list is being changed.
+    fn take_attachments(&self) -> Option<Vec<Arc<Attachment>>> {
+        let mut list = self.attachments.try_borrow_mut().ok()?;
+        self.recent.set(std::ptr::null());
+        Some(std::mem::take(&mut *list))
+    }
+
     fn owner(&self) -> &'static Owner {
         self.owner.get().expect("a block in use has an owner")
     }
@@ -302,7 +331,9 @@ impl Block {
     #[cold]
     fn search(&self, id: u64) -> Option<&Attachment> {
         // The list is not borrowed during the step: a thread that parks looks at it too.
-        let found = self.attachments.borrow().iter().find(|a| a.id() == id).map(Arc::as_ptr)?;
+        let list = self.attachments.try_borrow().ok()?;
+        let found = list.iter().find(|a| a.id() == id).map(Arc::as_ptr)?;
+        drop(list);
         self.recent.set(found);
         // SAFETY: the list keeps it alive, and does not change during the step.
         Some(unsafe { &*found })
@@ -361,6 +392,12 @@ fn introduce() -> Result<&'static Block> {
             return Err(error);
         }
     };
+    if !end::watch(block) {
+        // Without a word of its end the thread would seem to have its locks for good.
+        OWNERS.retire(&owner);
+        BLOCKS.give_back(index);
+        return Err(Status::NoMemory.because("no memory to hear of the thread's end"));
+    }
     let id = owner.id();
     block.index.set(index);
     block.owner.set(Some(OwnerRef::keep(owner)));
@@ -369,7 +406,6 @@ fn introduce() -> Result<&'static Block> {
     }
     cell.block.set(block);
     cell.id.set(id.get());
-    end::watch(block);
     Ok(block)
 }
 
@@ -401,24 +437,19 @@ fn ended(block: &'static Block) {
     let owner = OwnerRef::of_kept(block.owner());
     #[cfg(windows)]
     crate::registry::finalizer_ends(owner.id());
-    block.recent.set(std::ptr::null());
-    let attachments = std::mem::take(&mut *block.attachments.borrow_mut());
+    let attachments = block.take_attachments().unwrap_or_default();
     for attachment in &attachments {
         attachment.thread_exited();
     }
     drop(attachments);
     block.guards.end(&owner);
-    block.duties.clear();
     OWNERS.retire(&owner);
     let cell = cell();
     cell.exiting.set(GONE);
     cell.id.set(0);
     cell.block.set(std::ptr::null());
     cell.inside.set(std::ptr::null());
-    block.owner.set(None);
-    if let Ok(mut text) = block.last_error.0.try_borrow_mut() {
-        text[0] = 0;
-    }
+    block.clear();
     BLOCKS.give_back(block.index.get());
 }
 

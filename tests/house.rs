@@ -98,6 +98,7 @@ fn unsafe_code_stays_where_it_belongs() {
         "sync/parking/portable.rs",
         "sync/sentinel/native.rs",
         "this_thread.rs",
+        "this_thread/duties.rs",
         "this_thread/end.rs",
         "this_thread/fork_hooks.rs",
         "thread.rs",

@@ -8,6 +8,7 @@ use crate::guard::NAME_SIZE;
 use crate::rack::Guard;
 use crate::status::{Result, Status};
 use crate::this_thread;
+use crate::this_thread::activity::interrupted;
 use crate::thread::Attachment;
 use crate::view::{Pin, View};
 use libc::c_char;
@@ -145,9 +146,14 @@ pub unsafe extern "C-unwind" fn rt_guard_from_current(
         if guard.is_null() {
             return Err(Status::Null.error());
         }
+        let not_mine = || match this_thread::is_over_the_library() {
+            // The list of attachments may be changing below this handler.
+            true => interrupted(),
+            false => not_this_threads(thread),
+        };
         // SAFETY: asking for the pin does not detach.
         let pin = unsafe { this_thread::on_attachment(id_of(thread), Attachment::pin) };
-        open(pin_of(pin.ok_or_else(|| not_this_threads(thread))?)?, name, false, guard)
+        open(pin_of(pin.ok_or_else(not_mine)?)?, name, false, guard)
     })
 }
 

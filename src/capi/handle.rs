@@ -80,6 +80,7 @@ impl<T: Send + Sync + 'static> Table<T> {
     pub fn insert(&'static self, object: Arc<T>) -> Result<usize> {
         let (index, slot) = self.slots.take()?;
         if u64::from(index) >> SLOT_BITS != 0 {
+            self.slots.give_back(index);
             return Err(Status::NoMemory.because("no room for another handle"));
         }
         // SAFETY: the slot is free and was just taken by this thread; no pin on it succeeds while it is

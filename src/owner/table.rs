@@ -111,6 +111,7 @@ impl Table {
         let too_many = || Status::NoMemory.because("no room for another thread");
         let id = u64::from(index);
         if id > INDEX_MASK {
+            RECORDS.give_back(index);
             return Err(too_many());
         }
         let place = &owner.place;

@@ -13,21 +13,23 @@
 //! At least one of the two sees the other (see [`super::fence`]). A thread that is inside takes further
 //! passes without looking at the gate, so a fork never waits for a thread that waits for the fork. The
 //! forking thread counts as inside until the fork is over: neither the hooks nor a signal handler over them
-//! waits for the gate. Its own record is passed over, so a handler that forks over a section of its own
-//! thread is right wherever it interrupted that thread.
+//! waits for the gate. Its own record is passed over, so that a handler may fork wherever it interrupted its
+//! thread.
 //!
 //! A thread that has no record, because it is past its end, counts in a word that all such threads share.
 //!
 //! # What has to wait for the end of a section
 //!
 //! A signal handler may run over a section of its own thread. What it must not do there, for it would take
-//! the same mutex again, it [defers](defer): the thread does it as it leaves the section.
+//! the same mutex again, it [defers](defer): the thread does it as it leaves the section. What takes memory
+//! waits for the end of the interrupted call, or until that sleeps.
 
-use super::{AtomicU32, Ordering, fence};
+use super::{AtomicU32, AtomicUsize, Deadline, Ordering, fence};
 use crate::this_thread;
+use std::time::Duration;
 
-/// 1 while a fork is under way.
-static FORKING: AtomicU32 = AtomicU32::new(0);
+/// The address of the forking thread's cell while a fork is under way, else 0.
+static FORKING: AtomicUsize = AtomicUsize::new(0);
 
 /// How many threads without a record are inside.
 static WITHOUT_RECORD: AtomicU32 = AtomicU32::new(0);
@@ -89,7 +91,9 @@ fn count_inside(inside: u32) {
             WITHOUT_RECORD.fetch_add(1, Ordering::SeqCst);
         }
         None => {
-            WITHOUT_RECORD.fetch_sub(1, Ordering::SeqCst);
+            let less = |count: u32| Some(count.saturating_sub(1));
+            // It cannot fail. In the child of a fork the count began anew.
+            let _ = WITHOUT_RECORD.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less);
         }
     }
 }
@@ -123,20 +127,24 @@ pub enum Deferred {
 
 /// Has this thread do it as it leaves the section that the calling signal handler interrupted.
 pub fn defer(what: Deferred) {
-    let deferred = this_thread::deferred();
-    deferred.set(deferred.get() | what as u32);
+    // Relaxed: only this thread and handlers over it look; in one step, for one may be over another.
+    this_thread::deferred().fetch_or(what as u32, Ordering::Relaxed);
 }
 
+/// Does what was deferred, if the thread is inside no section and not in a handler over the library.
 #[inline]
-fn do_deferred() {
-    if this_thread::deferred().get() != 0 {
+pub fn do_deferred() {
+    if this_thread::deferred().load(Ordering::Relaxed) != 0 {
         do_all_deferred();
     }
 }
 
 #[cold]
 fn do_all_deferred() {
-    let all = this_thread::deferred().replace(0);
+    if this_thread::sections().get() > 0 || this_thread::is_interrupting() {
+        return;
+    }
+    let all = this_thread::deferred().swap(0, Ordering::Relaxed);
     for what in [Deferred::RepairAfterFork, Deferred::WakeWaiters, Deferred::WakeFinalizers] {
         if all & what as u32 != 0 {
             this_thread::do_deferred(what);
@@ -144,21 +152,37 @@ fn do_all_deferred() {
     }
 }
 
+/// How long a signal handler that forks over a section of its own thread waits for other threads: they may be
+/// waiting for what that section has locked.
+const PATIENCE_IN_A_SECTION: Duration = Duration::from_millis(100);
+
 /// Before `fork`, on the forking thread: returns once no other thread is inside a section. The thread is
 /// inside one from here on.
+///
+/// A signal handler may fork over a section of its own thread, and over another fork of it. It waits for the
+/// others like any fork, over a section only for a moment: what they hold is locked for good in its child,
+/// which then shall only end or call `exec`.
 pub fn before() {
     let depth = this_thread::sections();
-    // Over a fork of its own thread the gate is closed already.
-    if this_thread::forks().replace(this_thread::forks().get() + 1) == 0 {
-        // Acquire: pairs with `open`.
-        while FORKING.swap(1, Ordering::Acquire) != 0 {
-            std::thread::yield_now();
+    let me = this_thread::address();
+    this_thread::forks().set(this_thread::forks().get() + 1);
+    let in_a_section = depth.get() > this_thread::forks_counted_as_sections();
+    let until = if in_a_section { Deadline::after(PATIENCE_IN_A_SECTION) } else { Deadline::NEVER };
+    loop {
+        // Acquire: pairs with `leave`.
+        match FORKING.compare_exchange(0, me, Ordering::Acquire, Ordering::Relaxed) {
+            Ok(_) => break,
+            // The gate is this thread's own already.
+            Err(holder) if holder == me => break,
+            Err(_) if until.passed() => break,
+            Err(_) => std::thread::yield_now(),
         }
-        fence::heavy();
-        let own = u32::from(depth.get() > 0 && this_thread::inside().is_none());
-        while this_thread::others_are_inside() || WITHOUT_RECORD.load(Ordering::SeqCst) > own {
-            std::thread::yield_now();
-        }
+    }
+    fence::heavy();
+    let own = u32::from(depth.get() > 0 && this_thread::inside().is_none());
+    let others = || this_thread::others_are_inside() || WITHOUT_RECORD.load(Ordering::SeqCst) > own;
+    while others() && !until.passed() {
+        std::thread::yield_now();
     }
     depth.set(depth.get() + 1);
 }
@@ -168,17 +192,15 @@ fn is_nested() -> bool {
     this_thread::sections().get() > 1
 }
 
-/// The forking thread leaves; with its last fork the gate opens.
+/// The forking thread leaves; with its last fork the gate opens, if it is its own.
 fn leave() {
     this_thread::sections().set(this_thread::sections().get() - 1);
     let forks = this_thread::forks();
     forks.set(forks.get() - 1);
     if forks.get() == 0 {
-        // Release: pairs with the Acquires above.
-        FORKING.store(0, Ordering::Release);
-        if this_thread::sections().get() == 0 {
-            do_deferred();
-        }
+        let me = this_thread::address();
+        // Release: pairs with the Acquires above. Where its patience was over the gate is another thread's.
+        let _ = FORKING.compare_exchange(me, 0, Ordering::Release, Ordering::Relaxed);
     }
 }
 
@@ -187,11 +209,18 @@ pub fn after_in_parent() {
     leave();
 }
 
-/// After `fork`, in the child, which has no other thread. `repair` sets right what others left; inside a
-/// section of this thread that waits for its end.
-pub fn after_in_child(repair: impl FnOnce()) {
+/// After `fork`, in the child, which has no other thread. `repair` sets right what others left. It takes locks
+/// and memory; so if a signal handler forked over the library at work it waits until that is over.
+pub fn after_in_child(over_the_library: bool, repair: impl FnOnce()) {
     GENERATION.fetch_add(1, Ordering::Relaxed);
-    if is_nested() {
+    // Others say that they are inside for a moment as they find the gate closed, and were copied so. Relaxed:
+    // the process has one thread.
+    let me = this_thread::address();
+    FORKING.store(me, Ordering::Relaxed);
+    this_thread::nobody_else_is_inside();
+    let own = this_thread::sections().get() > 1 && this_thread::inside().is_none();
+    WITHOUT_RECORD.store(own.into(), Ordering::Relaxed);
+    if over_the_library || is_nested() {
         defer(Deferred::RepairAfterFork);
     } else {
         repair();

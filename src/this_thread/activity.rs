@@ -16,7 +16,7 @@
 
 use super::cell;
 use crate::status::{Error, Status};
-use crate::sync::fence;
+use crate::sync::{fence, fork};
 
 const HOST: u32 = 0;
 const BUSY: u32 = 1;
@@ -61,6 +61,8 @@ impl Drop for Call {
         let cell = cell();
         if self.interrupted == BUSY {
             cell.handlers.set(cell.handlers.get() - 1);
+        } else {
+            fork::do_deferred();
         }
         cell.activity.set(self.interrupted);
     }
@@ -95,6 +97,7 @@ pub fn at_rest<R>(wait: impl FnOnce() -> R) -> R {
             cell().activity.set(self.0);
         }
     }
+    fork::do_deferred();
     let _back = Back(cell().activity.replace(RESTING));
     fence::signal();
     wait()
@@ -112,21 +115,48 @@ pub fn in_the_host<R>(call: impl FnOnce() -> R) -> R {
 }
 
 /// From the hook before a `fork` until the one after it the library is at work on this thread: a signal
-/// handler meanwhile finds it half way through the fork. Called before the fork is counted.
+/// handler meanwhile finds it half way through the fork, and may fork itself.
 pub(super) fn begin_fork() {
     let cell = cell();
-    if cell.forks.get() == 0 {
+    if cell.fork_hooks.get() == 0 {
         cell.before_fork.set(cell.activity.get());
     }
+    fence::signal();
+    cell.fork_hooks.set(cell.fork_hooks.get() + 1);
+    fence::signal();
     cell.activity.set(BUSY);
     fence::signal();
 }
 
-/// The fork is over, and counted no more.
+/// Whether the fork that is under way was made by a signal handler over the library at work.
+pub(super) fn is_fork_over_the_library() -> bool {
+    let cell = cell();
+    cell.before_fork.get() == BUSY || cell.fork_hooks.get() > 1
+}
+
+/// What was deferred is done, unless a signal handler just forked over the library at work: then below it.
+pub(super) fn do_deferred_if_not_busy() {
+    if cell().activity.get() != BUSY {
+        fork::do_deferred();
+    }
+}
+
+/// Whether code of the library lies below a signal handler on this thread, or below the hooks of a fork, so that
+/// the heap may be below them too.
+pub fn is_interrupting() -> bool {
+    let cell = cell();
+    cell.handlers.get() > 0 || (cell.fork_hooks.get() > 0 && is_fork_over_the_library())
+}
+
+/// The fork is over. What was noted is read before the count falls: from there on it may be noted anew.
 pub(super) fn end_fork() {
     fence::signal();
     let cell = cell();
-    if cell.forks.get() == 0 {
-        cell.activity.set(cell.before_fork.get());
+    let before = cell.before_fork.get();
+    fence::signal();
+    cell.fork_hooks.set(cell.fork_hooks.get() - 1);
+    fence::signal();
+    if cell.fork_hooks.get() == 0 {
+        cell.activity.set(before);
     }
 }

@@ -8,6 +8,7 @@
 //! number last.
 
 use super::{block, cell};
+use crate::row::Row;
 use crate::runtime::Runtime;
 use crate::sync::fence;
 use std::cell::Cell;
@@ -17,9 +18,43 @@ const NOTES: usize = 16;
 /// The notes of one thread.
 #[derive(Default)]
 pub(super) struct Duties {
-    notes: [Note; NOTES],
+    page: Page,
     /// The number of the latest.
     last: Cell<u64>,
+}
+
+/// Some notes, and where there are more for a thread that is in the middle of many things.
+#[derive(Default)]
+struct Page {
+    notes: [Note; NOTES],
+    next: Cell<Option<&'static Page>>,
+}
+
+// SAFETY: a page is used by the thread that has its block, and by no other until that has given it back.
+unsafe impl Sync for Page {}
+
+static PAGES: Row<Page> = Row::new();
+
+impl Page {
+    /// Itself and those that follow.
+    fn all(&'static self) -> impl Iterator<Item = &'static Page> {
+        std::iter::successors(Some(self), |page| page.next.get())
+    }
+
+    /// A note that is free, reserved.
+    fn reserve(&'static self) -> Option<&'static Note> {
+        let free = |page: &'static Page| page.notes.iter().find(|note| note.number.get() == FREE);
+        if let Some(note) = self.all().find_map(free) {
+            note.number.set(RESERVED);
+            return Some(note);
+        }
+        let (_, page) = PAGES.take().ok()?;
+        page.notes[0].number.set(RESERVED);
+        // A signal handler may have appended one meanwhile.
+        let last = self.all().last().unwrap_or(self);
+        last.next.set(Some(page));
+        Some(&page.notes[0])
+    }
 }
 
 #[derive(Default)]
@@ -35,8 +70,8 @@ const RESERVED: u64 = u64::MAX;
 
 impl Duties {
     /// The thread has ended, perhaps in the middle of something.
-    pub(super) fn clear(&self) {
-        self.notes.iter().for_each(|note| note.number.set(FREE));
+    pub(super) fn clear(&'static self) {
+        self.page.all().flat_map(|page| &page.notes).for_each(|note| note.number.set(FREE));
     }
 }
 
@@ -56,11 +91,7 @@ impl Drop for Duty {
 /// Notes that the thread is in the middle of something for `runtime`, null for one that is not known.
 pub fn begin(runtime: *const Runtime, finalizes: bool) -> Duty {
     let duties = block().ok().map(|block| &block.duties);
-    let free = duties.and_then(|duties| {
-        let note = duties.notes.iter().find(|note| note.number.get() == FREE)?;
-        note.number.set(RESERVED);
-        Some((duties, note))
-    });
+    let free = duties.and_then(|duties| Some((duties, duties.page.reserve()?)));
     let Some((duties, note)) = free else {
         // One that there is no room for: of it only that it is.
         cell().duties.set(cell().duties.get() + 1);
@@ -78,9 +109,9 @@ pub fn begin(runtime: *const Runtime, finalizes: bool) -> Duty {
 
 fn notes() -> impl Iterator<Item = &'static Note> {
     let known = !cell().block.get().is_null();
-    let all = if known { block().ok().map(|block| &block.duties.notes[..]) } else { None };
+    let page = if known { block().ok().map(|block| &block.duties.page) } else { None };
     let is_noted = |note: &&Note| !matches!(note.number.get(), FREE | RESERVED);
-    all.unwrap_or_default().iter().filter(is_noted)
+    page.into_iter().flat_map(Page::all).flat_map(|page| &page.notes).filter(is_noted)
 }
 
 /// Whether `is_it` holds for a runtime the thread is in the middle of something for, and whether it finalizes

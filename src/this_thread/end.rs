@@ -58,9 +58,10 @@ mod unix {
             && unsafe { libc::pthread_setspecific((key - 1) as libc::pthread_key_t, block) == 0 }
     }
 
-    /// Asks to be told when this thread ends.
-    pub fn watch(block: &'static Block) {
-        set(std::ptr::from_ref(block).cast());
+    /// Asks to be told when this thread ends. (glibc takes memory for that from the heap if 32 keys are older
+    /// than this library's.)
+    pub fn watch(block: &'static Block) -> bool {
+        set(std::ptr::from_ref(block).cast())
     }
 
     /// Runs as the thread ends.
@@ -106,8 +107,9 @@ mod windows {
     }
 
     /// Sees to it that the library stays to be told when this thread ends.
-    pub fn watch(_: &'static Block) {
+    pub fn watch(_: &'static Block) -> bool {
         stay_loaded();
+        true
     }
 
     /// This image stays, and hears of every thread that ends. Called while it is loaded: later the loader

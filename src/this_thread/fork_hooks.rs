@@ -1,7 +1,7 @@
 //! What is done around a `fork`, and in the child.
 
-use super::{Block, OWNERS, activity, cell, current_tid};
-use crate::owner::Owner;
+use super::{BLOCKS, Block, OWNERS, activity, cell, current_tid};
+use crate::owner::{Owner, OwnerRef};
 use crate::sync::fork::{self, Deferred};
 #[cfg(unix)]
 use std::sync::OnceLock;
@@ -41,11 +41,13 @@ extern "C" fn fork_before() {
 extern "C" fn fork_in_parent() {
     fork::after_in_parent();
     activity::end_fork();
+    activity::do_deferred_if_not_busy();
 }
 
 extern "C" fn fork_in_child() {
-    fork::after_in_child(repair_after_fork);
+    fork::after_in_child(activity::is_fork_over_the_library(), repair_after_fork);
     activity::end_fork();
+    activity::do_deferred_if_not_busy();
 }
 
 /// In the child of a `fork`, where only the calling thread is left.
@@ -54,8 +56,22 @@ fn repair_after_fork() {
     let block = cell().block.get();
     // SAFETY: as in `block`.
     let survivor = unsafe { block.as_ref() }.map(Block::owner);
+    give_back_lost_blocks(block);
     OWNERS.forked(survivor, current_tid());
     crate::rack::forked(survivor.map(Owner::id));
     crate::writer::forked(survivor.map(Owner::id));
     crate::registry::forked(survivor.map(Owner::id));
+}
+
+/// The blocks of threads that were not copied serve others. One whose list was being changed stays as it is.
+fn give_back_lost_blocks(own: *const Block) {
+    for block in BLOCKS.iter().filter(|block| !std::ptr::eq(*block, own)) {
+        let Some(owner) = block.owner.get() else { continue };
+        let Some(attachments) = block.take_attachments() else { continue };
+        block.clear();
+        drop(attachments);
+        OWNERS.forked_away(owner);
+        drop(OwnerRef::of_kept(owner));
+        BLOCKS.give_back(block.index.get());
+    }
 }
