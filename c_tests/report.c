@@ -301,7 +301,7 @@ static void is_a_whole_json(const char *text, size_t len)
 static void the_environment_asks_for_the_report(void)
 {
     char path[FILE_NAME_SIZE], wish[FILE_NAME_SIZE + 10];
-    int fd = file_create(path);
+    int fd = file_create(path), written;
     bytes file = {0};
     const char *said;
     CHECK(strstr(finalize_wishing("text"), "freeze") != NULL);
@@ -309,10 +309,14 @@ static void the_environment_asks_for_the_report(void)
     is_a_whole_json(said, strlen(said));
     snprintf(wish, sizeof wish, "json:%s", path);
     CHECK(strcmp(finalize_wishing(wish), "") == 0);
-    close(fd); /* another file has its name by now */
-    fd = open(path, O_RDONLY);
-    NEED(fd >= 0);
-    read_most(fd, &file, SIZE_MAX);
+#ifdef _WIN32
+    written = dup(fd); /* there a file that is open is written in place */
+#else
+    written = open(path, O_RDONLY); /* another file has the name by now */
+#endif
+    NEED(written >= 0);
+    read_most(written, &file, SIZE_MAX);
+    close(written);
     is_a_whole_json((char *)file.data, file.len);
     bytes_free(&file);
     snprintf(wish, sizeof wish, "trace:%s", path);

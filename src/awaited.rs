@@ -17,7 +17,7 @@ use crate::whereabouts;
 use std::time::{Duration, Instant};
 
 /// A wait that ended well is in the report from this length on.
-const WORTH_TELLING: Duration = Duration::from_millis(100);
+const WORTH_TELLING_US: u64 = 100_000;
 
 /// How many waits of one callback the report names.
 const MOST: usize = 16;
@@ -157,7 +157,9 @@ impl Waits {
         if !self.any_ended.swap(false, Ordering::Relaxed) {
             return Vec::new();
         }
-        std::mem::take(&mut self.ended.lock())
+        let mut ended = std::mem::take(&mut *self.ended.lock());
+        ended.retain(|end| end.outcome == Outcome::Cut || end.us >= WORTH_TELLING_US);
+        ended
     }
 
     fn note_end(&self, end: Ended) {
@@ -222,11 +224,9 @@ impl Drop for Awaiting<'_> {
     fn drop(&mut self) {
         let (waits, outcome) = (self.runtime.waits(), self.outcome);
         waits.write("", 0);
-        let span = elapsed(self.since);
-        if outcome == Outcome::Cut || span >= WORTH_TELLING {
-            let us = u64::try_from(span.as_micros()).unwrap_or(u64::MAX);
-            let what = std::mem::take(&mut self.what);
-            waits.note_end(Ended { key: self.key, what, us, outcome });
-        }
+        // A short one may be part of a long one: where a destination is asked again and again.
+        let us = u64::try_from(elapsed(self.since).as_micros()).unwrap_or(u64::MAX);
+        let what = std::mem::take(&mut self.what);
+        waits.note_end(Ended { key: self.key, what, us, outcome });
     }
 }

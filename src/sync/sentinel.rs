@@ -119,6 +119,10 @@ mod tests {
         let seen = Arc::new(Seen::default());
         let start = Sentinel::start(c"panics", Runs::OwnCode, &seen, |_, _| panic!("as asked"));
         start.unwrap().dismiss();
+        // On Windows a thread may take longer to tell of its panic than it is waited for.
+        while cfg!(windows) && Arc::strong_count(&seen) > 1 {
+            std::thread::yield_now();
+        }
         assert_eq!(Arc::strong_count(&seen), 1);
     }
 }
