@@ -14,6 +14,7 @@
 #ifdef _WIN32
 #include "windows/posix.h"
 #else
+#include <dirent.h>
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
@@ -262,6 +263,20 @@ static inline int64_t now_us(void)
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+/* The threads of this process, those of the library included. */
+static inline int thread_count(void)
+{
+    DIR *tasks = opendir("/proc/self/task");
+    struct dirent *task;
+    int count = 0;
+    NEED(tasks != NULL);
+    while ((task = readdir(tasks)) != NULL) {
+        count += task->d_name[0] != '.';
+    }
+    closedir(tasks);
+    return count;
 }
 
 /*

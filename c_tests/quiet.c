@@ -4,29 +4,15 @@
  */
 #include "host.h"
 #ifndef _WIN32
-#include <dirent.h>
 #include <fcntl.h>
 #include <poll.h>
-
-static int threads(void)
-{
-    DIR *tasks = opendir("/proc/self/task");
-    struct dirent *task;
-    int count = 0;
-    NEED(tasks != NULL);
-    while ((task = readdir(tasks)) != NULL) {
-        count += task->d_name[0] != '.';
-    }
-    closedir(tasks);
-    return count;
-}
 
 static int counted, counted_by_the_library;
 
 static int count_threads(void *unused)
 {
     (void)unused;
-    counted = threads();
+    counted = thread_count();
     counted_by_the_library = (int)rt_watch_threads();
     return RT_OK;
 }

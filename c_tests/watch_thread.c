@@ -108,19 +108,6 @@ static unsigned long long blocked_by(const char *name)
     }
 }
 
-static int threads(void)
-{
-    DIR *tasks = opendir("/proc/self/task");
-    struct dirent *task;
-    int count = 0;
-    NEED(tasks != NULL);
-    while ((task = readdir(tasks)) != NULL) {
-        count += task->d_name[0] != '.';
-    }
-    closedir(tasks);
-    return count;
-}
-
 /* --- tests --- */
 
 static int finds_the_watch(void *arg)
@@ -172,7 +159,7 @@ static void the_watch_thread_does_not_touch_the_heap_and_is_gone_afterwards(void
         counting = 0;
         CHECK(blocked != 0);
         /* One that was waited for is listed for a moment more. */
-        while (threads() != 1) {
+        while (thread_count() != 1) {
             sched_yield();
         }
     }
