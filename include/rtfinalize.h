@@ -1994,6 +1994,9 @@ rt_status rt_thread_checkpoint(struct rt_thread *thread);
  * return, nothing is unwound, no signal handler runs on it any more, and every buffered lock it holds
  * is taken over by whoever wants it next.
  *
+ * Whoever joins such a thread, or wants a mutex that it has, waits for good. Where lines about waits are wanted
+ * (`rt_finalize_options.notice_us`) one names both threads, after the finalization too (Linux with glibc).
+ *
  * For a host that decides by itself who comes too late, as CPython does when a thread wants the GIL.
  *
  * Thread: any, attached or not, but one that finalizes. Stage: any. Signal handler: never.

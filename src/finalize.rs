@@ -14,6 +14,7 @@ use crate::host_call::{self, Outcome};
 use crate::options::Options;
 use crate::overlapped::Settled;
 use crate::owner::OwnerRef;
+use crate::parked;
 use crate::phase::{Phase, Side, Work};
 use crate::provision::{bytes_first, provide};
 use crate::rack::OpenGuard;
@@ -126,6 +127,7 @@ pub(crate) fn finalize_unless_begun(
         let mut options = options();
         let watches_brief_work = options.is_asked_to_watch();
         options.notice_us = options.notice_from_us();
+        parked::notices_begin_after(options.notice_us);
         let watch = provide(runtime, &me, &options)?;
         let begun = runtime.begin(me.id());
         let finalize =

@@ -116,6 +116,8 @@ mod order;
 #[cfg(not(loom))]
 mod overlapped;
 #[cfg(not(loom))]
+mod parked;
+#[cfg(not(loom))]
 mod passes;
 #[cfg(not(loom))]
 pub mod phase;

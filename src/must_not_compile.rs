@@ -15,7 +15,7 @@
 //! use rtfinalize::this_thread::OWNERS;
 //! ```
 //! ```compile_fail,E0603
-//! rtfinalize::thread::park_for_good();
+//! rtfinalize::parked::park_for_good();
 //! ```
 //!
 //! The end of a thread, resumed without one:

@@ -202,6 +202,13 @@ impl Owner {
         self.name.lock().as_deref().filter(|_| self.is_named()).map(str::to_owned)
     }
 
+    /// Writes its name, with nothing allocated; says whether it has one.
+    pub fn write_name(&self, out: &mut impl std::fmt::Write) -> bool {
+        let name = self.name.lock();
+        let name = name.as_deref().filter(|_| self.is_named());
+        name.is_some_and(|name| out.write_str(name).is_ok())
+    }
+
     /// Whom a report names: `'worker' (thread 4711)`, or `thread 4711`.
     pub fn describe(&self) -> String {
         let tid = self.tid();

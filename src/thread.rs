@@ -8,6 +8,7 @@ use crate::event::{Late, Subject};
 use crate::freeze::{Gate, Place, Position, State};
 use crate::host_call::{self, HostCall, Outcome};
 use crate::owner::{OwnerId, OwnerRef};
+use crate::parked;
 use crate::process_end;
 use crate::runtime::Runtime;
 use crate::status::{Result, Status};
@@ -285,7 +286,7 @@ impl Attachment {
         let refusal = match self.policy() {
             Policy::Error => Status::Finalizing,
             Policy::Exit => Status::ExitThread,
-            Policy::Hang => park_for_good(),
+            Policy::Hang => parked::park_for_good(),
         };
         let before = self.late_calls.fetch_add(1, Ordering::Relaxed);
         crate::probe::late_call(self.runtime_id, before + 1);
@@ -339,7 +340,12 @@ impl Attachment {
     /// Its thread ended while attached.
     pub(crate) fn thread_exited(&self) {
         self.undetached.store(true, Ordering::Relaxed);
-        self.gate.depart(&self.place, Position::Gone);
+        self.depart(Position::Gone);
+    }
+
+    /// The calling thread, whose attachment this is, will not come back.
+    pub(crate) fn depart(&self, position: Position) {
+        self.gate.depart(&self.place, position);
     }
 
     /// Notes for the length of `work` that the calling thread finalizes `runtime`: another thread that
@@ -372,30 +378,9 @@ impl Attachment {
     }
 }
 
-/// Parks the calling thread for good: it never returns, its stack stays, nothing is unwound.
-///
-/// Order matters: first nothing may run on this thread any more, then the locks it holds may be taken
-/// from it, then the freezers may count it as stopped.
-pub(crate) fn park_for_good() -> ! {
-    never_again::seal_thread();
-    // A signal handler may have been over a wait: nobody shall wake this thread in another's place.
-    crate::sync::leave_queues();
-    // One whose last exit hook has run holds nothing that could be taken from it.
-    if let Ok(owner) = this_thread::owner() {
-        this_thread::OWNERS.park_for_good(&owner);
-    }
-    // Everywhere: no runtime may wait for it.
-    let _ = this_thread::attachments(|list| {
-        for attachment in list {
-            attachment.gate.depart(&attachment.place, Position::Parked);
-        }
-    });
-    process_end::sleep_for_ever("the last thread was parked")
-}
-
 #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
 pub(crate) use never_again::all_but_faults;
-pub(crate) use never_again::seal_own_thread;
+pub(crate) use never_again::{seal_own_thread, seal_thread};
 
 mod never_again {
     //! How a thread stops for good without being unwound: its frames may be C++ with destructors

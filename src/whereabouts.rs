@@ -23,6 +23,9 @@ pub fn append(who: String, tid: u32) -> String {
     }
 }
 
+#[cfg(target_os = "linux")]
+pub use system::{Sleep, each_thread, number_at, sleep_of, write_name};
+
 use std::fmt;
 
 #[cfg(target_os = "linux")]
@@ -30,19 +33,103 @@ mod system {
     use std::fmt::{self, Write};
     use std::fs;
     use std::io::Read;
+    use std::os::fd::AsRawFd;
 
     pub fn write(tid: u32, out: &mut impl fmt::Write) {
-        // The longest path of this form is shorter.
-        let mut path = Short::<64>::default();
-        let _ = write!(path, "/proc/self/task/{tid}/syscall");
-        let mut line = Short::<256>::default();
-        let file = (tid != 0).then(|| fs::File::open(path.as_str()));
-        if let Some(Ok(mut file)) = file
-            && let Ok(len) = file.read(&mut line.bytes)
-        {
-            line.len = len;
+        if let Some(line) = of_task::<256>(tid, "syscall") {
             let _ = say_call(line.as_str(), ", ", false, out);
         }
+    }
+
+    /// What a file of a thread's begins with, read with nothing allocated.
+    fn of_task<const SIZE: usize>(tid: u32, file: &str) -> Option<Short<SIZE>> {
+        // The longest path of this form is shorter.
+        let mut path = Short::<64>::default();
+        let _ = write!(path, "/proc/self/task/{tid}/{file}");
+        let mut text = Short::default();
+        text.len = fs::File::open(path.as_str()).ok()?.read(&mut text.bytes).ok()?;
+        Some(text)
+    }
+
+    /// Writes what the system calls the thread, with nothing allocated.
+    pub fn write_name(tid: u32, out: &mut impl fmt::Write) {
+        if let Some(name) = of_task::<32>(tid, "comm") {
+            let _ = out.write_str(name.as_str().trim_end_matches('\n'));
+        }
+    }
+
+    /// A sleep in `futex`: on the word at this address, for as long as it has this value.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub struct Sleep {
+        pub at: usize,
+        pub value: u32,
+    }
+
+    /// The word that the thread sleeps on. Allocates nothing.
+    pub fn sleep_of(tid: u32) -> Option<Sleep> {
+        in_sleep(of_task::<256>(tid, "syscall")?.as_str())
+    }
+
+    pub(super) fn in_sleep(line: &str) -> Option<Sleep> {
+        let mut fields = line.split_whitespace();
+        if fields.next()?.parse() != Ok(libc::SYS_futex) {
+            return None;
+        }
+        let mut argument = || usize::from_str_radix(fields.next()?.strip_prefix("0x")?, 16).ok();
+        let (at, operation, value) = (argument()?, argument()?, argument()?);
+        // `FUTEX_LOCK_PI2`, which libc's crate does not know, is 13.
+        let sleeps = matches!(
+            operation as i32 & libc::FUTEX_CMD_MASK,
+            libc::FUTEX_WAIT | libc::FUTEX_WAIT_BITSET | libc::FUTEX_LOCK_PI | 13
+        );
+        sleeps.then_some(Sleep { at, value: value as u32 })
+    }
+
+    /// Calls `look` with the number of each thread of the process. Allocates nothing.
+    pub fn each_thread(mut look: impl FnMut(u32)) {
+        // As `getdents64` fills it: a record's length, and its name with a zero behind it.
+        const LENGTH_AT: usize = 16;
+        const NAME_AT: usize = 19;
+        #[repr(align(8))]
+        struct Records([u8; 1024]);
+        let Ok(tasks) = fs::File::open("/proc/self/task") else { return };
+        let mut records = Records([0; 1024]);
+        loop {
+            // SAFETY: it fills at most as much as there is.
+            let filled = unsafe {
+                let (at, size) = (records.0.as_mut_ptr(), records.0.len());
+                libc::syscall(libc::SYS_getdents64, tasks.as_raw_fd(), at, size)
+            };
+            let Some(mut left) = usize::try_from(filled).ok().and_then(|len| records.0.get(..len))
+            else {
+                return;
+            };
+            if left.is_empty() {
+                return;
+            }
+            while let Some(&[low, high]) = left.get(LENGTH_AT..LENGTH_AT + 2) {
+                let length = usize::from(u16::from_ne_bytes([low, high]));
+                let Some(record) = left.get(..length).filter(|record| record.len() > NAME_AT)
+                else {
+                    return;
+                };
+                let name = record[NAME_AT..].split(|byte| *byte == 0).next().unwrap_or_default();
+                let tid = std::str::from_utf8(name).ok().and_then(|name| name.parse().ok());
+                tid.into_iter().for_each(&mut look);
+                left = &left[length..];
+            }
+        }
+    }
+
+    /// The number in memory there, which may be nobody's any more.
+    pub fn number_at(address: usize) -> Option<u32> {
+        let mut number = 0_u32;
+        let size = size_of_val(&number);
+        let into = libc::iovec { iov_base: (&raw mut number).cast(), iov_len: size };
+        let from = libc::iovec { iov_base: address as *mut libc::c_void, iov_len: size };
+        // SAFETY: the kernel copies, and answers an address without memory with an error.
+        let copied = unsafe { libc::process_vm_readv(libc::getpid(), &into, 1, &from, 1, 0) };
+        (usize::try_from(copied) == Ok(size)).then_some(number)
     }
 
     /// A text of fixed size, which cuts off what does not fit.
@@ -278,6 +365,48 @@ mod tests {
         for unknown in ["-1 0x7ffd 0x7f14\n", "", "?"] {
             assert_eq!(system::in_call(unknown), None, "{unknown}");
         }
+    }
+
+    #[test]
+    fn a_thread_that_sleeps_on_a_word_is_found_there_and_one_that_wakes_others_is_not() {
+        let in_futex = |operation: i32| {
+            let line = format!("{} 0x7f00 {operation:#x} 0x4711 0x0\n", libc::SYS_futex);
+            system::in_sleep(&line)
+        };
+        let sleep = Sleep { at: 0x7f00, value: 0x4711 };
+        assert_eq!(in_futex(libc::FUTEX_WAIT | libc::FUTEX_PRIVATE_FLAG), Some(sleep));
+        assert_eq!(in_futex(libc::FUTEX_WAIT_BITSET | libc::FUTEX_CLOCK_REALTIME), Some(sleep));
+        assert_eq!(in_futex(libc::FUTEX_LOCK_PI), Some(sleep));
+        assert_eq!(in_futex(libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG), None);
+        for other in ["running\n", "", "202", "0 0x3 0x7f 0x1\n", "202 0x1 0x0\n"] {
+            assert_eq!(system::in_sleep(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn each_thread_is_listed_once_and_memory_that_is_not_there_has_no_number() {
+        const THREADS: usize = 100; // more than one call of the system's lists
+        let barrier = std::sync::Barrier::new(THREADS + 1);
+        std::thread::scope(|scope| {
+            let (send, tids) = std::sync::mpsc::channel();
+            for _ in 0..THREADS {
+                let (send, barrier) = (send.clone(), &barrier);
+                scope.spawn(move || {
+                    send.send(crate::this_thread::current_tid()).unwrap();
+                    barrier.wait();
+                });
+            }
+            let expected: Vec<u32> = tids.iter().take(THREADS).collect();
+            let mut listed = Vec::new();
+            each_thread(|tid| listed.push(tid));
+            barrier.wait();
+            for tid in expected {
+                assert_eq!(listed.iter().filter(|listed| **listed == tid).count(), 1);
+            }
+        });
+        let number = 4711_u32;
+        assert_eq!(number_at(&raw const number as usize), Some(4711));
+        assert_eq!(number_at(16), None);
     }
 
     #[test]

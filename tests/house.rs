@@ -76,6 +76,7 @@ fn unsafe_code_stays_where_it_belongs() {
         "overlapped/host.rs",
         "overlapped/kernel.rs",
         "owner/pulse.rs",
+        "parked.rs",
         "process_end.rs",
         "rack.rs",
         "report/output.rs",

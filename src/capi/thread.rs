@@ -4,11 +4,12 @@ use super::boundary::{boundary, give, light_boundary, text, versioned};
 use super::callback::call_of;
 use super::runtime::{rt_runtime, runtime_of};
 use super::{rt_callback, rt_status};
+use crate::parked;
 use crate::phase::Work;
 use crate::status::{Error, Result, Status};
 use crate::sync::Arc;
 use crate::this_thread;
-use crate::thread::{Attachment, Policy, ThreadOptions, park_for_good};
+use crate::thread::{Attachment, Policy, ThreadOptions};
 use libc::{c_char, c_void};
 
 /// A thread's attachment to a runtime. It belongs to the thread that attached: only that thread may
@@ -227,6 +228,9 @@ pub extern "C-unwind" fn rt_thread_checkpoint(thread: *mut rt_thread) -> rt_stat
 /// return, nothing is unwound, no signal handler runs on it any more, and every buffered lock it holds
 /// is taken over by whoever wants it next.
 ///
+/// Whoever joins such a thread, or wants a mutex that it has, waits for good. Where lines about waits are wanted
+/// (`rt_finalize_options.notice_us`) one names both threads, after the finalization too (Linux with glibc).
+///
 /// For a host that decides by itself who comes too late, as CPython does when a thread wants the GIL.
 ///
 /// Thread: any, attached or not, but one that finalizes. Stage: any. Signal handler: never.
@@ -236,5 +240,5 @@ pub extern "C-unwind" fn rt_thread_checkpoint(thread: *mut rt_thread) -> rt_stat
 /// CPython: what `PyEval_RestoreThread` does with a daemon thread after finalization (3.14).
 #[unsafe(no_mangle)]
 pub extern "C-unwind" fn rt_thread_park() -> ! {
-    park_for_good()
+    parked::park_for_good()
 }

@@ -18,13 +18,16 @@ static void *late(void *unused)
     return unused;
 }
 
-/* One life of Python, with such a thread. */
-static inline void late_life(void)
+/* One life of Python, with such a thread, which is the caller's to join. */
+static inline pthread_t late_life_to_join(void)
 {
+    pthread_t thread;
     sem_init(&late_detached, 0, 0);
     sem_init(&late_may_come, 0, 0);
     host_start();
-    host_thread(late, NULL);
+    if (pthread_create(&thread, NULL, late, NULL) != 0) {
+        exit(92);
+    }
     Py_BEGIN_ALLOW_THREADS
     host_wait(&late_detached);
     Py_END_ALLOW_THREADS
@@ -32,6 +35,12 @@ static inline void late_life(void)
         exit(120);
     }
     sem_post(&late_may_come);
+    return thread;
+}
+
+static inline void late_life(void)
+{
+    pthread_detach(late_life_to_join());
 }
 
 #endif
