@@ -34,13 +34,13 @@ RELEASE := $(abspath $(CARGO_TARGET_DIR))/release
 PROGRAMS := $(CARGO_TARGET_DIR)/c
 
 all:
-	$(CARGO) build --release
+	$(CARGO) build --release --features reserve
 	@ln -sf librtfinalize.so $(RELEASE)/$(SONAME)
 
 # On another system than Windows it makes the machine ready first.
 windows:
 	@c_tests/windows/prepare
-	c_tests/windows/with $(CARGO) build --release --target x86_64-pc-windows-gnu
+	c_tests/windows/with $(CARGO) build --release --features reserve --target x86_64-pc-windows-gnu
 
 demo-needs test-needs: %-needs:
 	@c_tests/prerequisites $*
@@ -64,6 +64,7 @@ test-windows:
 check lint:
 	$(CARGO) fmt --check
 	$(CARGO) clippy --all-targets -- -D warnings
+	$(CARGO) clippy --features reserve -- -D warnings
 
 bench: all
 	benches/run

@@ -1,6 +1,6 @@
 /*
- * A process that has no memory left finalizes: out of what was set aside when things were registered, or, where
- * that is not enough, not at all, but then every accepted byte is written and the call says so.
+ * A process that has no memory left finalizes: out of the library's reserve, or, where that is not enough, not at
+ * all, but then every accepted byte is written and the call says so.
  */
 #include "destination.h"
 #include "scarce.h"
@@ -50,7 +50,7 @@ static void check_arrived(int fd, size_t from, size_t count)
     bytes_free(&got);
 }
 
-static void a_finalization_needs_no_memory_that_was_not_set_aside(void)
+static void a_finalization_needs_no_memory_but_the_reserve(void)
 {
     int out = accept_bytes(NULL, 0, 1000);
     void **taken;
@@ -147,6 +147,35 @@ static int never_returns(void *arg)
     return arg != NULL;
 }
 
+static void **taken_by_callback;
+
+static int takes_all_memory(void *arg)
+{
+    (void)arg;
+    taken_by_callback = memory_none();
+    return 0;
+}
+
+static void a_callback_that_uses_up_the_memory_does_not_keep_the_rest_from_being_done(void)
+{
+    static const uint32_t phases[] = {RT_PHASE_ATEXIT, RT_PHASE_FREEZE, RT_PHASE_FINALIZE,
+                                      RT_PHASE_RECLAIM};
+    size_t i;
+    for (i = 0; i < sizeof phases / sizeof *phases; i++) {
+        int out;
+        NEED(i == 0 || rt_initialize(NULL) == RT_OK);
+        out = accept_bytes(NULL, 0, 1000);
+        called = 0;
+        CHECK_EQ(rt_phase_add_handler(NULL, phases[i], 0, "takes", takes_all_memory, NULL, NULL),
+                 RT_OK);
+        CHECK_EQ(rt_exit_function(NULL, "ends well", ends_well, NULL, NULL), RT_OK);
+        CHECK_EQ(rt_finalize(NULL, NULL, NULL), RT_OK);
+        memory_again(taken_by_callback);
+        CHECK_EQ(called, 1);
+        check_arrived(out, 0, 1000);
+    }
+}
+
 static void without_the_thread_that_ends_the_process_in_time_it_is_not_begun(void)
 {
     rt_finalize_options options = options_exiting(300000);
@@ -232,9 +261,10 @@ int main(void)
         printf("skipped all: valgrind shares the limit of its process\n");
         return check_done();
     }
-    RUN(a_finalization_needs_no_memory_that_was_not_set_aside);
+    RUN(a_finalization_needs_no_memory_but_the_reserve);
     RUN(all_that_is_registered_is_seen_to_and_what_cannot_be_noted_is_counted);
     RUN(where_it_needs_more_every_byte_is_written_and_the_call_can_be_made_again);
+    RUN(a_callback_that_uses_up_the_memory_does_not_keep_the_rest_from_being_done);
     RUN(without_the_thread_that_ends_the_process_in_time_it_is_not_begun);
     RUN(what_cannot_be_written_is_not_said_to_be_and_not_waited_for_beyond_the_deadline);
     RUN(a_thread_that_the_library_does_not_know_finalizes_too);

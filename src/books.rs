@@ -300,7 +300,6 @@ impl Runtime {
         books.threads.try_reserve(1).map_err(|_| Status::NoMemory.error())?;
         books.threads.push(attachment.clone());
         drop(books);
-        self.cover_need();
         Ok(())
     }
 
@@ -329,7 +328,6 @@ impl Runtime {
         reserved.map_err(|_| Status::NoMemory.error())?;
         books.writers.push(writer.clone());
         drop(books);
-        self.cover_need();
         Ok(())
     }
 
@@ -365,7 +363,6 @@ impl Runtime {
         books.operations.try_reserve(1).map_err(|_| Status::NoMemory.error())?;
         books.operations.push(operation.clone());
         drop(books);
-        self.cover_need();
         Ok(())
     }
 

@@ -56,7 +56,6 @@ impl Runtime {
         reserved.map_err(|_| Status::NoMemory.error())?;
         books.children.push(child.clone());
         drop(books);
-        self.cover_need();
         Ok(())
     }
 

@@ -8,7 +8,7 @@
 
 use crate::finalize::Finalization;
 use crate::host_call::Outcome;
-use crate::memory::try_push;
+use crate::memory::{spare_for_thread, try_push};
 use crate::phase::{Handler, Phase};
 use crate::report::{Continuation, Continued, restart};
 use crate::sync::{Arc, Mutex, elapsed, fork, now};
@@ -66,7 +66,8 @@ impl Finalization<'_> {
             thread: None,
             process: fork::generation(),
         };
-        if !try_push(&mut self.continued, handler.name.len(), note) {
+        let has_room = spare_for_thread(0).is_ok();
+        if !has_room || !try_push(&mut self.continued, handler.name.len(), note) {
             // What no note could be taken of is not begun: it could be begun again.
             self.notes.skipped(&handler.name);
             return;

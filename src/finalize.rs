@@ -11,6 +11,7 @@ use crate::environment;
 use crate::event::{Late, Subject, Told};
 use crate::freeze::{Position, State};
 use crate::host_call::{self, Outcome};
+use crate::memory::with_reserve;
 use crate::options::Options;
 use crate::overlapped::Settled;
 use crate::owner::OwnerRef;
@@ -54,7 +55,7 @@ impl Finalized {
 /// # Errors
 /// As [`finalize_with`].
 pub fn finalize(runtime: &Arc<Runtime>) -> Result<Finalized> {
-    finalize_with(runtime, runtime.options())
+    with_reserve(|| finalize_with(runtime, runtime.options()))
 }
 
 /// Finalizes `runtime` from the calling thread, by `options`.
@@ -98,14 +99,7 @@ pub(crate) fn finalize_unless_begun(
     if host_call::forbids_finalizing(runtime) {
         return Err(Status::InCallback.error());
     }
-    let me = this_thread::owner().or_else(|error| match error.status() {
-        // The reserve is for this too: without an identity not even a writer's lock can be had.
-        Status::NoMemory => {
-            runtime.reserve().release();
-            this_thread::owner()
-        }
-        _ => Err(error),
-    })?;
+    let me = this_thread::owner()?;
     #[cfg(windows)]
     crate::process_end::lose_the_killed(&me, runtime);
     // The state first: the report is there a moment before the other thread is done.
@@ -120,7 +114,7 @@ pub(crate) fn finalize_unless_begun(
         }));
     }
     // Before it begins: a signal handler in between is refused.
-    host_call::finalizing(runtime, || {
+    let finalizing = || {
         if runtime.state() != State::Running {
             return Ok(None);
         }
@@ -133,7 +127,8 @@ pub(crate) fn finalize_unless_begun(
         let finalize =
             || Finalized::Now(run(runtime, me, bound, (options, watches_brief_work), watch));
         Ok(begun.then(|| Attachment::while_finalizing(runtime, finalize)))
-    })
+    };
+    with_reserve(|| host_call::finalizing(runtime, finalizing))
 }
 
 fn run(

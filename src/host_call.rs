@@ -6,6 +6,7 @@
 //! unwinds nothing: see `forked`). A callback that calls finalize is recognised, for the thread is marked
 //! as inside it: see [`Duty`].
 
+use crate::memory;
 use crate::runtime::Runtime;
 use crate::this_thread::{self, activity, duties};
 use crate::unloaded;
@@ -264,7 +265,9 @@ pub(crate) fn run_for<R, F: FnOnce() -> R>(
     let returned = on_duty(runtime, false, || {
         activity::in_the_host(|| {
             // SAFETY: `thunk` takes what it is given; `context` outlives the call.
-            unsafe { rtfinalize_host_call(thunk::<R, F>, std::ptr::from_mut(&mut context).cast()) }
+            memory::without_reserve(|| unsafe {
+                rtfinalize_host_call(thunk::<R, F>, std::ptr::from_mut(&mut context).cast())
+            })
         })
     });
     crate::cancel::restore(cancel);

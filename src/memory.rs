@@ -5,16 +5,29 @@
 //! make some first sees whether there is room. Another thread can take that room in between; a process
 //! at its limit is told all the same.
 
+mod reserve;
+
+use reserve::leaving_half;
+pub(crate) use reserve::{HALF, with_reserve, without_reserve};
+
 use crate::status::{Result, Status};
-use crate::sync::Mutex;
 
 /// Makes sure that there is memory for `bytes` and the small objects of one call.
 ///
 /// # Errors
 /// `NoMemory`.
 pub fn spare(bytes: usize) -> Result<()> {
-    let had = is_had(bytes.saturating_add(SMALL_OBJECTS));
+    let had = leaving_half(|| is_had(bytes.saturating_add(SMALL_OBJECTS)));
     if had { Ok(()) } else { Err(Status::NoMemory.error()) }
+}
+
+/// As [`spare`], before a thread of std's begins: std asks the system itself for what belongs to a thread, past the
+/// reserve, and ends the process where there is none.
+///
+/// # Errors
+/// `NoMemory`.
+pub fn spare_for_thread(bytes: usize) -> Result<()> {
+    without_reserve(|| spare(bytes))
 }
 
 /// Windows' heaps take room for many small objects of one size at once.
@@ -29,56 +42,10 @@ pub fn is_had(bytes: usize) -> bool {
     had
 }
 
-/// By how much a reserve grows.
-const STEP: usize = 16 * 1024;
-
-/// Memory that is set aside for a time when there is no other.
-pub struct Reserve(Mutex<Vec<u8>>);
-
-impl Reserve {
-    /// Nothing yet.
-    pub const fn new() -> Reserve {
-        Reserve(Mutex::new(Vec::new()))
-    }
-
-    /// Sets aside at least `size`, if that can be had. Without it one depends on what memory there is then.
-    pub fn cover(&self, size: usize) {
-        // More is not set aside: it would be missed elsewhere.
-        const MOST: usize = 256 * 1024;
-        let size = size.min(MOST);
-        let mut reserve = self.0.lock();
-        if reserve.capacity() < size {
-            *reserve = Vec::new();
-            let _ = reserve.try_reserve_exact(size.next_multiple_of(STEP));
-            if !is_had(SMALL_OBJECTS) {
-                // The last memory is that of the call under way.
-                *reserve = Vec::new();
-            }
-        }
-    }
-
-    /// Whether so much is set aside.
-    pub fn covers(&self, size: usize) -> bool {
-        self.0.lock().capacity() >= size
-    }
-
-    /// Gives it back to the allocator.
-    pub fn release(&self) {
-        let given = std::mem::take(&mut *self.0.lock());
-        drop(given);
-    }
-}
-
-impl Default for Reserve {
-    fn default() -> Reserve {
-        Reserve::new()
-    }
-}
-
 /// Appends `make()`, with texts of about `size` bytes, to a list for which memory may be short; says whether there was
 /// any.
 pub fn try_push<T>(list: &mut Vec<T>, size: usize, make: impl FnOnce() -> T) -> bool {
-    let room = list.try_reserve(1).is_ok() && spare(size).is_ok();
+    let room = leaving_half(|| list.try_reserve(1).is_ok()) && spare(size).is_ok();
     if room {
         list.push(make());
     }
@@ -88,7 +55,7 @@ pub fn try_push<T>(list: &mut Vec<T>, size: usize, make: impl FnOnce() -> T) -> 
 /// As [`try_push`], for a value that is there and needs no memory of its own: the large request by
 /// which `try_push` sees whether there is room makes the allocator tidy up.
 pub fn try_put<T>(list: &mut Vec<T>, value: T) -> bool {
-    let room = list.try_reserve(1).is_ok();
+    let room = leaving_half(|| list.try_reserve(1).is_ok());
     if room {
         list.push(value);
     }
@@ -98,7 +65,7 @@ pub fn try_put<T>(list: &mut Vec<T>, value: T) -> bool {
 /// A copy of `name`, if there is memory for it.
 pub fn try_name(name: &str) -> Option<String> {
     let mut copy = String::new();
-    copy.try_reserve_exact(name.len()).ok()?;
+    leaving_half(|| copy.try_reserve_exact(name.len())).ok()?;
     copy.push_str(name);
     Some(copy)
 }

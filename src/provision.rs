@@ -1,14 +1,13 @@
 //! Memory for a finalization.
 //!
 //! What it allocates is small, but much of it cannot fail without ending the process (see [`memory`](crate::memory)).
-//! So before a finalization begins it is known that there is room for what is registered; a [`Reserve`] that the
-//! runtime has held since it began is given back for that. Where memory is short the bytes come first: every writer is
-//! written out along a path that allocates nothing. If there is not enough even so, nothing else is done, and the
-//! call can be made again.
+//! So before a finalization begins it is known that there is room for what is registered, in the heap or in what is
+//! reserved behind it. Where memory is short the bytes come first: every writer is written out along a path that
+//! allocates nothing. If there is not enough even so, nothing else is done, and the call can be made again.
 
 use crate::books::Books;
 use crate::freeze::State;
-use crate::memory::is_had;
+use crate::memory::{HALF, is_had};
 use crate::options::Options;
 use crate::owner::OwnerRef;
 use crate::runtime::Runtime;
@@ -43,13 +42,11 @@ pub(crate) fn make_sure(runtime: &Runtime, until: Deadline) -> Result<bool> {
     if runtime.state() != State::Running || is_had(runtime.need() + MARGIN) {
         return Ok(false);
     }
-    runtime.reserve().release();
     let written = runtime.write_out(until);
-    if is_had(runtime.need()) { Ok(true) } else { Err(refuse(runtime, written)) }
+    if is_had(runtime.need() + HALF) { Ok(true) } else { Err(refuse(written)) }
 }
 
-fn refuse(runtime: &Runtime, written: bool) -> Error {
-    runtime.cover_need();
+fn refuse(written: bool) -> Error {
     Status::NoMemory.because(if written { WRITTEN } else { NOT_WRITTEN })
 }
 
@@ -60,13 +57,12 @@ fn refuse(runtime: &Runtime, written: bool) -> Error {
 pub(crate) fn provide(runtime: &Arc<Runtime>, me: &OwnerRef, options: &Options) -> Result<Watch> {
     let until = until(options.grace_us, options.deadline_us);
     let short = make_sure(runtime, until)?;
-    runtime.reserve().release();
     let watch = Watch::new(runtime, options, me);
     if short && watch.cannot_end_the_process() {
         // A host that wants its process to end in time must not be kept by a finalization that nobody ends.
         drop(watch);
         let written = runtime.write_out(until);
-        return Err(refuse(runtime, written));
+        return Err(refuse(written));
     }
     Ok(watch)
 }
@@ -84,22 +80,11 @@ pub(crate) fn bytes_first(runtime: &Runtime, deadline: Deadline) {
 }
 
 impl Runtime {
-    /// What its finalization may have to allocate, with that of its children as far as none is set aside for it.
+    /// What its finalization may have to allocate, with its children's.
     fn need(&self) -> usize {
         let mut all = self.books.lock().need();
-        self.each_child(|child| {
-            let need = child.need();
-            if !child.reserve().covers(need) {
-                all = all.saturating_add(need);
-            }
-        });
+        self.each_child(|child| all = all.saturating_add(child.need()));
         all
-    }
-
-    /// Sets memory aside for its finalization, without its children's.
-    pub(crate) fn cover_need(&self) {
-        let need = self.books.lock().need();
-        self.reserve().cover(need);
     }
 
     /// Writes out what its writers and its children's hold, waiting for locks and for room until `deadline`. Says

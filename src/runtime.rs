@@ -7,7 +7,6 @@ use crate::awaited::Waits;
 use crate::books::Books;
 use crate::freeze::{Gate, State};
 use crate::grace::Grace;
-use crate::memory::Reserve;
 use crate::options::Options;
 use crate::owner::OwnerId;
 use crate::registry;
@@ -39,7 +38,6 @@ pub struct Runtime {
     grace: Arc<Grace>,
     late_calls: Arc<AtomicU64>,
     /// For its finalization.
-    reserve: Reserve,
     pub(crate) books: Mutex<Books>,
     pub(crate) options: Mutex<Options>,
     /// When the waits of the present phase must end.
@@ -63,7 +61,7 @@ impl Runtime {
         let ancestors = parent.map_or_else(Box::default, |parent| {
             std::iter::once(parent.id).chain(parent.ancestors.iter().copied()).collect()
         });
-        let life = Arc::new(Runtime {
+        Arc::new(Runtime {
             id,
             born_with,
             ancestors,
@@ -73,7 +71,6 @@ impl Runtime {
             pin: Pin::begin().ok(),
             grace: Arc::new(Grace::new(options.grace_us)),
             late_calls: Arc::default(),
-            reserve: Reserve::new(),
             books: Mutex::new(Books::new()),
             options: Mutex::new(options),
             phase_deadline: Mutex::new(Deadline::NEVER),
@@ -81,9 +78,7 @@ impl Runtime {
             watch: Mutex::new(None),
             outcome: Mutex::new(None),
             cut_off: AtomicBool::new(false),
-        });
-        life.cover_need();
-        life
+        })
     }
 
     /// Its number: the same in each life, 0 for the default runtime.
@@ -129,11 +124,6 @@ impl Runtime {
     /// The grace of its finalization.
     pub(crate) fn grace(&self) -> &Arc<Grace> {
         &self.grace
-    }
-
-    /// Memory for its finalization.
-    pub(crate) fn reserve(&self) -> &Reserve {
-        &self.reserve
     }
 
     /// What is left of the grace of its finalization, in microseconds.

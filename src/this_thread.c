@@ -33,6 +33,7 @@ struct rtfinalize_cell {
     uint32_t exiting;  /* how often the thread-exit hook has run */
     uint32_t ended;    /* `calls` plus 1 where a callback's pthread_exit waits for the library to return */
     uint32_t cancel;   /* the host's cancellation state while the library holds it off, plus 1; else 0 */
+    uint32_t reserve;  /* not 0 where memory/reserve.rs may serve this thread */
 };
 
 #if defined(_WIN32)

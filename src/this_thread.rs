@@ -49,6 +49,7 @@ struct HotCell {
     exiting: Cell<u32>,
     ended: Cell<u32>,
     cancel: Cell<u32>,
+    reserve: Cell<u32>,
 }
 
 /// What is known of the calling thread beyond its hot cell.
@@ -208,6 +209,12 @@ pub fn forks() -> &'static Cell<u32> {
 /// [`cancel`](crate::cancel).
 pub fn cancel_state() -> &'static Cell<u32> {
     &cell().cancel
+}
+
+/// Whether this thread may draw on the [reserve](crate::memory): not 0.
+#[inline]
+pub fn reserve() -> &'static Cell<u32> {
+    &cell().reserve
 }
 
 /// How many host callbacks this thread is inside of.

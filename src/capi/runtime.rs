@@ -7,6 +7,7 @@ use super::report::{ReportObject, rt_report};
 use super::{rt_finalizing_flag, rt_status};
 use crate::finalize::{Finalized, finalize, finalize_with};
 use crate::freeze::State;
+use crate::memory::with_reserve;
 use crate::provision::{make_sure, until};
 use crate::runtime::{Runtime, RuntimeOptions};
 use crate::status::{Result, Status};
@@ -271,9 +272,12 @@ pub extern "C-unwind" fn rt_is_finalizing() -> c_int {
 /// CPython: `Py_FinalizeEx`.
 #[unsafe(no_mangle)]
 pub extern "C-unwind" fn rt_finalize_ex() -> c_int {
-    let status = boundary(|| match finalize(&made_sure(Runtime::try_main()?, 0, 0)?)? {
-        Finalized::Before(_) => Ok(Status::Ok),
-        done => verdict(&done),
+    let status = boundary(|| {
+        let runtime = Runtime::try_main()?;
+        with_reserve(|| match finalize(&made_sure(runtime, 0, 0)?)? {
+            Finalized::Before(_) => Ok(Status::Ok),
+            done => verdict(&done),
+        })
     });
     if status < 0 { -1 } else { 0 }
 }
@@ -327,24 +331,26 @@ pub unsafe extern "C-unwind" fn rt_finalize(
             give(report, std::ptr::null_mut())?;
         }
         let runtime = runtime_of(runtime)?;
-        let done = if options.is_null() {
-            finalize(&made_sure(runtime, 0, 0)?)?
-        } else {
-            // SAFETY: by the header; every field is an integer or a pointer.
-            let given = unsafe { versioned(options, OPTIONS_FIRST_VERSION)? };
-            let runtime = made_sure(runtime, given.grace_us, given.deadline_us)?;
-            finalize_with(&runtime, merged(runtime.options(), &given)?)?
-        };
-        // Without memory for its handle there is no report, but what came of the finalization is told.
-        if !report.is_null()
-            && let Ok(handle) = ReportObject::handle(done.report().clone())
-        {
-            give(report, std::ptr::without_provenance_mut(handle))?;
-        }
-        match done {
-            Finalized::Before(_) => Ok(Status::Ok),
-            done => verdict(&done),
-        }
+        with_reserve(|| {
+            let done = if options.is_null() {
+                finalize(&made_sure(runtime, 0, 0)?)?
+            } else {
+                // SAFETY: by the header; every field is an integer or a pointer.
+                let given = unsafe { versioned(options, OPTIONS_FIRST_VERSION)? };
+                let runtime = made_sure(runtime, given.grace_us, given.deadline_us)?;
+                finalize_with(&runtime, merged(runtime.options(), &given)?)?
+            };
+            // Without memory for its handle there is no report, but what came of the finalization is told.
+            if !report.is_null()
+                && let Ok(handle) = ReportObject::handle(done.report().clone())
+            {
+                give(report, std::ptr::without_provenance_mut(handle))?;
+            }
+            match done {
+                Finalized::Before(_) => Ok(Status::Ok),
+                done => verdict(&done),
+            }
+        })
     })
 }
 

@@ -61,12 +61,13 @@ impl Helper {
     /// Has a thread carry the request of `block` out.
     ///
     /// # Errors
-    /// `WouldBlock` if there is no thread to be had.
+    /// `WouldBlock` if there is no thread to be had, `NoMemory`.
     ///
     /// # Safety
     /// The block, its buffer and this stay where they are until [`progress`](Helper::progress) says that the
     /// request is done; and nobody else touches the block.
     pub(super) unsafe fn begin(&self, block: *const libc::aiocb, writes: bool) -> Result<()> {
+        crate::memory::spare_for_thread(0)?;
         let claim = self.claim.get_or_init(Arc::default).clone();
         self.state.store(PENDING, Ordering::Relaxed);
         let work = Work { helper: self, block, writes, claim };

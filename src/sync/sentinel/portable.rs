@@ -63,7 +63,7 @@ impl<T: Send + Sync + 'static> Sentinel<T> {
     ) -> Option<Sentinel<T>> {
         // Its stack is not all that it takes, and it must not take the last: a thread that begins and finds
         // no memory for its thread-locals may end with the loader's lock.
-        crate::memory::spare(2 * runs.stack()).ok()?;
+        crate::memory::spare_for_thread(2 * runs.stack()).ok()?;
         let with = with.clone();
         let builder = std::thread::Builder::new().name(name.to_string_lossy().into_owned());
         let thread = builder.stack_size(runs.stack()).spawn(move || {
