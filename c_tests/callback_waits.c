@@ -14,7 +14,7 @@ static rt_finalize_options with_deadline(int64_t us)
     return options;
 }
 
-/* A thread outside the runtime that keeps two locks until it is told. */
+/* A thread outside the runtime that holds two locks until `may_end` is set. */
 typedef struct keeper {
     rt_writer *writer;
     rt_buffered_lock lock;
@@ -222,7 +222,7 @@ static void a_wait_for_an_operation_ends_in_time(void)
 }
 #endif
 
-/* Another runtime, whose thread does not detach until it is told. */
+/* Another runtime, whose thread stays attached until `may_end` is set. */
 typedef struct other {
     rt_runtime *runtime;
     pthread_t thread;

@@ -7,7 +7,7 @@
 
 enum { BOUND_US = 20 * 1000000 };
 
-/* A non-daemon thread that does not detach before it is told to. */
+/* A non-daemon thread that stays attached until `may_end` is set. */
 typedef struct worker {
     rt_runtime *runtime;
     const char *name;

@@ -366,7 +366,7 @@ static void bad_input_is_refused_each_with_its_status(void)
         REFUSED(rt_view_close((rt_view *)made_up[i]), RT_ERR_HANDLE);
     }
     CHECK(guard == NULL);
-    /* A stale handle is told from the one that took its place. */
+    /* A stale handle is rejected, although another guard has taken its place. */
     first = guard_of(view, "first");
     CHECK_EQ(rt_guard_release(first), RT_OK);
     guard = guard_of(view, "a name that is longer than what a guard keeps of it \xc3\xa9");

@@ -42,7 +42,7 @@ static int touch_the_runtime(void *arg)
     return 0;
 }
 
-/* Each kind of call is told, and all of them are those of the sum. */
+/* The report lists each kind of call, and their counts add up to the total. */
 static void check_violations(const rt_report *report)
 {
     rt_report_violation violation;

@@ -1,7 +1,7 @@
 /*
  * A slow destination is not a dead one: what a reader takes late arrives whole, however long it pauses, and a
- * person is told meanwhile. The deadline and a phase's budget bound that; the grace, which is for locks and
- * threads, does not.
+ * notice on stderr names it meanwhile. The deadline and a phase's budget bound that; the grace, which is for
+ * locks and threads, does not.
  */
 #include "destination.h"
 
