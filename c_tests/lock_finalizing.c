@@ -18,7 +18,7 @@ typedef struct owner {
 
 static owner *owner_new(int attached, int inside)
 {
-    static owner owners[64]; /* static: a parked thread keeps its one for ever */
+    static owner owners[64]; /* static: a parked thread never gives its owner back */
     static int used;
     const event none = EVENT_INIT;
     owner *o = &owners[used++];

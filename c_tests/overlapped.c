@@ -345,7 +345,7 @@ static void memory_stays_while_a_thread_is_in_a_callback(void)
     pthread_t thread;
     kernel_start(&k, 1);
     w.op = start_on(NULL, &k, "own");
-    thread = thread_start(wait_for_ever, &w);
+    thread = thread_start(wait_indefinitely, &w);
     event_wait(&k.waited_on);
     kernel_complete(&k);
     CHECK_EQ(rt_overlapped_dealloc(w.op), RT_ERR_IN_FLIGHT);
@@ -365,7 +365,7 @@ static void dealloc_wakes_a_thread_that_waits(void)
     pthread_t thread;
     kernel_start(&k, 1);
     w.op = start_on(NULL, &k, "own");
-    thread = thread_start(wait_for_ever, &w);
+    thread = thread_start(wait_indefinitely, &w);
     event_wait(&k.waited_on);
     CHECK_EQ(dealloc_patiently(w.op), RT_OK); /* cancels, and waits for the thread to come out */
     CHECK_EQ(k.frees, 1);
@@ -377,7 +377,7 @@ static void a_thread_that_waits_is_woken_by_the_end(void)
 {
     tube t = pending_tube();
     waiter w = {begin_read(NULL, t.out, 8, "waited for"), RT_ERR_INTERNAL, 0};
-    pthread_t thread = thread_start(wait_for_ever, &w);
+    pthread_t thread = thread_start(wait_indefinitely, &w);
     tube_put(&t);
     pthread_join(thread, NULL);
     CHECK_EQ(w.status, RT_OK);

@@ -8,7 +8,7 @@
 #include "host.h"
 #include <stdatomic.h>
 
-static inline void sleep_for_ever(void)
+static inline void sleep_indefinitely(void)
 {
     for (;;) {
         pause();
@@ -29,7 +29,7 @@ static inline void *lock_all_heaps(void *arg)
         NEED(HeapLock(heaps[i]));
     }
     atomic_store(&heaps_are_locked, 1);
-    sleep_for_ever();
+    sleep_indefinitely();
     return arg;
 }
 
@@ -60,7 +60,7 @@ static void heap_enter(void)
         sched_yield();
     }
     if (stick) {
-        sleep_for_ever();
+        sleep_indefinitely();
     }
 }
 
