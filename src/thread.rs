@@ -230,7 +230,7 @@ impl Attachment {
 
     /// Waits with the calling thread outside `runtime`, and enters again if it was inside.
     ///
-    /// The runtime is not kept meanwhile: the wait may be for ever.
+    /// It holds no reference to the runtime while it waits, since the wait may never end.
     ///
     /// # Errors
     /// What `wait` gives; once the runtime is frozen, what entering gives (with the policy `Hang` it does
@@ -390,7 +390,7 @@ pub(crate) fn park_for_good() -> ! {
             attachment.gate.depart(&attachment.place, Position::Parked);
         }
     });
-    process_end::sleep_for_ever("the last thread was parked")
+    process_end::sleep_indefinitely("the last thread was parked")
 }
 
 #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
