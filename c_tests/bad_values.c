@@ -55,7 +55,7 @@ static void *wait_with_timeout(void *arg)
     return NULL;
 }
 
-static void a_negative_timeout_waits_for_ever_and_so_does_a_huge_one(void)
+static void a_negative_timeout_waits_indefinitely_and_so_does_a_huge_one(void)
 {
     static const int64_t timeouts[] = {-1, -1000, INT64_MIN, INT64_MIN + 1, INT64_MAX, INT64_MAX - 1};
     size_t i;
@@ -357,7 +357,7 @@ static void a_descriptor_that_cannot_be_written_is_refused(void)
 int main(void)
 {
     RUN(sizes_near_the_largest_are_refused_and_accept_nothing);
-    RUN(a_negative_timeout_waits_for_ever_and_so_does_a_huge_one);
+    RUN(a_negative_timeout_waits_indefinitely_and_so_does_a_huge_one);
     RUN(extreme_times_in_the_options_are_refused_or_mean_what_they_say);
     RUN(structs_of_every_version_are_told_apart);
     RUN(a_name_that_is_not_utf8_is_refused_and_registers_nothing);

@@ -88,7 +88,7 @@ static void pthread_exit_in_every_kind_of_callback_keeps_the_last_value()
 static event waiting = EVENT_INIT;
 static tube never_written;
 
-static int read_for_ever(void *)
+static int read_indefinitely(void *)
 {
     counts_its_end here(&destroyed_in_callback);
     event_set(&waiting);
@@ -102,7 +102,7 @@ static void a_thread_cancelled_in_a_callback_finishes_the_finalization()
     void *value = nullptr;
     never_written = tube_open();
     CHECK_EQ(rt_exit_function(nullptr, nullptr, count, nullptr, nullptr), RT_OK);
-    CHECK_EQ(rt_atexit(nullptr, nullptr, read_for_ever, nullptr, nullptr), RT_OK);
+    CHECK_EQ(rt_atexit(nullptr, nullptr, read_indefinitely, nullptr, nullptr), RT_OK);
     pthread_t thread = thread_start(finalize_on_this_thread, &came_back);
     event_wait(&waiting);
     NEED(pthread_cancel(thread) == 0);

@@ -7,14 +7,7 @@
 
 enum { CAPACITY = 1000, BOUND_US = 20000000 };
 
-static rt_finalize_options with_deadline(int64_t us)
-{
-    rt_finalize_options options = options_none();
-    options.deadline_us = us;
-    return options;
-}
-
-/* A thread outside the runtime that keeps two locks until it is told. */
+/* A thread outside the runtime that holds two locks until `may_end` is set. */
 typedef struct keeper {
     rt_writer *writer;
     rt_buffered_lock lock;
@@ -76,7 +69,7 @@ static void finalize_over_a_keeper(void)
 {
     keeper k;
     rt_report *report = NULL;
-    rt_finalize_options options = with_deadline(400000);
+    rt_finalize_options options = options_with_deadline(400000);
     int64_t began = now_us();
     options.notice_us = 50000;
     keeper_start(&k);
@@ -191,7 +184,7 @@ static void a_wait_for_room_before_the_freeze_ends_in_time(void)
 {
     int ends[2];
     rt_report *report = NULL;
-    rt_finalize_options options = with_deadline(400000);
+    rt_finalize_options options = options_with_deadline(400000);
     pipe_open(ends);
     CHECK_EQ(rt_atexit(NULL, "fill", fill, writer_open(NULL, ends[1], "log", CAPACITY, 0), NULL), RT_OK);
     CHECK_EQ(rt_finalize(NULL, &options, &report), RT_ERR_INCOMPLETE);
@@ -212,7 +205,7 @@ static void a_wait_for_an_operation_ends_in_time(void)
     int ends[2];
     rt_report *report = NULL;
     rt_overlapped *read = NULL;
-    rt_finalize_options options = with_deadline(400000);
+    rt_finalize_options options = options_with_deadline(400000);
     pipe_open(ends);
     CHECK_EQ(rt_overlapped_aio_read(NULL, ends[0], 100, 0, "idle", &read), RT_OK);
     CHECK_EQ(rt_atexit(NULL, "wait", wait_for_a_read, read, NULL), RT_OK);
@@ -222,7 +215,7 @@ static void a_wait_for_an_operation_ends_in_time(void)
 }
 #endif
 
-/* Another runtime, whose thread does not detach until it is told. */
+/* Another runtime, whose thread stays attached until `may_end` is set. */
 typedef struct other {
     rt_runtime *runtime;
     pthread_t thread;
@@ -258,7 +251,7 @@ static void the_finalization_of_another_runtime_ends_in_time(void)
 {
     other o;
     int64_t began = now_us();
-    rt_finalize_options options = with_deadline(400000);
+    rt_finalize_options options = options_with_deadline(400000);
     other_start(&o);
     CHECK_EQ(rt_atexit(NULL, "end the other", finalize_the_other, &o, NULL), RT_OK);
     rt_finalize(NULL, &options, NULL);
@@ -289,7 +282,7 @@ static void the_wait_for_another_thread_that_finalizes_ends_in_time(void)
     other o;
     pthread_t thread;
     rt_report *report = NULL;
-    rt_finalize_options options = with_deadline(400000);
+    rt_finalize_options options = options_with_deadline(400000);
     other_start(&o);
     thread = thread_start(finalize_elsewhere, &o);
     event_wait(&o.finalizes);

@@ -124,8 +124,7 @@ static rt_writer *turned_round(void)
 static void a_finalization_with_a_deadline_counts_what_such_a_pipe_does_not_take(void)
 {
     rt_report *report = NULL;
-    rt_finalize_options options = options_none();
-    options.deadline_us = 300000;
+    rt_finalize_options options = options_with_deadline(300000);
     turned_round();
     CHECK_EQ(rt_finalize(NULL, &options, &report), RT_ERR_INCOMPLETE);
     CHECK_EQ(destination_of(report, "log").unwritten, 7);

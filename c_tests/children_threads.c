@@ -190,8 +190,7 @@ static void the_wait_for_it_is_bounded_and_the_ledger_names_it(void)
     pthread_t thread;
     rt_report *report = NULL;
     rt_report_leak leak;
-    rt_finalize_options options = options_none();
-    options.deadline_us = 200000;
+    rt_finalize_options options = options_with_deadline(200000);
     memset(&leak, 0, sizeof leak);
     leak.struct_size = sizeof leak;
     CHECK_EQ(rt_atexit(o.child, NULL, hold_up, &o, NULL), RT_OK);
@@ -226,9 +225,8 @@ static void a_childs_waits_end_within_its_parents_deadline(void)
 {
     worker w = {child_of(NULL, "child", 0), EVENT_INIT, EVENT_INIT, 1, 1};
     rt_report *report = NULL, *of_child;
-    rt_finalize_options options = options_none();
+    rt_finalize_options options = options_with_deadline(200000);
     pthread_t thread = thread_start(stay_inside, &w);
-    options.deadline_us = 200000;
     event_wait(&w.inside);
     CHECK_EQ(rt_finalize(NULL, &options, &report), RT_ERR_INCOMPLETE);
     of_child = report_of_child(report, 0, "child");

@@ -7,7 +7,7 @@
 
 enum { BOUND_US = 20 * 1000000 };
 
-/* A non-daemon thread that does not detach before it is told to. */
+/* A non-daemon thread that stays attached until `may_end` is set. */
 typedef struct worker {
     rt_runtime *runtime;
     const char *name;
@@ -55,11 +55,10 @@ static void a_deadline_bounds_the_wait_for_a_thread_that_never_ends(void)
 {
     worker w = {NULL, "stubborn", EVENT_INIT, EVENT_INIT};
     rt_report *report = NULL;
-    rt_finalize_options options = options_none();
+    rt_finalize_options options = options_with_deadline(100000);
     pthread_t thread = thread_start(work_outside, &w);
     int64_t began;
     event_wait(&w.attached);
-    options.deadline_us = 100000;
     began = now_us();
     CHECK_EQ(rt_finalize(NULL, &options, &report), RT_ERR_INCOMPLETE);
     CHECK(now_us() - began < BOUND_US);
@@ -106,8 +105,7 @@ static int take_50_ms(void *calls)
 static void a_callback_is_not_interrupted_by_the_deadline(void)
 {
     int calls = 0;
-    rt_finalize_options options = options_none();
-    options.deadline_us = 10000;
+    rt_finalize_options options = options_with_deadline(10000);
     CHECK_EQ(rt_exit_function(NULL, NULL, take_50_ms, &calls, NULL), RT_OK);
     CHECK_EQ(rt_finalize(NULL, &options, NULL), RT_ERR_INCOMPLETE);
     CHECK_EQ(calls, 1);

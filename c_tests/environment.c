@@ -6,7 +6,7 @@
 
 #include <fcntl.h>
 
-/* Far more than any deadline or grace here, far less than for ever. */
+/* Far longer than any deadline or grace period here, but still finite. */
 enum { BOUND_US = 30 * 1000000 };
 
 typedef struct holder {
@@ -14,7 +14,7 @@ typedef struct holder {
     event attached, may_end;
 } holder;
 
-/* A non-daemon thread that neither detaches nor lets its lock go until it is told to. */
+/* A non-daemon thread that stays attached and keeps its lock until `may_end` is set. */
 static void *hold(void *arg)
 {
     holder *h = (holder *)arg;

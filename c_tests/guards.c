@@ -169,7 +169,7 @@ static void a_leaked_guard_is_named_with_its_thread_and_age_and_nothing_is_freed
     caller c = CALLER(view_of(NULL), "forgotten");
     rt_report *report = NULL;
     rt_thread *main_thread = NULL;
-    rt_finalize_options options = options_none();
+    rt_finalize_options options = options_with_deadline(100000);
     rt_thread_options thread_options;
     pthread_t thread;
     char json[8192], *reason;
@@ -183,7 +183,6 @@ static void a_leaked_guard_is_named_with_its_thread_and_age_and_nothing_is_freed
     c.leave_open = 1;
     thread = thread_start(call_in, &c);
     event_wait(&c.opened);
-    options.deadline_us = 100000;
     began = now_us();
     CHECK_EQ(rt_finalize(NULL, &options, &report), RT_ERR_INCOMPLETE);
     CHECK(now_us() - began < BOUND_US);
@@ -366,7 +365,7 @@ static void bad_input_is_refused_each_with_its_status(void)
         REFUSED(rt_view_close((rt_view *)made_up[i]), RT_ERR_HANDLE);
     }
     CHECK(guard == NULL);
-    /* A stale handle is told from the one that took its place. */
+    /* A stale handle is rejected, although another guard has taken its place. */
     first = guard_of(view, "first");
     CHECK_EQ(rt_guard_release(first), RT_OK);
     guard = guard_of(view, "a name that is longer than what a guard keeps of it \xc3\xa9");

@@ -1,6 +1,6 @@
 /*
- * Guards that are asked for once finalization has begun: a thread that it waits for anyway gets another one, and
- * who comes anew does not, so that busy threads cannot keep finalization for ever.
+ * Guards that are asked for once finalization has begun: a thread that it waits for anyway gets another one.
+ * Any other thread is refused, so that busy threads cannot delay finalization indefinitely.
  */
 #include "host.h"
 

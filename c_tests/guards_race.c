@@ -244,7 +244,7 @@ static void *overlap(void *arg)
     return NULL;
 }
 
-static void guards_that_overlap_without_end_do_not_keep_finalization_for_ever(void)
+static void guards_that_overlap_without_end_do_not_hold_up_finalization(void)
 {
     arena a;
     rt_report *report = NULL;
@@ -333,7 +333,7 @@ int main(void)
     RUN(who_is_refused_holds_nothing_however_often_it_asks);
     RUN_POSIX(the_same_where_the_kernel_has_no_membarrier, "seccomp");
     RUN_POSIX(the_same_where_a_sandbox_takes_membarrier_away, "seccomp");
-    RUN(guards_that_overlap_without_end_do_not_keep_finalization_for_ever);
+    RUN(guards_that_overlap_without_end_do_not_hold_up_finalization);
     RUN_POSIX(a_signal_handler_pins_over_the_pinning_of_its_thread, "signals");
     return check_done();
 }

@@ -73,7 +73,7 @@ static void finalize_by_the_deadline(void)
 static int get_stuck(void *arg)
 {
     (void)arg;
-    sleep_for_ever();
+    sleep_indefinitely();
     return 0;
 }
 
@@ -223,7 +223,7 @@ static int64_t never_return(void *arg, const void *data, size_t len)
 {
     (void)data;
     (void)len;
-    sleep_for_ever();
+    sleep_indefinitely();
     return *(int64_t *)arg;
 }
 

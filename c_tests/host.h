@@ -104,12 +104,25 @@ static inline rt_finalize_options options_none(void)
     return options;
 }
 
-/* By them the process ends at the deadline. */
-static inline rt_finalize_options options_exiting(int64_t deadline_us)
+static inline rt_finalize_options options_with_deadline(int64_t deadline_us)
 {
     rt_finalize_options options = options_none();
-    options.overrun = RT_OVERRUN_EXIT;
     options.deadline_us = deadline_us;
+    return options;
+}
+
+static inline rt_finalize_options options_with_grace(int64_t grace_us)
+{
+    rt_finalize_options options = options_none();
+    options.grace_us = grace_us;
+    return options;
+}
+
+/* With these the process ends at the deadline. */
+static inline rt_finalize_options options_exiting(int64_t deadline_us)
+{
+    rt_finalize_options options = options_with_deadline(deadline_us);
+    options.overrun = RT_OVERRUN_EXIT;
     return options;
 }
 

@@ -179,8 +179,7 @@ static int refusals, refused_calls;
 static int finalize_in_callback(void *runtime)
 {
     rt_report *report = (rt_report *)&refusals;
-    rt_finalize_options options = options_none();
-    options.deadline_us = 1;
+    rt_finalize_options options = options_with_deadline(1);
     refused_calls++;
     refusals += rt_finalize((rt_runtime *)runtime, &options, &report) == RT_ERR_IN_CALLBACK;
     refusals += report == NULL;

@@ -18,7 +18,7 @@ typedef struct owner {
 
 static owner *owner_new(int attached, int inside)
 {
-    static owner owners[64]; /* static: a parked thread keeps its one for ever */
+    static owner owners[64]; /* static: a parked thread never gives its owner back */
     static int used;
     const event none = EVENT_INIT;
     owner *o = &owners[used++];
@@ -85,8 +85,7 @@ static void take_in(rt_runtime *runtime, taker *t)
 
 static rt_status finalize_with_grace(rt_runtime *runtime)
 {
-    rt_finalize_options options = options_none();
-    options.grace_us = GRACE_US;
+    rt_finalize_options options = options_with_grace(GRACE_US);
     return rt_finalize(runtime, &options, NULL);
 }
 
@@ -146,8 +145,7 @@ static void an_owner_that_comes_back_within_the_grace_hands_the_lock_over(void)
     pthread_t thread;
     owner *o = owner_start(0, 0, &thread);
     taker t = {&o->lock, 9, 0, 0};
-    rt_finalize_options options = options_none();
-    options.grace_us = BOUND_US;
+    rt_finalize_options options = options_with_grace(BOUND_US);
     CHECK_EQ(rt_phase_add_handler(NULL, RT_PHASE_FREEZE, 0, NULL, let_the_owner_go, o, NULL),
              RT_OK);
     take_in(NULL, &t);

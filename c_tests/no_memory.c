@@ -194,13 +194,12 @@ static void without_the_thread_that_ends_the_process_in_time_it_is_not_begun(voi
 static void what_cannot_be_written_is_not_said_to_be_and_not_waited_for_beyond_the_deadline(void)
 {
     enum { WRITERS = 400, BOUND_US = 20 * 1000000 };
-    rt_finalize_options options = options_none();
+    rt_finalize_options options = options_with_deadline(100000);
     int64_t began;
     void **taken;
     rt_status status;
     int ends[2], i;
     rt_writer *writer;
-    options.deadline_us = 100000;
     pipe_open(ends);
     pipe_set_nonblocking(ends[1], 1);
     while (write(ends[1], "filled", 6) > 0) {

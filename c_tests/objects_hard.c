@@ -42,7 +42,7 @@ static int touch_the_runtime(void *arg)
     return 0;
 }
 
-/* Each kind of call is told, and all of them are those of the sum. */
+/* The report lists each kind of call, and their counts add up to the total. */
 static void check_violations(const rt_report *report)
 {
     rt_report_violation violation;
@@ -146,13 +146,13 @@ static int track_another(void *arg)
     return 0;
 }
 
-static void objects_that_track_one_another_for_ever_end_at_a_bound(void)
+static void objects_that_track_one_another_endlessly_end_at_a_bound(void)
 {
     rt_runtime *runtime = runtime_new("x");
     object endless = {.runtime = runtime};
     rt_report *report;
     if (under_valgrind()) {
-        printf("skipped objects_that_track_one_another_for_ever_end_at_a_bound: "
+        printf("skipped objects_that_track_one_another_endlessly_end_at_a_bound: "
                "millions of callbacks take too long under valgrind\n");
         CHECK_EQ(rt_report_free(finalized(runtime, RT_OK)), RT_OK);
         return;
@@ -362,7 +362,7 @@ int main(void)
 {
     RUN(calls_inside_dealloc_are_refused_counted_and_named);
     RUN(nothing_is_deallocated_that_a_runaway_may_touch);
-    RUN(objects_that_track_one_another_for_ever_end_at_a_bound);
+    RUN(objects_that_track_one_another_endlessly_end_at_a_bound);
     RUN(a_chain_of_dependencies_may_be_as_long_as_it_likes);
     RUN(threads_that_track_while_another_finalizes_lose_no_object);
     RUN(a_million_objects_cost_at_most_48_bytes_each_and_are_given_back);

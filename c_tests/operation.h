@@ -305,7 +305,7 @@ typedef struct waiter {
     int stays;
 } waiter;
 
-static inline void *wait_for_ever(void *arg)
+static inline void *wait_indefinitely(void *arg)
 {
     waiter *w = (waiter *)arg;
     stays_in_wait = w->stays;

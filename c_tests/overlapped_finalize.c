@@ -1,6 +1,6 @@
 /*
  * Operations in flight when the runtime is finalized: what can end is ended, the rest is leaked on
- * purpose, each in the ledger once, and the kernel may write into it for ever after.
+ * purpose, each in the ledger once, and the kernel may still write into it at any later time.
  */
 #include "operation.h"
 
@@ -275,7 +275,7 @@ typedef struct attached_waiter {
     rt_status status;
 } attached_waiter;
 
-static void *attach_and_wait_for_ever(void *arg)
+static void *attach_and_wait(void *arg)
 {
     attached_waiter *w = (attached_waiter *)arg;
     rt_thread *thread = attach(NULL, "waiter", 1, RT_POLICY_ERROR);
@@ -287,15 +287,15 @@ static void *attach_and_wait_for_ever(void *arg)
     return NULL;
 }
 
-/* It is outside meanwhile, no runaway. What it waits for is leaked: it need not wait for ever. */
-static void a_wait_for_ever_ends_with_the_freeze(void)
+/* A waiting thread is outside the runtime and so no runaway. Its wait ends when the operation is leaked. */
+static void an_indefinite_wait_ends_with_the_freeze(void)
 {
     tube t = pending_tube();
     attached_waiter w = {NULL, EVENT_INIT, 0, RT_OK};
     rt_report *report;
     pthread_t thread;
     w.op = begin_read(NULL, t.out, 16, "waited for");
-    thread = thread_start(attach_and_wait_for_ever, &w);
+    thread = thread_start(attach_and_wait, &w);
     event_wait(&w.inside);
     wait_until_asleep(w.tid);
     report = finalize(NULL, RT_OK);
@@ -319,7 +319,7 @@ static void a_thread_inside_a_callback_keeps_the_memory(void)
     pthread_t thread;
     kernel_start(&k, 1);
     w.op = start_on(NULL, &k, "own");
-    thread = thread_start(wait_for_ever, &w);
+    thread = thread_start(wait_indefinitely, &w);
     event_wait(&k.waited_on);
     kernel_complete(&k);
     report = finalize(NULL, RT_OK);
@@ -455,7 +455,7 @@ int main(void)
     RUN(dealloc_in_a_finalizer_leaks_and_enters_it_once);
     RUN(an_operation_another_thread_is_freeing_is_leaked_and_stays);
     RUN(finalizer_and_dealloc_free_it_once);
-    RUN(a_wait_for_ever_ends_with_the_freeze);
+    RUN(an_indefinite_wait_ends_with_the_freeze);
     RUN(a_thread_inside_a_callback_keeps_the_memory);
     RUN(nothing_is_submitted_once_the_runtime_is_frozen);
     RUN(an_operation_of_a_former_life_stays_with_it);

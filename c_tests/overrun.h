@@ -1,5 +1,5 @@
 /*
- * What the tests of overruns share: a host that is told of each, and a thread that is blocked until it was.
+ * What the tests of overruns share: a host that hears of each overrun, and a thread that blocks until then.
  *
  * A budget is short, and what overruns it waits for the event: no test depends on how fast it runs.
  */
@@ -54,7 +54,7 @@ static inline int64_t time_to_get_there(void)
     return under_valgrind() ? 5000000 : 300000;
 }
 
-/* A diary whose overruns also go into a pipe: what waits there to be told reads it. */
+/* A diary whose overruns are also written to a pipe, on which a test can wait for them. */
 typedef struct alarm_bell {
     diary d;
     tube rung;

@@ -1,5 +1,5 @@
 /*
- * What runs past its time: how it is named, and who is told.
+ * Overruns: how each is named, and where it is announced.
  */
 #include "destination.h"
 #include "overrun.h"

@@ -130,7 +130,7 @@ static void check_report_says(const char *says)
     CHECK_EQ(rt_report_free(report), RT_OK);
 }
 
-/* The failure of a callback called `name` is told. */
+/* The report lists the failure of a callback called `name`. */
 static void check_left_behind(const char *name, const char *which)
 {
     char says[160];

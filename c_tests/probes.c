@@ -282,10 +282,9 @@ static void *stay_attached(void *arg)
 
 static void what_is_waited_for_too_long_is_an_overrun(void)
 {
-    rt_finalize_options options = options_none();
+    rt_finalize_options options = options_with_deadline(20000);
     pthread_t thread = thread_start(stay_attached, NULL);
     event_wait(&attached);
-    options.deadline_us = 20000;
     trace(OVERRUN, OVERRUN);
     CHECK_EQ(rt_finalize(NULL, &options, NULL), RT_ERR_INCOMPLETE);
     CHECK(hit_count >= 1);

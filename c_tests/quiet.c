@@ -1,6 +1,6 @@
 /*
- * Nobody is told who did not ask: no thread watches, nothing is on stderr, and least of all in a file of the
- * program's that got its number.
+ * By default the library stays quiet: no watching thread is started, and nothing is written to stderr, nor to
+ * a file of the program that was given descriptor 2.
  */
 #include "host.h"
 #ifndef _WIN32

@@ -31,8 +31,7 @@ static rt_report *eventful(rt_writer **fine, rt_writer **stuck)
     static const char name[] = "quote \" backslash \\ newline \n bell \a \xc3\xa4\xe2\x82\xac";
     int fine_ends[2], stuck_ends[2];
     rt_report *report = NULL;
-    rt_finalize_options options = options_none();
-    options.deadline_us = 200000;
+    rt_finalize_options options = options_with_deadline(200000);
     pipe_open(fine_ends);
     pipe_open(stuck_ends);
     *fine = writer_open(NULL, fine_ends[1], name, 1000, 0);

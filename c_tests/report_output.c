@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
-/* Far more than the library waits, far less than for ever. */
+/* Far longer than the library waits, but still finite. */
 enum { BOUND_US = 20 * 1000000 };
 
 /* A folder of the test's own, in which the test then is. */

@@ -1,7 +1,7 @@
 /*
  * A slow destination is not a dead one: what a reader takes late arrives whole, however long it pauses, and a
- * person is told meanwhile. The deadline and a phase's budget bound that; the grace, which is for locks and
- * threads, does not.
+ * notice on stderr names it meanwhile. The deadline and a phase's budget bound that; the grace, which is for
+ * locks and threads, does not.
  */
 #include "destination.h"
 
@@ -77,11 +77,10 @@ static void with_a_deadline_the_same_ends_in_time_and_the_rest_is_counted(void)
 {
     int ends[2];
     rt_report *report = NULL;
-    rt_finalize_options options = options_none();
+    rt_finalize_options options = options_with_deadline(500000);
     int64_t began = now_us();
     bytes got = {0};
     full_writer(ends, "log", 900);
-    options.deadline_us = 500000;
     CHECK_EQ(rt_finalize(NULL, &options, &report), RT_ERR_INCOMPLETE);
     CHECK(now_us() - began < 10000000);
     CHECK_EQ(destination_of(report, "log").unwritten, 900);
@@ -131,7 +130,7 @@ static void a_lock_costs_the_grace_beside_a_reader_that_pauses(void)
     keeper k = {NULL, EVENT_INIT, EVENT_INIT};
     pthread_t thread;
     rt_report *report = NULL;
-    rt_finalize_options options = options_none();
+    rt_finalize_options options = options_with_grace(50000);
     bytes got = {0};
     full_writer(ends, "slow", 900);
     pipe_open(kept_ends);
@@ -142,7 +141,6 @@ static void a_lock_costs_the_grace_beside_a_reader_that_pauses(void)
     CHECK_EQ(rt_writer_write(writer_open(NULL, fine_ends[1], "fine", CAPACITY, 0), stream(0, 700), 700),
              RT_OK);
     late_reader_start(&r, ends[0]);
-    options.grace_us = 50000;
     CHECK_EQ(rt_finalize(NULL, &options, &report), RT_ERR_INCOMPLETE);
     CHECK_EQ(destination_of(report, "slow").unwritten, 0);
     CHECK_EQ(destination_of(report, "kept").unwritten, 5);
@@ -171,13 +169,12 @@ static void a_grace_that_the_host_sets_is_given_whole(void)
     keeper k = {NULL, EVENT_INIT, EVENT_INIT};
     pthread_t thread, ender;
     rt_report *report = NULL;
-    rt_finalize_options options = options_none();
+    rt_finalize_options options = options_with_grace(30 * 1000000);
     pipe_open(ends);
     k.writer = writer_open(NULL, ends[1], "kept", CAPACITY, 0);
     thread = thread_start(keep_the_lock, &k);
     event_wait(&k.holds);
     ender = thread_start(end_the_keeper_late, &k);
-    options.grace_us = 30 * 1000000;
     CHECK_EQ(rt_finalize(NULL, &options, &report), RT_OK);
     CHECK_EQ(destination_of(report, "kept").written, 5);
     CHECK(report_says(report, "lock of writer 'kept'"));

@@ -1,6 +1,6 @@
 /*
- * A heap that one can be stuck in: it has one lock for everybody, so that one who is stuck in it keeps
- * all others from allocating.
+ * A heap that a thread can get stuck in: it has a single lock, so a thread that is stuck in it keeps all
+ * others from allocating.
  */
 #ifndef STUCK_HEAP_H
 #define STUCK_HEAP_H
@@ -8,7 +8,7 @@
 #include "host.h"
 #include <stdatomic.h>
 
-static inline void sleep_for_ever(void)
+static inline void sleep_indefinitely(void)
 {
     for (;;) {
         pause();
@@ -29,11 +29,11 @@ static inline void *lock_all_heaps(void *arg)
         NEED(HeapLock(heaps[i]));
     }
     atomic_store(&heaps_are_locked, 1);
-    sleep_for_ever();
+    sleep_indefinitely();
     return arg;
 }
 
-/* Whoever uses the heap from here on is stuck. */
+/* From here on, every thread that uses the heap gets stuck. */
 static inline void heap_stick(void)
 {
     thread_start(lock_all_heaps, NULL);
@@ -60,7 +60,7 @@ static void heap_enter(void)
         sched_yield();
     }
     if (stick) {
-        sleep_for_ever();
+        sleep_indefinitely();
     }
 }
 

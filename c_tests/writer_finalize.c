@@ -6,20 +6,6 @@
 
 enum { CAPACITY = 1000, AMPLE = 30000000 };
 
-static rt_finalize_options with_grace(int64_t us)
-{
-    rt_finalize_options options = options_none();
-    options.grace_us = us;
-    return options;
-}
-
-static rt_finalize_options with_deadline(int64_t us)
-{
-    rt_finalize_options options = options_none();
-    options.deadline_us = us;
-    return options;
-}
-
 static void buffered_bytes_are_flushed(void)
 {
     int ends[2];
@@ -91,7 +77,7 @@ static void a_full_pipe_nobody_reads_costs_the_deadline_and_is_counted_to_the_by
     rt_writer *writer;
     rt_report *report = NULL;
     rt_report_destination log;
-    rt_finalize_options options = with_deadline(200000);
+    rt_finalize_options options = options_with_deadline(200000);
     rt_writer_account account;
     int64_t began;
     bytes got = {0};
@@ -256,7 +242,7 @@ static void a_handler_that_writes_to_a_full_pipe_cannot_hang_the_finalization(vo
     rt_writer *writer;
     rt_report *report = NULL;
     rt_report_destination log;
-    rt_finalize_options options = with_deadline(300000);
+    rt_finalize_options options = options_with_deadline(300000);
     bytes got = {0};
     pipe_open(ends);
     writer = writer_open(NULL, ends[1], "log", CAPACITY, 0);
@@ -308,7 +294,8 @@ static void what_a_native_thread_was_told_is_accepted_is_written_or_counted(void
         rt_report *report = NULL;
         rt_report_destination log;
         /* In every other round the reader stops early: bytes are left over. */
-        rt_finalize_options options = round % 2 ? with_deadline(40000) : with_grace(AMPLE);
+        rt_finalize_options options =
+            round % 2 ? options_with_deadline(40000) : options_with_grace(AMPLE);
         pipe_open(ends);
         reader_start(&r, ends[0], round % 2 ? 21 * CAPACITY : SIZE_MAX, 0);
         h.writer = writer_open(runtime, ends[1], "log", CAPACITY, 0);
@@ -351,7 +338,7 @@ static void a_native_thread_blocked_on_a_full_pipe_is_told_that_it_is_over(void)
     pthread_t thread;
     hammer fresh = {NULL, 0, CAPACITY, RT_OK, EVENT_INIT}, h = fresh;
     rt_report *report = NULL;
-    rt_finalize_options options = with_deadline(1000000);
+    rt_finalize_options options = options_with_deadline(1000000);
     pipe_open(ends);
     h.writer = writer_open(NULL, ends[1], "log", CAPACITY, 0);
     thread = thread_start(hammer_body, &h);
@@ -374,7 +361,7 @@ static void a_terminal_nobody_reads_does_not_hang_the_finalization(void)
     rt_writer *writer;
     rt_report *report = NULL;
     rt_report_destination log;
-    rt_finalize_options options = with_deadline(100000);
+    rt_finalize_options options = options_with_deadline(100000);
     bytes got = {0};
     NEED(out >= 0 && grantpt(out) == 0 && unlockpt(out) == 0);
     in = open(ptsname(out), O_RDWR | O_NOCTTY);

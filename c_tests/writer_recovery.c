@@ -4,16 +4,7 @@
  */
 #include "destination.h"
 
-enum { CAPACITY = 1000 };
-
-enum { AMPLE = 30000000 };
-
-static rt_finalize_options with_grace(int64_t us)
-{
-    rt_finalize_options options = options_none();
-    options.grace_us = us;
-    return options;
-}
+enum { CAPACITY = 1000, AMPLE = 30000000 };
 
 /* A thread that locks the writer, writes records, and does not come back. */
 typedef struct holder {
@@ -58,7 +49,7 @@ static void bytes_under_the_lock_of_a_parked_thread_are_written_once(void)
     rt_report *report = NULL;
     rt_report_destination log;
     bytes got = {0};
-    rt_finalize_options options = with_grace(AMPLE);
+    rt_finalize_options options = options_with_grace(AMPLE);
     holder h = HOLDER(NULL, 0);
     pipe_open(ends);
     h.writer = writer_open(NULL, ends[1], "log", CAPACITY, 0);
@@ -190,7 +181,7 @@ static void park_in_the_middle_of_a_write(size_t len, size_t written, size_t rec
     rt_report *report = NULL;
     rt_report_destination log;
     bytes got = {0};
-    rt_finalize_options options = with_grace(AMPLE);
+    rt_finalize_options options = options_with_grace(AMPLE);
     leaver fresh = {NULL, NULL, 0, 0, 0, 0, EVENT_INIT, EVENT_INIT}, l = fresh;
     NEED(pipe(ends) == 0);
     l.fd = ends[1];
@@ -253,7 +244,7 @@ static void block_in_a_write(size_t len)
     rt_report *report = NULL;
     rt_report_destination log;
     rt_report_leak leak;
-    rt_finalize_options options = with_grace(100000);
+    rt_finalize_options options = options_with_grace(100000);
     bytes got = {0};
     pthread_t thread;
     int64_t began;
@@ -325,7 +316,7 @@ static void return_late_with_a_part(size_t len)
 {
     int ends[2];
     rt_report *report = NULL;
-    rt_finalize_options options = with_grace(50000);
+    rt_finalize_options options = options_with_grace(50000);
     bytes got = {0};
     pthread_t thread;
     leaver fresh = {NULL, NULL, 0, 0, 0, 0, EVENT_INIT, EVENT_INIT}, l = fresh;

@@ -298,7 +298,7 @@ static void an_owned_descriptor_is_closed_and_a_lent_one_is_not(void)
     CHECK_EQ(rt_writer_close(writer, 0), RT_OK);
     CHECK(!is_open(owned[1]));
     CHECK_EQ(rt_writer_close(writer, 0), RT_ERR_HANDLE);
-    /* The close itself fails: the handle is gone all the same, and what was lost is told. */
+    /* The close itself fails: the handle is gone nevertheless, and the report counts the lost bytes. */
     writer = writer_open(NULL, lost_one[1], "lost", 0, RT_WRITER_OWNS_FD);
     CHECK_EQ(rt_writer_write(writer, "12345678", 8), RT_OK);
     close(lost_one[1]);

@@ -12,11 +12,11 @@
  * this library on its thread it does nothing and answers at once, RT_ERR_WOULD_BLOCK, or
  * RT_ERR_IN_CALLBACK over a finalization; it may take memory from the heap, so a handler that may have
  * interrupted malloc must not call it. While a call waits for a lock, another thread or a destination,
- * a handler interrupts nothing. Times are microseconds; negative is
- * for ever. A NULL rt_runtime is the process's default runtime. Names are copied. Handles are opaque
- * numbers: a stale one is told from a live one. Memory of the host's may be freed only after every
- * call on it has returned. Structs that start with struct_size grow: set it to sizeof the struct.
- * On Windows every call leaves what GetLastError says as it was; what is there only has an #if.
+ * a handler interrupts nothing. Times are microseconds; negative means no limit. A NULL rt_runtime is
+ * the process's default runtime. Names are copied. Handles are opaque numbers: a stale one is rejected.
+ * Memory of the host's may be freed only after every call on it has returned. Structs that start with
+ * struct_size grow: set it to sizeof the struct. On Windows every call leaves what GetLastError says as
+ * it was; what exists only there has an #if.
  */
 #ifndef RTFINALIZE_H
 #define RTFINALIZE_H
@@ -559,8 +559,8 @@
 
 /**
  * The library closes the handle once the operation has ended, and leaks it with the operation. Without
- * this it stays the host's, and must stay open until the operation's handle is gone with `RT_OK`; once
- * the operation is leaked, for ever.
+ * this it stays the host's, and must stay open until the operation's handle is gone with `RT_OK`, or,
+ * once the operation is leaked, until the process ends.
  */
 #define RT_OVERLAPPED_OWNS_HANDLE 1
 
@@ -786,13 +786,13 @@ typedef struct rt_finalize_options {
      */
     size_t struct_size;
     /**
-     * The time all phases together may take, in microseconds. Negative, and the default: for ever,
-     * which holds for the phases before the freeze, and for destinations without room. The library's own waits end by then, those
-     * before the freeze a quarter earlier (500 ms at most), so that there is time to stop threads
-     * and to flush; what `overrun` says is done about what they were for. A host's callback is
-     * never interrupted; it is told as an overrun when its phase's budget is spent, when the time of
-     * the phases before the freeze is over, and when the deadline passes. With `RT_OVERRUN_EXIT` the process ends at the deadline, whatever the
-     * finalizing thread is doing then.
+     * The time all phases together may take, in microseconds. Negative, and the default:
+     * no limit for the phases before the freeze and for destinations without room. The library's own
+     * waits end by then, those before the freeze a quarter earlier (500 ms at most), so that there is
+     * time to stop threads and to flush; `overrun` says what happens about what they waited for. A
+     * host's callback is never interrupted; it is reported as an overrun when its phase's budget is
+     * spent, when the time of the phases before the freeze is over, and when the deadline passes. With
+     * `RT_OVERRUN_EXIT` the process ends at the deadline, whatever the finalizing thread is doing then.
      */
     int64_t deadline_us;
     /**
@@ -879,10 +879,10 @@ typedef struct rt_runtime_options {
  * left behind is not called, on Linux with glibc 2.35 or later and on Windows: before each call the
  * library asks whether its code is still there, and one whose code is gone counts as a failure,
  * `not called: its code was unloaded (dlclose)`, or `(FreeLibrary)`. Of a tracked object then neither
- * callback is called;
- * an operation is leaked; a writer keeps its bytes. Code that was made at run time is looked up in
- * `/proc/self/maps`, and is not called where that cannot be read. Another library that was loaded at the same address cannot be told from the plug-in, nor is
- * anything safe that is unloaded during the call.
+ * callback is called; an operation is leaked; a writer keeps its bytes. Code that was made at run time is
+ * looked up in `/proc/self/maps`, and is not called where that cannot be read. Another library that was
+ * loaded at the same address cannot be distinguished from the plug-in, and code that is unloaded during
+ * the call is not safe.
  */
 typedef int (*rt_callback)(void *arg);
 
@@ -1020,7 +1020,7 @@ typedef struct rt_writer_options {
 typedef int64_t (*rt_write_callback)(void *arg, const void *data, size_t len);
 
 /**
- * Waits up to `timeout_us` microseconds (negative: for ever) until there may be room: returns 0 then,
+ * Waits up to `timeout_us` microseconds (negative: indefinitely) until there may be room: returns 0 then,
  * 1 after the time-out, negative if it failed. Called without the writer's lock.
  */
 typedef int (*rt_wait_callback)(void *arg, int64_t timeout_us);
@@ -1088,9 +1088,9 @@ typedef struct rt_writer_account {
 } rt_writer_account;
 
 /**
- * Waits up to `timeout_us` microseconds for the operation to end; 0 only looks, negative is for ever.
- * Returns 0 once it has ended, however; 1 while it is pending; negative if that cannot be told, which
- * counts as pending.
+ * Waits up to `timeout_us` microseconds for the operation to end; 0 only checks, negative waits
+ * indefinitely. Returns 0 once it has ended, in whatever way; 1 while it is pending; negative if that
+ * cannot be determined, which counts as pending.
  *
  * It may be called again and again, from several threads at once.
  */
@@ -1199,8 +1199,7 @@ typedef struct rt_overlapped_request {
 #endif
 
 /**
- * A tracked object, as its runtime knows it. Never 0; one that is not tracked any more is told from
- * all others.
+ * A tracked object, as its runtime knows it. Never 0; one that is no longer tracked is rejected.
  */
 typedef uint64_t rt_object;
 
@@ -1482,9 +1481,9 @@ const char *rt_version_string(void);
 /**
  * Sets how long the library's own waits in one phase may last, in microseconds, for this life of
  * the runtime: of a flush phase those for room at a destination too, and of every phase those that
- * callbacks sit in. Negative is for ever before the freeze; from the early flush on it is the default.
+ * callbacks sit in. Negative means no limit before the freeze; from the early flush on it means the default.
  * A callback of the host's in that phase that runs on when the budget is spent is not interrupted but
- * told as an overrun (`RT_EVENT_OVERRUN`); without a call of this function only the deadline does that.
+ * reported as an overrun (`RT_EVENT_OVERRUN`); without a call of this function only the deadline does that.
  *
  * Thread: any. Stage: before finalization of the runtime begins; later it has no effect.
  * Signal handler: limited.
@@ -1543,7 +1542,7 @@ rt_status rt_runtime_set_text(struct rt_runtime *runtime,
 
 /**
  * The deadline that a finalization of the runtime would have if it began now, in microseconds: the
- * environment's, or what was set for this life of it. Negative is for ever.
+ * environment's, or what was set for this life of it. Negative means no limit.
  *
  * Thread: any. Stage: any. Signal handler: limited.
  *
@@ -1803,10 +1802,10 @@ rt_status rt_phase_add_handler_ex(struct rt_runtime *runtime,
 
 /**
  * How long a handler or callback that waits for others may still do so in the present phase, in
- * microseconds: what is left of the phase's budget, or of the deadline. Negative is for ever, 0 that
- * the time is up: a host's own wait ends then, and says so with `rt_note_blocked`.
+ * microseconds: what is left of the phase's budget, or of the deadline. Negative means no limit, 0 that
+ * the time is up: a host's own wait then ends, and says so with `rt_note_blocked`.
  *
- * Thread: any. Stage: any; for ever while the runtime runs. Signal handler: limited.
+ * Thread: any. Stage: any; while the runtime runs there is no limit. Signal handler: limited.
  *
  * Returns a time; -1 also for a wrong handle.
  *
@@ -2166,8 +2165,8 @@ rt_status rt_buffered_lock_init_for(struct rt_buffered_lock *lock, struct rt_run
 rt_status rt_buffered_lock_acquire(struct rt_buffered_lock *lock);
 
 /**
- * Acquires the lock, waiting for its owner at most `timeout_us` microseconds: negative is for ever,
- * 0 only tries. The bound is a bound.
+ * Acquires the lock, waiting for its owner at most `timeout_us` microseconds: negative waits
+ * indefinitely, 0 only tries. It never waits longer than that.
  *
  * Otherwise as `rt_buffered_lock_acquire`.
  *
@@ -2318,8 +2317,8 @@ rt_status rt_writer_write(struct rt_writer *writer,
                           size_t len);
 
 /**
- * As `rt_writer_write`, waiting at most `timeout_us` microseconds: negative is for ever, 0 does not
- * wait.
+ * As `rt_writer_write`, waiting at most `timeout_us` microseconds: negative waits indefinitely,
+ * 0 does not wait.
  *
  * On Windows a write to a pipe or a device waits without a bound where another thread is in an operation on
  * the same handle, or a console is paused. Given a time it is made by a thread of the library's, and left
@@ -2338,8 +2337,8 @@ rt_status rt_writer_write_timed(struct rt_writer *writer,
                                 int64_t timeout_us);
 
 /**
- * Writes everything accepted before the call, waiting at most `timeout_us` microseconds: negative is
- * for ever, 0 does not wait. On Windows see `rt_writer_write_timed`.
+ * Writes everything accepted before the call, waiting at most `timeout_us` microseconds: negative
+ * waits indefinitely, 0 does not wait. On Windows see `rt_writer_write_timed`.
  *
  * Thread: as `rt_writer_write`. Stage: as there. Signal handler: limited.
  *
@@ -2349,8 +2348,7 @@ rt_status rt_writer_write_timed(struct rt_writer *writer,
  *
  * CPython: `BufferedWriter.flush`.
  */
-rt_status rt_writer_flush(struct rt_writer *writer,
-                          int64_t timeout_us);
+rt_status rt_writer_flush(struct rt_writer *writer, int64_t timeout_us);
 
 /**
  * Takes the writer's lock, so that this thread's records up to `rt_writer_unlock` stay together.
@@ -2468,9 +2466,9 @@ rt_status rt_overlapped_new(struct rt_runtime *runtime,
  * the operation in `*op`.
  *
  * The buffer is the library's (`rt_overlapped_data`), and so is the control block. The descriptor stays
- * the host's and must stay open until the handle is gone with `RT_OK`; once the operation is leaked,
- * for ever. A pipe or socket has no offset: give 0. `name` is copied, for warnings and the ledger, and
- * may be NULL. The handle is the host's: end it with `rt_overlapped_dealloc`.
+ * the host's and must stay open until the handle is gone with `RT_OK`, or, once the operation is leaked,
+ * until the process ends. A pipe or socket has no offset: give 0. `name` is copied, for warnings and the
+ * ledger, and may be NULL. The handle is the host's: end it with `rt_overlapped_dealloc`.
  *
  * A read that waits for data on a pipe or socket cannot be cancelled with glibc, whose AIO is a helper
  * thread that sits in `read`; one that is queued behind another on the same descriptor can.
@@ -2531,13 +2529,13 @@ rt_status rt_overlapped_on_warning(struct rt_overlapped *op,
                                    void *arg);
 
 /**
- * Waits until the operation has ended, at most `timeout_us` microseconds: negative is for ever, 0 only
- * looks.
+ * Waits until the operation has ended, at most `timeout_us` microseconds: negative waits
+ * indefinitely, 0 only checks.
  *
- * An attached thread is outside the runtime meanwhile, and may be parked when it comes back. A wait for
- * ever ends with `RT_ERR_FINALIZING` soon after the runtime freezes, and any wait in a callback of a
- * finalization with the time of that. A thread that waits on POSIX AIO
- * cannot be cancelled meanwhile.
+ * An attached thread is outside the runtime meanwhile, and may be parked when it comes back. An
+ * indefinite wait ends with `RT_ERR_FINALIZING` soon after the runtime freezes, and any wait in a callback
+ * of a finalization ends with the time of that finalization. A thread that waits on POSIX AIO cannot be
+ * cancelled meanwhile.
  *
  * Thread: any, attached or not; from inside the operation's own callbacks only with a bound. Stage:
  * any. Signal handler: limited.

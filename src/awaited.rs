@@ -175,7 +175,7 @@ impl Waits {
     }
 }
 
-/// Until when the calling thread may wait: for ever but in a callback of a finalization.
+/// Until when the calling thread may wait: without limit, except in a callback of a finalization.
 pub(crate) fn bound() -> Deadline {
     host_call::finalized_by_caller().map_or(Deadline::NEVER, |runtime| runtime.waits().until())
 }

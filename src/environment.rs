@@ -111,7 +111,7 @@ fn microseconds(text: &str) -> Option<i64> {
         _ => return None,
     };
     let number: f64 = number.parse().ok()?;
-    // Saturates: a time no clock can hold is for ever.
+    // Saturates: a time too long for any clock means no limit.
     Some((number * scale) as i64)
 }
 

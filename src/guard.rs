@@ -26,9 +26,9 @@
 //! ```
 //!
 //! While the finalizer decides, whoever wants to open a guard waits for the decision. Watched, a guard is
-//! granted only to a thread that the finalization waits for anyway (see `rack`): others that come again and
-//! again would keep it for ever. A life has a number that is never used again, and the anchor's word holds
-//! it: a view of a former life finds another number, or none.
+//! granted only to a thread that the finalization waits for anyway (see `rack`): other threads that keep
+//! opening guards could delay it indefinitely. A life has a number that is never used again, and the
+//! anchor's word holds it: a view of a former life finds another number, or none.
 
 use crate::sync::{AtomicU64, Deadline, Ordering, Sabotage, fence, park, sabotaged, wake_all};
 

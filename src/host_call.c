@@ -60,7 +60,7 @@ static void left(const volatile int *whole)
 #else
 #define CLEANUP_ABI
 #endif
-/* Part of glibc's ABI for ever (every C program with a pthread_cleanup_push block calls them), but
+/* glibc cannot drop these from its ABI (every C program with a pthread_cleanup_push block calls them), but
    <pthread.h> hides them from code compiled with -fexceptions, as this file is. */
 extern void __pthread_register_cancel(__pthread_unwind_buf_t *buf) CLEANUP_ABI;
 extern void __pthread_unregister_cancel(__pthread_unwind_buf_t *buf) CLEANUP_ABI;

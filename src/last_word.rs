@@ -50,7 +50,7 @@ pub fn end_process(
     let me = fork::generation() + 1;
     // SeqCst: who is roused sees it. Of all who come in one process one finds another number.
     if BEGUN.swap(me, Ordering::SeqCst) == me {
-        process_end::sleep_for_ever(SAYS_IT);
+        process_end::sleep_indefinitely(SAYS_IT);
     }
     EXIT_CODE.store(exit_code, Ordering::SeqCst);
     SPEAKER.store(crate::this_thread::current_tid(), Ordering::SeqCst);

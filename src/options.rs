@@ -33,7 +33,7 @@ impl Overrun {
 /// output that was lost.
 pub const DEFAULT_EXIT_CODE: i32 = 120;
 
-/// Settings of a finalization. Times are microseconds; negative is for ever.
+/// Settings of a finalization. Times are microseconds; negative means no limit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
     /// The time all phases together may take. The library's own waits end by then; a host's
@@ -43,7 +43,7 @@ pub struct Options {
     pub grace_us: i64,
     /// What the library's own waits in each phase may take.
     pub budgets_us: [i64; Phase::ALL.len()],
-    /// What a callback may take in each phase before it is told as an overrun. Negative is for ever:
+    /// What a callback may take in each phase before it is reported as an overrun. Negative means no limit:
     /// the budgets of the library's waits bind no callback unless the host says so.
     pub callbacks_us: [i64; Phase::ALL.len()],
     /// How often the phases before `children` may go round.

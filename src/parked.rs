@@ -40,7 +40,7 @@ pub(crate) fn park_for_good() -> ! {
     });
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     waiters::name_them(owner.as_deref(), NOTICE_US.load(Ordering::Relaxed));
-    process_end::sleep_for_ever("the last thread was parked")
+    process_end::sleep_indefinitely("the last thread was parked")
 }
 
 #[cfg(all(target_os = "linux", target_env = "gnu"))]

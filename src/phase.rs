@@ -110,8 +110,8 @@ impl Phase {
         }
     }
 
-    /// How long the library's own waits in the phase may last when the host sets no budget;
-    /// negative is for ever. After `freeze` only a destination may be waited for so long: one that is
+    /// How long the library's own waits in the phase may last when the host sets no budget; negative
+    /// means no limit. After `freeze` only a wait for a destination may be unlimited: one that is
     /// slow is not dead. (Locks are, there too, for the grace.)
     pub const fn default_budget_us(self) -> i64 {
         match self {

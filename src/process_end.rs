@@ -36,7 +36,7 @@ pub(crate) fn threads_can_begin_and_end() -> bool {
 
 /// For a thread that must not go on, and leaves the end of its process to another. Of a process in which all
 /// others have been killed it is the last, and ends it: `because`.
-pub(crate) fn sleep_for_ever(because: &str) -> ! {
+pub(crate) fn sleep_indefinitely(because: &str) -> ! {
     loop {
         #[cfg(windows)]
         if under_way() {

@@ -201,8 +201,9 @@ impl Mine {
 }
 
 impl Guard {
-    /// Checks that the life is there, and pins it: one step. Once its finalization has begun only for a
-    /// thread that it waits for anyway: others that come again and again would keep it for ever.
+    /// Checks that the life exists and pins it, in one step. Once its finalization has begun, this
+    /// succeeds only on a thread that it waits for anyway: other threads that keep opening guards could
+    /// delay it indefinitely.
     ///
     /// # Errors
     /// `Finalizing`; `NoMemory`, `ThreadExiting`; `WouldBlock` in a signal handler.

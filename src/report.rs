@@ -129,7 +129,7 @@ pub struct PhaseRecord {
     pub spans: Vec<Span>,
     /// The work done, in [`Phase::unit`]s.
     pub work: u64,
-    /// What its own waits could last, `None` for ever.
+    /// How long its own waits could last, `None` without a limit.
     pub budget_us: Option<u64>,
     /// Whether it took longer than its budget, or the total deadline passed in it.
     pub overran: bool,

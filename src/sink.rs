@@ -120,7 +120,7 @@ pub(crate) fn forked(writer: &str) -> Error {
 pub struct Callbacks {
     /// Takes up to `len` bytes: returns how many, or a negative `errno`.
     pub(crate) write: Write,
-    /// Waits up to `timeout_us` (negative: for ever) for room; 0 when there may be some. Optional:
+    /// Waits up to `timeout_us` (negative: indefinitely) for room; 0 when there may be some. Optional:
     /// without it, a writer that got `EAGAIN` gives `WouldBlock` to its caller.
     pub(crate) wait: Option<Wait>,
     /// Called once when the writer is closed or abandoned. Optional.

@@ -231,7 +231,7 @@ impl Attachment {
 
     /// Waits with the calling thread outside `runtime`, and enters again if it was inside.
     ///
-    /// The runtime is not kept meanwhile: the wait may be for ever.
+    /// It holds no reference to the runtime while it waits, since the wait may never end.
     ///
     /// # Errors
     /// What `wait` gives; once the runtime is frozen, what entering gives (with the policy `Hang` it does

@@ -18,8 +18,8 @@ impl Finalization<'_> {
         pin.map(|pin| OpenGuard::all(pin, Some(self.me.id()))).unwrap_or_default()
     }
 
-    /// Waits for the guards that are open now: not for those opened meanwhile, or threads that take
-    /// turns would keep it for ever. A holder may need a pending call made first.
+    /// Waits for the guards that are open now, but not for those opened meanwhile: threads that take
+    /// turns could make it wait indefinitely. A holder may need a pending call made first.
     pub(crate) fn wait_for_guards(&mut self) {
         let Some(pin) = self.runtime.pin().filter(|_| !self.gave_up_on_guards) else { return };
         pin.anchor().watch(pin.life());

@@ -26,7 +26,7 @@ def at_exit() -> None:
 
 
 # Before logging registers its own, so that it is called after that: logging.shutdown flushes stdout, and
-# would wait for the sender for ever.
+# would wait for the sender indefinitely.
 atexit.register(at_exit)
 
 import logging  # noqa: E402

@@ -46,7 +46,7 @@ static inline HANDLE check_start(const char *name)
     return child.hProcess;
 }
 
-/* Its exit code, when it has ended; nothing runs for ever. */
+/* Waits for the child and returns its exit code. A child that outlives the limit is killed. */
 static inline DWORD check_end(HANDLE child, DWORD seconds)
 {
     DWORD code = 97;

@@ -283,9 +283,9 @@ static void *read_one_byte(void *handle)
     return NULL;
 }
 
-/* Windows lets the writer's query and its write wait until the read has returned, and would keep a
-   finalization that made them itself for ever. Wine lets operations of one handle pass each other: there
-   all bytes arrive. */
+/* On Windows the writer's query and its write wait until the read has returned, so a finalization that made
+   them itself would never end. Wine lets operations on one handle overtake each other: all bytes arrive
+   there. */
 static void a_read_that_another_thread_sits_in_keeps_no_finalization(void)
 {
     HANDLE here, there;

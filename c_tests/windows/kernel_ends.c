@@ -27,7 +27,7 @@ static void check_overlapped_says(rt_overlapped *op, HANDLE handle, DWORD error)
     CHECK_EQ(count, 0);
 }
 
-/* Windows leaves the OVERLAPPED of a call that fails at once as it was: pending, for ever. */
+/* When a call fails at once, Windows does not touch its OVERLAPPED, which would stay pending. */
 static void what_ends_at_once_is_pending_to_nobody(void)
 {
     duplex d = duplex_open();

@@ -20,7 +20,7 @@ static void look_through_the_books(void)
     rt_atexit_unregister(NULL, another, NULL, NULL);
 }
 
-static void *look_for_ever(void *arg)
+static void *look_endlessly(void *arg)
 {
     event_set(&begun);
     for (;;) {
@@ -39,7 +39,7 @@ static void *look_once(void *arg)
 /* Stops a thread with the books locked: then another cannot look through them. */
 static void stop_with_the_books_locked(void)
 {
-    HANDLE stopped = (HANDLE)pthread_gethandle(thread_start(look_for_ever, NULL)), other;
+    HANDLE stopped = (HANDLE)pthread_gethandle(thread_start(look_endlessly, NULL)), other;
     DWORD waited;
     event_wait(&begun);
     do {

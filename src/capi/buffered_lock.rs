@@ -93,8 +93,8 @@ pub unsafe extern "C-unwind" fn rt_buffered_lock_acquire(lock: *mut rt_buffered_
     acquire(lock, -1)
 }
 
-/// Acquires the lock, waiting for its owner at most `timeout_us` microseconds: negative is for ever,
-/// 0 only tries. The bound is a bound.
+/// Acquires the lock, waiting for its owner at most `timeout_us` microseconds: negative waits
+/// indefinitely, 0 only tries. It never waits longer than that.
 ///
 /// Otherwise as `rt_buffered_lock_acquire`.
 ///

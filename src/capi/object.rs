@@ -7,8 +7,7 @@ use crate::host_call::ObjectCalls;
 use crate::status::Status;
 use libc::{c_char, c_void};
 
-/// A tracked object, as its runtime knows it. Never 0; one that is not tracked any more is told from
-/// all others.
+/// A tracked object, as its runtime knows it. Never 0; one that is no longer tracked is rejected.
 pub type rt_object = u64;
 
 /// Tracks a native object: the runtime's finalization finalizes it, and later deallocates it.

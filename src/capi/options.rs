@@ -19,13 +19,13 @@ use libc::{c_char, c_void};
 pub struct rt_finalize_options {
     /// `sizeof(rt_finalize_options)`.
     pub struct_size: usize,
-    /// The time all phases together may take, in microseconds. Negative, and the default: for ever,
-    /// which holds for the phases before the freeze, and for destinations without room. The library's own waits end by then, those
-    /// before the freeze a quarter earlier (500 ms at most), so that there is time to stop threads
-    /// and to flush; what `overrun` says is done about what they were for. A host's callback is
-    /// never interrupted; it is told as an overrun when its phase's budget is spent, when the time of
-    /// the phases before the freeze is over, and when the deadline passes. With `RT_OVERRUN_EXIT` the process ends at the deadline, whatever the
-    /// finalizing thread is doing then.
+    /// The time all phases together may take, in microseconds. Negative, and the default:
+    /// no limit for the phases before the freeze and for destinations without room. The library's own
+    /// waits end by then, those before the freeze a quarter earlier (500 ms at most), so that there is
+    /// time to stop threads and to flush; `overrun` says what happens about what they waited for. A
+    /// host's callback is never interrupted; it is reported as an overrun when its phase's budget is
+    /// spent, when the time of the phases before the freeze is over, and when the deadline passes. With
+    /// `RT_OVERRUN_EXIT` the process ends at the deadline, whatever the finalizing thread is doing then.
     pub deadline_us: i64,
     /// The time the finalizing thread gives, in all, to threads that hold a lock and might still let go
     /// of it, in microseconds. Default 1 s. Must not be negative. A destination without room, whose
@@ -59,9 +59,9 @@ pub(super) const OPTIONS_FIRST_VERSION: usize = 48;
 
 /// Sets how long the library's own waits in one phase may last, in microseconds, for this life of
 /// the runtime: of a flush phase those for room at a destination too, and of every phase those that
-/// callbacks sit in. Negative is for ever before the freeze; from the early flush on it is the default.
+/// callbacks sit in. Negative means no limit before the freeze; from the early flush on it means the default.
 /// A callback of the host's in that phase that runs on when the budget is spent is not interrupted but
-/// told as an overrun (`RT_EVENT_OVERRUN`); without a call of this function only the deadline does that.
+/// reported as an overrun (`RT_EVENT_OVERRUN`); without a call of this function only the deadline does that.
 ///
 /// Thread: any. Stage: before finalization of the runtime begins; later it has no effect.
 /// Signal handler: limited.
@@ -153,7 +153,7 @@ pub unsafe extern "C-unwind" fn rt_runtime_set_text(
 }
 
 /// The deadline that a finalization of the runtime would have if it began now, in microseconds: the
-/// environment's, or what was set for this life of it. Negative is for ever.
+/// environment's, or what was set for this life of it. Negative means no limit.
 ///
 /// Thread: any. Stage: any. Signal handler: limited.
 ///

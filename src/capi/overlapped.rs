@@ -15,9 +15,9 @@ pub enum rt_overlapped {}
 
 static OPERATIONS: Table<Overlapped> = Table::new(0x3d07_5ae9);
 
-/// Waits up to `timeout_us` microseconds for the operation to end; 0 only looks, negative is for ever.
-/// Returns 0 once it has ended, however; 1 while it is pending; negative if that cannot be told, which
-/// counts as pending.
+/// Waits up to `timeout_us` microseconds for the operation to end; 0 only checks, negative waits
+/// indefinitely. Returns 0 once it has ended, in whatever way; 1 while it is pending; negative if that
+/// cannot be determined, which counts as pending.
 ///
 /// It may be called again and again, from several threads at once.
 pub type rt_overlapped_wait_callback =
@@ -123,9 +123,9 @@ pub unsafe extern "C-unwind" fn rt_overlapped_new(
 /// the operation in `*op`.
 ///
 /// The buffer is the library's (`rt_overlapped_data`), and so is the control block. The descriptor stays
-/// the host's and must stay open until the handle is gone with `RT_OK`; once the operation is leaked,
-/// for ever. A pipe or socket has no offset: give 0. `name` is copied, for warnings and the ledger, and
-/// may be NULL. The handle is the host's: end it with `rt_overlapped_dealloc`.
+/// the host's and must stay open until the handle is gone with `RT_OK`, or, once the operation is leaked,
+/// until the process ends. A pipe or socket has no offset: give 0. `name` is copied, for warnings and the
+/// ledger, and may be NULL. The handle is the host's: end it with `rt_overlapped_dealloc`.
 ///
 /// A read that waits for data on a pipe or socket cannot be cancelled with glibc, whose AIO is a helper
 /// thread that sits in `read`; one that is queued behind another on the same descriptor can.
@@ -218,13 +218,13 @@ pub extern "C-unwind" fn rt_overlapped_on_warning(
     })
 }
 
-/// Waits until the operation has ended, at most `timeout_us` microseconds: negative is for ever, 0 only
-/// looks.
+/// Waits until the operation has ended, at most `timeout_us` microseconds: negative waits
+/// indefinitely, 0 only checks.
 ///
-/// An attached thread is outside the runtime meanwhile, and may be parked when it comes back. A wait for
-/// ever ends with `RT_ERR_FINALIZING` soon after the runtime freezes, and any wait in a callback of a
-/// finalization with the time of that. A thread that waits on POSIX AIO
-/// cannot be cancelled meanwhile.
+/// An attached thread is outside the runtime meanwhile, and may be parked when it comes back. An
+/// indefinite wait ends with `RT_ERR_FINALIZING` soon after the runtime freezes, and any wait in a callback
+/// of a finalization ends with the time of that finalization. A thread that waits on POSIX AIO cannot be
+/// cancelled meanwhile.
 ///
 /// Thread: any, attached or not; from inside the operation's own callbacks only with a bound. Stage:
 /// any. Signal handler: limited.

@@ -24,8 +24,8 @@ pub const RT_OVERLAPPED_CONNECT: u32 = 5;
 pub const RT_OVERLAPPED_OTHER: u32 = 6;
 
 /// The library closes the handle once the operation has ended, and leaks it with the operation. Without
-/// this it stays the host's, and must stay open until the operation's handle is gone with `RT_OK`; once
-/// the operation is leaked, for ever.
+/// this it stays the host's, and must stay open until the operation's handle is gone with `RT_OK`, or,
+/// once the operation is leaked, until the process ends.
 pub const RT_OVERLAPPED_OWNS_HANDLE: u32 = 1;
 /// Nothing arrives at the completion port that the handle belongs to.
 pub const RT_OVERLAPPED_NO_PACKET: u32 = 2;

@@ -198,10 +198,10 @@ fn names(mut array: *const *const c_char) -> Result<Box<[Box<str>]>> {
 }
 
 /// How long a handler or callback that waits for others may still do so in the present phase, in
-/// microseconds: what is left of the phase's budget, or of the deadline. Negative is for ever, 0 that
-/// the time is up: a host's own wait ends then, and says so with `rt_note_blocked`.
+/// microseconds: what is left of the phase's budget, or of the deadline. Negative means no limit, 0 that
+/// the time is up: a host's own wait then ends, and says so with `rt_note_blocked`.
 ///
-/// Thread: any. Stage: any; for ever while the runtime runs. Signal handler: limited.
+/// Thread: any. Stage: any; while the runtime runs there is no limit. Signal handler: limited.
 ///
 /// Returns a time; -1 also for a wrong handle.
 ///

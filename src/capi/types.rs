@@ -21,10 +21,10 @@ pub type rt_status = i32;
 /// left behind is not called, on Linux with glibc 2.35 or later and on Windows: before each call the
 /// library asks whether its code is still there, and one whose code is gone counts as a failure,
 /// `not called: its code was unloaded (dlclose)`, or `(FreeLibrary)`. Of a tracked object then neither
-/// callback is called;
-/// an operation is leaked; a writer keeps its bytes. Code that was made at run time is looked up in
-/// `/proc/self/maps`, and is not called where that cannot be read. Another library that was loaded at the same address cannot be told from the plug-in, nor is
-/// anything safe that is unloaded during the call.
+/// callback is called; an operation is leaked; a writer keeps its bytes. Code that was made at run time is
+/// looked up in `/proc/self/maps`, and is not called where that cannot be read. Another library that was
+/// loaded at the same address cannot be distinguished from the plug-in, and code that is unloaded during
+/// the call is not safe.
 pub type rt_callback = Option<unsafe extern "C-unwind" fn(arg: *mut c_void) -> c_int>;
 
 /// What `rt_is_finalizing` reads; the header's inline form reads it without a call. Written by the

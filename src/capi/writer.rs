@@ -53,7 +53,7 @@ const OPTIONS_FIRST_VERSION: usize = size_of::<rt_writer_options>();
 pub type rt_write_callback =
     Option<unsafe extern "C-unwind" fn(arg: *mut c_void, data: *const c_void, len: usize) -> i64>;
 
-/// Waits up to `timeout_us` microseconds (negative: for ever) until there may be room: returns 0 then,
+/// Waits up to `timeout_us` microseconds (negative: indefinitely) until there may be room: returns 0 then,
 /// 1 after the time-out, negative if it failed. Called without the writer's lock.
 pub type rt_wait_callback =
     Option<unsafe extern "C-unwind" fn(arg: *mut c_void, timeout_us: i64) -> c_int>;
@@ -263,8 +263,8 @@ pub unsafe extern "C-unwind" fn rt_writer_write(
     boundary(|| write(writer, data, len, -1))
 }
 
-/// As `rt_writer_write`, waiting at most `timeout_us` microseconds: negative is for ever, 0 does not
-/// wait.
+/// As `rt_writer_write`, waiting at most `timeout_us` microseconds: negative waits indefinitely,
+/// 0 does not wait.
 ///
 /// On Windows a write to a pipe or a device waits without a bound where another thread is in an operation on
 /// the same handle, or a console is paused. Given a time it is made by a thread of the library's, and left
@@ -297,8 +297,8 @@ fn write(
     Ok(Status::Ok)
 }
 
-/// Writes everything accepted before the call, waiting at most `timeout_us` microseconds: negative is
-/// for ever, 0 does not wait. On Windows see `rt_writer_write_timed`.
+/// Writes everything accepted before the call, waiting at most `timeout_us` microseconds: negative
+/// waits indefinitely, 0 does not wait. On Windows see `rt_writer_write_timed`.
 ///
 /// Thread: as `rt_writer_write`. Stage: as there. Signal handler: limited.
 ///

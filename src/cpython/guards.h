@@ -334,7 +334,7 @@ PyThreadState_Release(PyThreadStateToken *token)
     else if (token != RT_ATTACHED_BEFORE) {
         _PyThreadState_Detach(tstate);
     }
-    /* The interpreter is left. To attach to the one before may take long, or for ever. */
+    /* The interpreter is left. Attaching to the previous one may take long, or never return. */
     rt_unpin(pins);
     if (token != RT_ATTACHED_BEFORE && token != RT_NOTHING_BEFORE) {
         _PyThreadState_Attach((PyThreadState *)token);

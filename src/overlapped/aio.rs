@@ -93,8 +93,8 @@ impl Request {
         })
     }
 
-    /// In a child of `fork` the helpers do not exist, and the locks of the system's AIO may be held
-    /// for ever: no `aio_*` call may be made on the parent's requests.
+    /// In a child of `fork` the helpers do not exist, and the locks of the system's AIO may never be
+    /// released: no `aio_*` call may be made on the parent's requests.
     fn is_the_parents(&self) -> bool {
         // Relaxed: written by `submit`, before anyone else can ask.
         self.process.load(Ordering::Relaxed) != fork::generation()

@@ -190,8 +190,8 @@ impl Request {
         unsafe { AtomicU32::from_ptr((&raw mut (*self.overlapped.get()).Internal).cast()) }
     }
 
-    /// It has ended in an error and the kernel knows nothing of it: a call that fails at once leaves status
-    /// and event as they were, "pending" for ever to all who look at them.
+    /// Marks an operation whose call failed at once as ended. The kernel never took it on and has left its
+    /// status and event untouched, so that it would stay "pending".
     fn end_as(&self, status: NTSTATUS) {
         // Release: pairs with `ended`.
         self.status().store(status as u32, Ordering::Release);

@@ -9,7 +9,7 @@ use crate::sync::{Arc, Mutex};
 
 static SHELF: Mutex<Vec<Arc<dyn Provider>>> = Mutex::new(Vec::new());
 
-/// Keeps an operation's memory for ever.
+/// Keeps an operation's memory until the process ends.
 pub(super) fn keep(provider: Arc<dyn Provider>) {
     let mut shelf = SHELF.lock();
     if shelf.try_reserve(1).is_ok() {

@@ -262,7 +262,7 @@ impl Descriptor {
 
 fn answer_of(wrote: isize) -> std::result::Result<usize, Refused> {
     match usize::try_from(wrote) {
-        // A write that takes nothing and gives no error would be tried for ever.
+        // A write that takes nothing and reports no error would be retried without end.
         Ok(0) => Err(Refused::Errno(libc::EIO)),
         Ok(taken) => Ok(taken),
         Err(_) if is_would_block(errno()) => Err(Refused::WouldBlock),

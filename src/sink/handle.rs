@@ -391,7 +391,7 @@ impl Spot {
             Way::Device => write_file(self.handle, &data[..data.len().min(DEVICE_MAX)])?,
             _ => write_file(self.handle, data)?,
         };
-        // A write that takes nothing and gives no error would be tried for ever.
+        // A write that takes nothing and reports no error would be retried without end.
         if taken == 0 { Err(Refused::Errno(libc::EIO)) } else { Ok(taken) }
     }
 }

@@ -79,7 +79,7 @@ pub fn sleep(span: Duration) {
 
 /// A point in time, or never.
 ///
-/// Built from the C side's microseconds: a negative number is for ever, and so is one too far
+/// Built from the C side's microseconds: a negative number means no deadline, and so does one too far
 /// ahead for the clock to represent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Deadline(Option<Instant>);
@@ -88,7 +88,7 @@ impl Deadline {
     /// Never passes.
     pub const NEVER: Deadline = Deadline(None);
 
-    /// `us` microseconds from now; negative is for ever.
+    /// `us` microseconds from now; negative means never.
     pub fn after_us(us: i64) -> Deadline {
         match u64::try_from(us) {
             Ok(us) => Deadline::after(Duration::from_micros(us)),
@@ -119,7 +119,7 @@ impl Deadline {
         self.0.is_some_and(|at| now() >= at)
     }
 
-    /// Time left: zero once passed, `None` for ever.
+    /// Time left: zero once passed, `None` without a deadline.
     pub fn left(self) -> Option<Duration> {
         self.0.map(|at| at.saturating_duration_since(now()))
     }
@@ -129,7 +129,7 @@ impl Deadline {
         self.left().map_or(-1, |left| i64::try_from(left.as_micros()).unwrap_or(i64::MAX))
     }
 
-    /// The instant itself, `None` for ever.
+    /// The instant itself, `None` without a deadline.
     pub fn instant(self) -> Option<Instant> {
         self.0
     }

@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sentinel_that_sleeps_for_ever_hears_every_ring_that_follows_its_answer() {
+    fn a_sentinel_that_sleeps_without_limit_hears_every_ring_that_follows_its_answer() {
         let seen = Arc::new(Seen::default());
         let sentinel = Sentinel::start(c"counts", Runs::OwnCode, &seen, count).unwrap();
         for heard in 0..1000 {

@@ -8,7 +8,7 @@
 //!
 //! Lifelines stand in a row whose places are never freed. Each step from `live` is one
 //! compare-and-swap, so either the writer is cut off before its memory or its descriptor goes, or
-//! the last word has it: then the thread that would cut it sleeps for ever, for the process ends.
+//! the last word has it: then the thread that would cut it sleeps until the process ends.
 //!
 //! Nothing below [`rescue_all`] takes a lock, allocates, or looks at a thread-local of Rust's.
 
@@ -70,7 +70,7 @@ impl Lifeline {
         // With its partner in `take_all`: that sees this place, or this sees that it has begun.
         fence::full();
         if ENDING.load(Ordering::Relaxed) {
-            process_end::sleep_for_ever(SAYS_IT);
+            process_end::sleep_indefinitely(SAYS_IT);
         }
     }
 
@@ -80,7 +80,7 @@ impl Lifeline {
         let cut =
             self.place.state.compare_exchange(LIVE, FREE, Ordering::Release, Ordering::Relaxed);
         if cut.is_err_and(|state| state != FREE) {
-            process_end::sleep_for_ever(SAYS_IT);
+            process_end::sleep_indefinitely(SAYS_IT);
         }
     }
 }

@@ -1,4 +1,4 @@
-# title: an atexit callback that takes six seconds, and no deadline: waited for, and whoever asks is told of it
+# title: with no deadline, an atexit callback that takes six seconds is waited for, and named on request
 # of: defaults
 # seconds: 15
 # set: RTFINALIZE_NOTICE=5s

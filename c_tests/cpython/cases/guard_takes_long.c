@@ -1,4 +1,4 @@
-// title: a guard that is closed after six seconds, and no deadline: waited for, and whoever asks is told of it
+// title: with no deadline, a guard that stays open for six seconds is waited for, and named on request
 // of: PEP 788
 // stock: none
 // seconds: 15

@@ -1,4 +1,4 @@
-# title: a thread runs on for six seconds after the main thread, and nobody asked to be told
+# title: a thread outlives the main thread by six seconds, and no notice was requested
 # of: everyday
 # seconds: 15
 # silent: yes

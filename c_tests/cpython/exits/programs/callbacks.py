@@ -59,7 +59,7 @@ def again(number):
         atexit.register(again, number + 1)
 atexit.register(again, 0)
 
-# %% exit_callback_registers_for_ever: an exit callback that always registers itself
+# %% exit_callback_registers_endlessly: an exit callback that registers itself again and again
 # stdout: ^\d+$
 import atexit
 calls = 0

@@ -252,7 +252,7 @@ async def main():
         await asyncio.sleep(30)
 asyncio.run(main())
 
-# %% loop_in_thread: a loop that runs for ever in a daemon thread
+# %% loop_in_thread: a loop that keeps running in a daemon thread
 # stdout: ^5$
 import asyncio, threading
 loop = asyncio.new_event_loop()

@@ -1,6 +1,6 @@
 """Services and test runners: gunicorn, uvicorn, celery, billiard, pytest."""
 
-# %% gunicorn_ended_by_sigterm: a gunicorn with two workers is told to end
+# %% gunicorn_ended_by_sigterm: a gunicorn with two workers that receives SIGTERM
 # needs: gunicorn
 # stdout: ^b'hello' 0$
 # stderr: Shutting down: Master
