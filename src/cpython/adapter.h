@@ -136,6 +136,7 @@ typedef struct _PyRt_File {
     char *name; /* asked for when a flush failed: later the file may have none any more */
     int accounted;
     int is_told; /* of its loss CPython itself has spoken */
+    enum { _PyRt_LOSS_UNSAID, _PyRt_LOSS_HAS_LINE, _PyRt_LOSS_IN_SUM } loss; /* how stderr says what it lost */
     /* What it holds back was the parent's when this process was forked: it is left to the file's own
      * destructor, as in CPython, until the file has been empty once. */
     int is_parents;
@@ -230,8 +231,12 @@ PyAPI_FUNC(void) _PyRt_Say(const char *format, ...);
 /* A flush failed: what the file is called is asked for now. */
 PyAPI_FUNC(void) _PyRt_KeepName(_PyRt_File *file);
 
-/* Enters what a file loses in the account, and says so on stderr. */
-PyAPI_FUNC(void) _PyRt_NoteLost(_PyRt_File *file, rt_report_destination *lost);
+/* Enters what a file loses in the account, and says so on stderr: the first files have a line each. `buffer` is the
+ * one below a text file, if it is one of CPython's own. */
+PyAPI_FUNC(void) _PyRt_NoteLost(_PyRt_File *file, _PyRt_File *buffer, rt_report_destination *lost);
+
+/* The line about the files that had none: at the end of an interpreter. Any thread may call it; it does not wait. */
+PyAPI_FUNC(void) _PyRt_SayOtherLosses(void);
 
 /* The loss of a file that CPython itself speaks of, as it does of sys.stdout, needs no other line. */
 PyAPI_FUNC(void) _PyRt_IsTold(PyObject *file);
@@ -264,6 +269,9 @@ PyAPI_FUNC(void) _PyRt_RecordEnds(PyObject *buffer, struct rt_record *record);
 
 /* Likewise: how much of a record its raw file took, and how much of it is in write(2). */
 PyAPI_FUNC(void) _PyRt_StateOfRecord(const struct rt_record *record, Py_ssize_t *taken, Py_ssize_t *in_flight);
+
+/* Likewise: what finalization knows of a buffered file, or of an object of a subclass. */
+PyAPI_FUNC(_PyRt_File *) _PyRt_FileOfBuffer(PyObject *buffer);
 
 /* Likewise: writes what a buffered file, or an object of a subclass, holds back. */
 PyAPI_FUNC(int) _PyRt_FlushBuffer(PyObject *buffer);

@@ -208,7 +208,7 @@ rt_account(PyObject *object)
     file.accepted = file.unwritten + file.in_flight;
     file.reason = is_mine < 0 && is_mine != RT_ERR_REENTRANT ? rt_last_error() : "the file could not be flushed";
     if (file.accepted > 0) {
-        _PyRt_NoteLost(&self->rt.file, &file);
+        _PyRt_NoteLost(&self->rt.file, NULL, &file);
     }
     if (is_mine >= 0) {
         LEAVE_BUFFERED(self)
@@ -223,6 +223,12 @@ rt_holds(PyObject *object)
         return 0;
     }
     return self->fast_closed_checks ? _PyRt_HOLDS : _PyRt_HOLDS_FOR_PYTHON;
+}
+
+_PyRt_File *
+_PyRt_FileOfBuffer(PyObject *object)
+{
+    return &((buffered *)object)->rt.file;
 }
 
 static PyObject *_bufferedwriter_flush_unlocked(buffered *);

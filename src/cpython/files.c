@@ -231,14 +231,47 @@ void _PyRt_Say(const char *format, ...)
     rt_tell(line);
 }
 
-void _PyRt_NoteLost(_PyRt_File *file, rt_report_destination *lost)
+/* What of the losses has no line of its own: a full disk may be that of thousands of files. Atomics: files of several
+ * interpreters end at once, and the last look is a thread's that must not wait. */
+#define LINES 10
+static struct {
+    uint32_t lines, files;
+    uint64_t bytes;
+} losses;
+
+void _PyRt_NoteLost(_PyRt_File *file, _PyRt_File *buffer, rt_report_destination *lost)
 {
+    uint64_t bytes = lost->unwritten + lost->in_flight;
+    /* A text file and its buffer are one file to a reader. */
+    _PyRt_File *whole = buffer != NULL ? buffer : file;
     lost->name = file->name != NULL ? file->name : _PyRt_FileName(file->object);
     rt_note_destination(NULL, lost);
     file->accounted = 1;
-    if (!file->is_told) {
-        _PyRt_Say("'main': %llu bytes of '%s' are not written: %s",
-                  (unsigned long long)(lost->unwritten + lost->in_flight), lost->name, lost->reason);
+    if (file->is_told) {
+        return;
+    }
+    if (whole->loss == _PyRt_LOSS_UNSAID) {
+        int has_line = _Py_atomic_add_uint32(&losses.lines, 1) < LINES;
+        whole->loss = has_line ? _PyRt_LOSS_HAS_LINE : _PyRt_LOSS_IN_SUM;
+        _Py_atomic_add_uint32(&losses.files, !has_line);
+    }
+    if (whole->loss == _PyRt_LOSS_HAS_LINE) {
+        _PyRt_Say("'main': %llu bytes of '%s' are not written: %s", (unsigned long long)bytes, lost->name,
+                  lost->reason);
+    }
+    else {
+        _Py_atomic_add_uint64(&losses.bytes, bytes);
+    }
+}
+
+void _PyRt_SayOtherLosses(void)
+{
+    uint32_t count = _Py_atomic_exchange_uint32(&losses.files, 0);
+    uint64_t bytes = _Py_atomic_exchange_uint64(&losses.bytes, 0);
+    _Py_atomic_store_uint32(&losses.lines, 0);
+    if (count > 0) {
+        _PyRt_Say("'main': %llu bytes of %u other file%s are not written; the report (RTFINALIZE_REPORT) names them",
+                  (unsigned long long)bytes, (unsigned)count, count == 1 ? "" : "s");
     }
 }
 
