@@ -25,6 +25,7 @@
 static struct {
     PyMutex mutex;
     _PyRt_File *first, *last;
+    Py_ssize_t that_may_need_python;
 } files;
 
 /* A thread that left Python to wait could be parked before it is back, and the mutex with it. */
@@ -54,6 +55,12 @@ int64_t _PyRt_SetPatience(int64_t us)
     return before;
 }
 
+/* With the mutex. */
+static int is_listed(_PyRt_File *file)
+{
+    return file->previous != NULL || files.first == file;
+}
+
 void _PyRt_FileOpened(_PyRt_File *file)
 {
 #ifdef Py_GIL_DISABLED
@@ -65,18 +72,31 @@ void _PyRt_FileOpened(_PyRt_File *file)
     file->previous = files.last;
     *(files.last != NULL ? &files.last->next : &files.first) = file;
     files.last = file;
+    files.that_may_need_python += file->may_need_python;
+    unlock_files();
+}
+
+void _PyRt_MayNeedPython(_PyRt_File *file, int may)
+{
+    lock_files();
+    if (is_listed(file)) {
+        files.that_may_need_python += may - file->may_need_python;
+        file->may_need_python = (uint8_t)may;
+    }
     unlock_files();
 }
 
 /* With the mutex. Nothing happens to one that is not in the list. */
 static void unlink_file(_PyRt_File *file)
 {
-    if (file->previous == NULL && files.first != file) {
+    if (!is_listed(file)) {
         return;
     }
     *(file->previous != NULL ? &file->previous->next : &files.first) = file->next;
     *(file->next != NULL ? &file->next->previous : &files.last) = file->previous;
     file->next = file->previous = NULL;
+    files.that_may_need_python -= file->may_need_python;
+    file->may_need_python = 0;
 }
 
 void _PyRt_FileGone(_PyRt_File *file)
@@ -107,7 +127,7 @@ void _PyRt_AfterFork(void)
     _PyRt_NobodyIsParked();
     _PyMutex_at_fork_reinit(&files.mutex);
     for (_PyRt_File *file = files.first; file != NULL; file = file->next) {
-        file->is_parents = file->is_parents || file->holds(file->object);
+        file->is_parents = file->is_parents || file->kind->holds(file->object);
     }
 }
 
@@ -123,8 +143,10 @@ static Py_ssize_t collect(PyInterpreterState *interp, int how, _PyRt_File ***all
     Py_ssize_t filled = 0, room = 0;
     *all = NULL;
     lock_files();
-    for (_PyRt_File *file = files.first; file != NULL; file = file->next) {
-        if (file->interp != interp || file->is_parents || file->holds(file->object) < how) {
+    /* Of thousands of files, often none needs Python. */
+    _PyRt_File *first = how < _PyRt_HOLDS_FOR_PYTHON || files.that_may_need_python > 0 ? files.first : NULL;
+    for (_PyRt_File *file = first; file != NULL; file = file->next) {
+        if (file->interp != interp || file->is_parents || file->kind->holds(file->object) < how) {
             continue;
         }
         if (filled == room) {
@@ -161,7 +183,7 @@ static int flush_all(PyInterpreterState *interp, int how)
         rt_may_wait(interp->atexit.rt);
     }
     for (Py_ssize_t i = 0; i < count; i++) {
-        int did = all[i]->flush(all[i]->object);
+        int did = all[i]->kind->flush(all[i]->object);
         moved |= did > 0;
         if (did < 0) {
             PyErr_Clear();
@@ -203,7 +225,7 @@ size_t _PyRt_RescueFiles(void)
     /* Over all of it: no file dies meanwhile. Nothing here waits. */
     lock_files();
     for (_PyRt_File *file = files.first; file != NULL; file = file->next) {
-        left += (size_t)file->rescue(file->object);
+        left += (size_t)file->kind->rescue(file->object);
     }
     unlock_files();
     return left;
@@ -214,7 +236,7 @@ void _PyRt_AccountForFiles(PyInterpreterState *interp)
     _PyRt_File **all;
     Py_ssize_t count = collect(interp, _PyRt_HOLDS, &all);
     for (Py_ssize_t i = 0; i < count; i++) {
-        all[i]->account(all[i]->object);
+        all[i]->kind->account(all[i]->object);
         Py_DECREF(all[i]->object);
     }
     PyMem_RawFree(all);

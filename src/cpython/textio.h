@@ -223,14 +223,17 @@ rt_held_text(PyObject *object)
 static void
 rt_begin(textio *self)
 {
+    static const _PyRt_FileKind text = {rt_holds, rt_flush_text, rt_account_text, rt_held_text};
+    int may_need_python = self->raw == NULL;
     if (self->rt.file.object == NULL) {
         self->rt.file.object = (PyObject *)self;
         self->rt.file.interp = _PyInterpreterState_GET();
-        self->rt.file.holds = rt_holds;
-        self->rt.file.flush = rt_flush_text;
-        self->rt.file.account = rt_account_text;
-        self->rt.file.rescue = rt_held_text;
+        self->rt.file.kind = &text;
+        self->rt.file.may_need_python = (uint8_t)may_need_python;
         _PyRt_FileOpened(&self->rt.file);
+    }
+    else {
+        _PyRt_MayNeedPython(&self->rt.file, may_need_python);
     }
 }
 

@@ -2,7 +2,7 @@
 # of: defaults
 # stock: none
 # set: RTFINALIZE_NOTICE=100ms
-# says: "what":"callback 'clear modules', in Cache\.__del__ \([^"]*report_of_destructor\.py:\d+\)","us":\d+,"outcome":"ended"
+# says: "what":"callback 'clear modules', in Cache\.__del__ \([^"]*\.py:\d+\)","us":\d+,"outcome":"ended"
 import time
 
 
