@@ -3033,8 +3033,8 @@ rt_status rt_tell(const char *text);
 uint32_t rt_watch_threads(void);
 
 /**
- * Sets what adds to lines about a callback or handler of the default runtime that takes long where it is. NULL:
- * nothing does.
+ * Sets what adds to lines about a callback or handler of the default runtime that takes long where it is, and to
+ * the report's entry about it where it was when the line was said or its time was up. NULL: nothing does.
  *
  * Thread: any. Stage: any. Signal handler: safe.
  *

@@ -294,10 +294,12 @@ impl Finalization<'_> {
             self.finalize_late_objects();
         }
         self.notes.report.failures.extend(self.runtime.take_failures(phase));
-        for (name, us) in self.watch.take_late() {
-            let name =
-                if name.is_empty() { "without a name".to_owned() } else { format!("'{name}'") };
-            self.notes.took_too_long(format!("callback {name}"), us, "not interrupted");
+        for long in self.watch.take_long() {
+            if long.is_late {
+                self.notes.took_too_long(long.what, long.took_us, "not interrupted");
+            } else {
+                self.notes.waited(long.what, long.took_us, "ended");
+            }
         }
         for wait in self.watch.take_waits() {
             let outcome = wait.outcome.text();

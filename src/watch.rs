@@ -42,6 +42,7 @@ use crate::sync::{
     Arc, AtomicBool, AtomicU32, AtomicU64, Deadline, Mutex, Ordering, elapsed, fork, now, sleep,
 };
 use board::{Board, Entry, Name};
+use host_words::{Said, Slip};
 use std::ffi::CStr;
 use std::time::{Duration, Instant};
 
@@ -63,13 +64,22 @@ pub(crate) struct Watch {
     wanted: bool,
     /// When a callback of this phase has used up its time.
     due_us: u64,
-    /// Callbacks that ran past their time, and for how long they ran.
-    late: Vec<(String, u64)>,
+    /// Callbacks that ran past their time, or of which the watch spoke.
+    long: Vec<Long>,
     /// What callbacks waited for inside the library.
     waits: Vec<Ended>,
     /// Makes the writes that must end in time.
     #[cfg(windows)]
     hands: hand::Wanted,
+}
+
+/// A callback that took long.
+pub(crate) struct Long {
+    /// Its name, and where in the host's code it was as the watch looked.
+    pub(crate) what: String,
+    pub(crate) took_us: u64,
+    /// Whether it had used up its time.
+    pub(crate) is_late: bool,
 }
 
 pub(crate) struct Shared {
@@ -84,6 +94,7 @@ pub(crate) struct Shared {
     exit_code: i32,
     listener: Option<Listener>,
     board: Board,
+    slip: Slip,
     /// When the watch must have looked at what is on the board.
     look_at: AtomicU64,
     /// Until when the watch sleeps.
@@ -129,6 +140,7 @@ impl Watch {
             exit_code: options.exit_code,
             listener: options.on_event.clone(),
             board: Board::default(),
+            slip: Slip::default(),
             look_at: AtomicU64::new(NEVER),
             asleep_until: AtomicU64::new(NEVER),
             telling: AtomicBool::new(false),
@@ -145,14 +157,14 @@ impl Watch {
         let wanted =
             exits || bounds_callbacks || options.notice_us >= 0 || shared.listener.is_some();
         let process = fork::generation();
-        let (threads, late) = (Vec::new(), Vec::new());
+        let (threads, long) = (Vec::new(), Vec::new());
         let mut watch = Watch {
             shared,
             threads,
             process,
             wanted,
             due_us: NEVER,
-            late,
+            long,
             waits: Vec::new(),
             #[cfg(windows)]
             hands: hand::Wanted::new(),
@@ -226,6 +238,7 @@ impl Watch {
             _ => NEVER,
         };
         shared.board.write(&Entry { activity, phase, since_us, due_us, name: Name::of(name) });
+        let version = shared.board.version();
         let look_at = due_us.min(since_us.saturating_add(shared.notice_us));
         // SeqCst, both: the watch stores its plan and then reads this. Either it sees when it has to
         // look, or this sees that it sleeps for too long.
@@ -240,21 +253,37 @@ impl Watch {
         let shared = &self.shared;
         shared.look_at.store(NEVER, Ordering::SeqCst);
         shared.board.write(&self.own(phase));
-        if due_us != NEVER && shared.us() >= due_us {
-            let took_us = shared.us() - since_us;
-            try_push(&mut self.late, name.len(), || (name.to_owned(), took_us));
-        }
-        self.note_waits(activity, name);
+        let took_us = shared.us() - since_us;
+        let is_late = due_us != NEVER && took_us >= due_us - since_us;
+        let said = shared.slip.about(version);
+        self.note(activity, name, took_us, is_late, said);
         if activity == Activity::Callback {
             self.wait_for_turn(false);
         }
         result
     }
 
-    /// What the library's own waits in a callback were for.
-    fn note_waits(&mut self, activity: Activity, name: &str) {
-        for wait in self.shared.runtime.waits().take_ended() {
-            let what = format!("{}, waiting for {}", board::Named(activity, name), wait.what);
+    /// What the report says of a call that has returned, if anything. `said` is there if the watch spoke of it.
+    fn note(
+        &mut self,
+        activity: Activity,
+        name: &str,
+        took_us: u64,
+        is_late: bool,
+        said: Option<Said>,
+    ) {
+        let waits = self.shared.runtime.waits().take_ended();
+        let is_told = said.is_some() && waits.is_empty();
+        let said = said.unwrap_or_default();
+        if is_late || is_told {
+            let what = || format!("{}{said}", board::Named(activity, name));
+            let size = name.len() + said.len();
+            try_push(&mut self.long, size, || Long { what: what(), took_us, is_late });
+        }
+        // What the library's own waits in it were for.
+        for wait in waits {
+            let named = board::Named(activity, name);
+            let what = format!("{named}{said}, waiting for {}", wait.what);
             try_push(&mut self.waits, 0, || Ended { what, ..wait });
         }
     }
@@ -286,9 +315,9 @@ impl Watch {
         self.shared.listener.is_some()
     }
 
-    /// Callbacks that ran past their time since this was last asked, with how long they ran.
-    pub(crate) fn take_late(&mut self) -> Vec<(String, u64)> {
-        std::mem::take(&mut self.late)
+    /// Callbacks that took long since this was last asked.
+    pub(crate) fn take_long(&mut self) -> Vec<Long> {
+        std::mem::take(&mut self.long)
     }
 
     /// Returns when nobody calls the listener; with `take` nobody else will.
@@ -416,10 +445,11 @@ impl Shared {
         self.be_ready();
         let (mut seen, mut told) = (NEVER, 0);
         let (mut say_us, mut pause_us, mut tell_us) = (NEVER, 0, NEVER);
+        let mut is_settled = false;
         while !self.is_over() {
             let (version, entry) = self.board.read();
             if version != seen {
-                (seen, told, pause_us) = (version, 0, self.notice_us);
+                (seen, told, pause_us, is_settled) = (version, 0, self.notice_us, false);
                 let is_call = entry.activity == Activity::Callback;
                 tell_us = if is_call { entry.due_us } else { NEVER };
                 say_us = match entry.activity {
@@ -433,7 +463,10 @@ impl Shared {
             let end_us = self.end_us();
             if self.us() >= tell_us.min(end_us) {
                 told += 1;
-                self.expired(&entry, version, told);
+                // Before the listener, which may lead the callback elsewhere: this is what took the time.
+                let said = self.look_at_work(&entry, version, !is_settled);
+                is_settled |= !said.is_empty();
+                self.expired(&entry, version, told, &said);
                 // Again when it has taken twice as long, and when the deadline passes.
                 let now = self.us();
                 let twice = now.saturating_mul(2).saturating_sub(entry.since_us);
@@ -442,7 +475,7 @@ impl Shared {
                 tell_us = if is_call { twice.min(total_us) } else { NEVER };
             }
             if self.us() >= say_us {
-                self.say(&entry);
+                self.say(&entry, &self.look_at_work(&entry, version, !is_settled));
                 pause_us = pause_us.saturating_mul(2);
                 say_us = self.us().saturating_add(pause_us);
             }

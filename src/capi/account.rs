@@ -168,8 +168,8 @@ pub extern "C-unwind" fn rt_watch_threads() -> u32 {
 /// neither wait, allocate, nor use thread-locals, and call nothing that does, this library neither.
 pub type rt_describe_callback = Option<extern "C" fn(text: *mut c_char, size: usize) -> usize>;
 
-/// Sets what adds to lines about a callback or handler of the default runtime that takes long where it is. NULL:
-/// nothing does.
+/// Sets what adds to lines about a callback or handler of the default runtime that takes long where it is, and to
+/// the report's entry about it where it was when the line was said or its time was up. NULL: nothing does.
 ///
 /// Thread: any. Stage: any. Signal handler: safe.
 ///

@@ -128,17 +128,10 @@ PyAPI_FUNC(void) _PyRt_CloseMainView(void);
 
 /* ---- files (files.c) ---- */
 
-/* A buffered file or a text file: finalization flushes each, whoever else refers to it. */
-typedef struct _PyRt_File {
-    struct _PyRt_File *next, *previous;
-    PyObject *object; /* borrowed: it takes itself out of the list as it dies */
-    PyInterpreterState *interp;
-    char *name; /* asked for when a flush failed: later the file may have none any more */
-    int accounted;
-    int is_told; /* of its loss CPython itself has spoken */
-    /* What it holds back was the parent's when this process was forked: it is left to the file's own
-     * destructor, as in CPython, until the file has been empty once. */
-    int is_parents;
+struct _PyRt_File;
+
+/* What a kind of files does. */
+typedef struct {
     /* Whether anything is held back: 0, or one of what follows. Runs no Python, and takes no lock. */
     int (*holds)(PyObject *object);
     /* Writes what is held back, without a method that a subclass may have. Returns 1 when Python code may have
@@ -149,8 +142,28 @@ typedef struct _PyRt_File {
     /* Writes what can be written without Python, the interpreter's lock and any wait. Returns how many
      * bytes stay. */
     Py_ssize_t (*rescue)(PyObject *object);
+} _PyRt_FileKind;
+
+/* A buffered file or a text file: finalization flushes each, whoever else refers to it. A program may have many:
+ * this is a cache line. */
+typedef struct _PyRt_File {
+    struct _PyRt_File *next, *previous;
+    PyObject *object; /* borrowed: it takes itself out of the list as it dies */
+    PyInterpreterState *interp;
+    const _PyRt_FileKind *kind;
+    char *name; /* asked for when a flush failed: later the file may have none any more */
     rt_writer *late; /* takes what a destination without room does not */
+    uint8_t accounted;
+    uint8_t is_told; /* of its loss CPython itself has spoken */
+    uint8_t loss; /* how stderr says what it lost: one of _PyRt_LOSS_... */
+    /* What it holds back was the parent's when this process was forked: it is left to the file's own
+     * destructor, as in CPython, until the file has been empty once. */
+    uint8_t is_parents;
+    /* What it holds may be for code of the program's to write: counted, and changed by _PyRt_MayNeedPython. */
+    uint8_t may_need_python;
 } _PyRt_File;
+
+enum { _PyRt_LOSS_UNSAID, _PyRt_LOSS_HAS_LINE, _PyRt_LOSS_IN_SUM };
 
 #define _PyRt_HOLDS 1
 #define _PyRt_HOLDS_FOR_PYTHON 2 /* code of the program's writes it */
@@ -159,6 +172,9 @@ typedef struct _PyRt_File {
  * links. */
 PyAPI_FUNC(void) _PyRt_FileOpened(_PyRt_File *file);
 PyAPI_FUNC(void) _PyRt_FileGone(_PyRt_File *file);
+
+/* Whether the file, which is entered, may hold what code of the program's has to write. */
+PyAPI_FUNC(void) _PyRt_MayNeedPython(_PyRt_File *file, int may);
 
 /* Whether files are flushed for the last time: the runtime is frozen, or the process is about to end. */
 PyAPI_DATA(int) _PyRt_LastChance;
@@ -230,8 +246,12 @@ PyAPI_FUNC(void) _PyRt_Say(const char *format, ...);
 /* A flush failed: what the file is called is asked for now. */
 PyAPI_FUNC(void) _PyRt_KeepName(_PyRt_File *file);
 
-/* Enters what a file loses in the account, and says so on stderr. */
-PyAPI_FUNC(void) _PyRt_NoteLost(_PyRt_File *file, rt_report_destination *lost);
+/* Enters what a file loses in the account, and says so on stderr: the first files have a line each. `buffer` is the
+ * one below a text file, if it is one of CPython's own. */
+PyAPI_FUNC(void) _PyRt_NoteLost(_PyRt_File *file, _PyRt_File *buffer, rt_report_destination *lost);
+
+/* The line about the files that had none: at the end of an interpreter. Any thread may call it; it does not wait. */
+PyAPI_FUNC(void) _PyRt_SayOtherLosses(void);
 
 /* The loss of a file that CPython itself speaks of, as it does of sys.stdout, needs no other line. */
 PyAPI_FUNC(void) _PyRt_IsTold(PyObject *file);
@@ -264,6 +284,9 @@ PyAPI_FUNC(void) _PyRt_RecordEnds(PyObject *buffer, struct rt_record *record);
 
 /* Likewise: how much of a record its raw file took, and how much of it is in write(2). */
 PyAPI_FUNC(void) _PyRt_StateOfRecord(const struct rt_record *record, Py_ssize_t *taken, Py_ssize_t *in_flight);
+
+/* Likewise: what finalization knows of a buffered file, or of an object of a subclass. */
+PyAPI_FUNC(_PyRt_File *) _PyRt_FileOfBuffer(PyObject *buffer);
 
 /* Likewise: writes what a buffered file, or an object of a subclass, holds back. */
 PyAPI_FUNC(int) _PyRt_FlushBuffer(PyObject *buffer);

@@ -193,6 +193,9 @@ rt_account(PyObject *object)
     if (self->rt.file.accounted || self->rt.file.is_parents || self->buffer == NULL) {
         return;
     }
+    if (rt_held_back(self) == 0 && self->rt.offer == RT_OFFER_NONE && self->rt.unknown == 0) {
+        return; /* whoever has the lock: there is nothing that a takeover could find */
+    }
     /* The owner of a lock that cannot be had is outside Python: its file stands still. */
     int is_mine = rt_buffered_lock_acquire_timed(&self->lock, 0);
     if (is_mine == RT_RECOVERED) {
@@ -208,7 +211,7 @@ rt_account(PyObject *object)
     file.accepted = file.unwritten + file.in_flight;
     file.reason = is_mine < 0 && is_mine != RT_ERR_REENTRANT ? rt_last_error() : "the file could not be flushed";
     if (file.accepted > 0) {
-        _PyRt_NoteLost(&self->rt.file, &file);
+        _PyRt_NoteLost(&self->rt.file, NULL, &file);
     }
     if (is_mine >= 0) {
         LEAVE_BUFFERED(self)
@@ -223,6 +226,12 @@ rt_holds(PyObject *object)
         return 0;
     }
     return self->fast_closed_checks ? _PyRt_HOLDS : _PyRt_HOLDS_FOR_PYTHON;
+}
+
+_PyRt_File *
+_PyRt_FileOfBuffer(PyObject *object)
+{
+    return &((buffered *)object)->rt.file;
 }
 
 static PyObject *_bufferedwriter_flush_unlocked(buffered *);
@@ -257,10 +266,18 @@ rt_is_empty(buffered *self)
     self->rt.file.is_parents = 0;
 }
 
+/* The raw file is known. */
+static void
+rt_knows_raw(buffered *self)
+{
+    _PyRt_MayNeedPython(&self->rt.file, !self->fast_closed_checks);
+}
+
 /* The raw file is known. Its descriptor is asked for now: in need nobody can be asked. */
 static void
 rt_begin_writing(buffered *self)
 {
+    rt_knows_raw(self);
     self->rt.fd = self->fast_closed_checks ? PyObject_AsFileDescriptor(self->raw) : -1;
     if (self->rt.fd < 0) {
         PyErr_Clear();
@@ -303,15 +320,14 @@ rt_rescue(PyObject *object)
 static void
 rt_begin(buffered *self)
 {
+    static const _PyRt_FileKind buffer = {rt_holds, _PyRt_FlushBuffer, rt_account, rt_rescue};
     if (self->rt.file.object == NULL) {
         rt_buffered_lock_init(&self->lock);
         self->rt.file.object = (PyObject *)self;
         self->rt.fd = -1;
         self->rt.file.interp = _PyInterpreterState_GET();
-        self->rt.file.holds = rt_holds;
-        self->rt.file.flush = _PyRt_FlushBuffer;
-        self->rt.file.account = rt_account;
-        self->rt.file.rescue = rt_rescue;
+        self->rt.file.kind = &buffer;
+        self->rt.file.may_need_python = 1; /* until the raw file is known */
         _PyRt_FileOpened(&self->rt.file);
     }
 }

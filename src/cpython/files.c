@@ -25,6 +25,7 @@
 static struct {
     PyMutex mutex;
     _PyRt_File *first, *last;
+    Py_ssize_t that_may_need_python;
 } files;
 
 /* A thread that left Python to wait could be parked before it is back, and the mutex with it. */
@@ -54,6 +55,12 @@ int64_t _PyRt_SetPatience(int64_t us)
     return before;
 }
 
+/* With the mutex. */
+static int is_listed(_PyRt_File *file)
+{
+    return file->previous != NULL || files.first == file;
+}
+
 void _PyRt_FileOpened(_PyRt_File *file)
 {
 #ifdef Py_GIL_DISABLED
@@ -65,18 +72,31 @@ void _PyRt_FileOpened(_PyRt_File *file)
     file->previous = files.last;
     *(files.last != NULL ? &files.last->next : &files.first) = file;
     files.last = file;
+    files.that_may_need_python += file->may_need_python;
+    unlock_files();
+}
+
+void _PyRt_MayNeedPython(_PyRt_File *file, int may)
+{
+    lock_files();
+    if (is_listed(file)) {
+        files.that_may_need_python += may - file->may_need_python;
+        file->may_need_python = (uint8_t)may;
+    }
     unlock_files();
 }
 
 /* With the mutex. Nothing happens to one that is not in the list. */
 static void unlink_file(_PyRt_File *file)
 {
-    if (file->previous == NULL && files.first != file) {
+    if (!is_listed(file)) {
         return;
     }
     *(file->previous != NULL ? &file->previous->next : &files.first) = file->next;
     *(file->next != NULL ? &file->next->previous : &files.last) = file->previous;
     file->next = file->previous = NULL;
+    files.that_may_need_python -= file->may_need_python;
+    file->may_need_python = 0;
 }
 
 void _PyRt_FileGone(_PyRt_File *file)
@@ -107,7 +127,7 @@ void _PyRt_AfterFork(void)
     _PyRt_NobodyIsParked();
     _PyMutex_at_fork_reinit(&files.mutex);
     for (_PyRt_File *file = files.first; file != NULL; file = file->next) {
-        file->is_parents = file->is_parents || file->holds(file->object);
+        file->is_parents = file->is_parents || file->kind->holds(file->object);
     }
 }
 
@@ -123,8 +143,10 @@ static Py_ssize_t collect(PyInterpreterState *interp, int how, _PyRt_File ***all
     Py_ssize_t filled = 0, room = 0;
     *all = NULL;
     lock_files();
-    for (_PyRt_File *file = files.first; file != NULL; file = file->next) {
-        if (file->interp != interp || file->is_parents || file->holds(file->object) < how) {
+    /* Of thousands of files, often none needs Python. */
+    _PyRt_File *first = how < _PyRt_HOLDS_FOR_PYTHON || files.that_may_need_python > 0 ? files.first : NULL;
+    for (_PyRt_File *file = first; file != NULL; file = file->next) {
+        if (file->interp != interp || file->is_parents || file->kind->holds(file->object) < how) {
             continue;
         }
         if (filled == room) {
@@ -161,7 +183,7 @@ static int flush_all(PyInterpreterState *interp, int how)
         rt_may_wait(interp->atexit.rt);
     }
     for (Py_ssize_t i = 0; i < count; i++) {
-        int did = all[i]->flush(all[i]->object);
+        int did = all[i]->kind->flush(all[i]->object);
         moved |= did > 0;
         if (did < 0) {
             PyErr_Clear();
@@ -203,7 +225,7 @@ size_t _PyRt_RescueFiles(void)
     /* Over all of it: no file dies meanwhile. Nothing here waits. */
     lock_files();
     for (_PyRt_File *file = files.first; file != NULL; file = file->next) {
-        left += (size_t)file->rescue(file->object);
+        left += (size_t)file->kind->rescue(file->object);
     }
     unlock_files();
     return left;
@@ -214,7 +236,7 @@ void _PyRt_AccountForFiles(PyInterpreterState *interp)
     _PyRt_File **all;
     Py_ssize_t count = collect(interp, _PyRt_HOLDS, &all);
     for (Py_ssize_t i = 0; i < count; i++) {
-        all[i]->account(all[i]->object);
+        all[i]->kind->account(all[i]->object);
         Py_DECREF(all[i]->object);
     }
     PyMem_RawFree(all);
@@ -231,14 +253,47 @@ void _PyRt_Say(const char *format, ...)
     rt_tell(line);
 }
 
-void _PyRt_NoteLost(_PyRt_File *file, rt_report_destination *lost)
+/* What of the losses has no line of its own: a full disk may be that of thousands of files. Atomics: files of several
+ * interpreters end at once, and the last look is a thread's that must not wait. */
+#define LINES 10
+static struct {
+    uint32_t lines, files;
+    uint64_t bytes;
+} losses;
+
+void _PyRt_NoteLost(_PyRt_File *file, _PyRt_File *buffer, rt_report_destination *lost)
 {
+    uint64_t bytes = lost->unwritten + lost->in_flight;
+    /* A text file and its buffer are one file to a reader. */
+    _PyRt_File *whole = buffer != NULL ? buffer : file;
     lost->name = file->name != NULL ? file->name : _PyRt_FileName(file->object);
     rt_note_destination(NULL, lost);
     file->accounted = 1;
-    if (!file->is_told) {
-        _PyRt_Say("'main': %llu bytes of '%s' are not written: %s",
-                  (unsigned long long)(lost->unwritten + lost->in_flight), lost->name, lost->reason);
+    if (file->is_told) {
+        return;
+    }
+    if (whole->loss == _PyRt_LOSS_UNSAID) {
+        int has_line = _Py_atomic_add_uint32(&losses.lines, 1) < LINES;
+        whole->loss = has_line ? _PyRt_LOSS_HAS_LINE : _PyRt_LOSS_IN_SUM;
+        _Py_atomic_add_uint32(&losses.files, !has_line);
+    }
+    if (whole->loss == _PyRt_LOSS_HAS_LINE) {
+        _PyRt_Say("'main': %llu bytes of '%s' are not written: %s", (unsigned long long)bytes, lost->name,
+                  lost->reason);
+    }
+    else {
+        _Py_atomic_add_uint64(&losses.bytes, bytes);
+    }
+}
+
+void _PyRt_SayOtherLosses(void)
+{
+    uint32_t count = _Py_atomic_exchange_uint32(&losses.files, 0);
+    uint64_t bytes = _Py_atomic_exchange_uint64(&losses.bytes, 0);
+    _Py_atomic_store_uint32(&losses.lines, 0);
+    if (count > 0) {
+        _PyRt_Say("'main': %llu bytes of %u other file%s are not written; the report (RTFINALIZE_REPORT) names them",
+                  (unsigned long long)bytes, (unsigned)count, count == 1 ? "" : "s");
     }
 }
 

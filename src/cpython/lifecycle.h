@@ -197,6 +197,7 @@ rt_ends(void *Py_UNUSED(arg))
         _PyRt_Life++;
         _PyRt_DescribeFinalizer(NULL);
         rt_step(&rt_main, RT_STEP_END);
+        _PyRt_SayOtherLosses();
         rt_main.tstate = NULL;
         _PyRt_CloseMainView();
         _PyRt_HasFinalized();
@@ -297,6 +298,7 @@ rt_on_event(const rt_event *event, void *Py_UNUSED(arg))
         return RT_OVERRUN_SKIP; /* the library's own wait just ends */
     }
     if (_PyRt_IsFrozen()) {
+        _PyRt_SayOtherLosses();
         return RT_OVERRUN_EXIT; /* its files are flushed */
     }
     if (interrupted != event->since_us + 1) {
@@ -435,4 +437,7 @@ Py_EndInterpreter(PyThreadState *tstate)
     rt_view_close(view);
     rt_runtime_free(runtime);
     _PyRt_ForgetFiles(interp);
+    if (!_PyRt_IsFrozen()) {
+        _PyRt_SayOtherLosses(); /* else it is a part of the end of Python, which says it */
+    }
 }

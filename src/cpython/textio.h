@@ -152,6 +152,14 @@ rt_holds(PyObject *object)
     return self->raw != NULL ? _PyRt_HOLDS : _PyRt_HOLDS_FOR_PYTHON;
 }
 
+/* Whether the buffer is one of CPython's own, or an object of a subclass. */
+static int
+rt_has_own_buffer(textio *self)
+{
+    return self->buffer != NULL && (PyObject_TypeCheck(self->buffer, self->state->PyBufferedWriter_Type)
+                                    || PyObject_TypeCheck(self->buffer, self->state->PyBufferedRandom_Type));
+}
+
 static int
 rt_flush_text(PyObject *object)
 {
@@ -175,11 +183,7 @@ rt_flush_text(PyObject *object)
     if (failed) {
         return -1;
     }
-    if (PyObject_TypeCheck(self->buffer, self->state->PyBufferedWriter_Type)
-        || PyObject_TypeCheck(self->buffer, self->state->PyBufferedRandom_Type)) {
-        return _PyRt_FlushBuffer(self->buffer);
-    }
-    return 1;
+    return rt_has_own_buffer(self) ? _PyRt_FlushBuffer(self->buffer) : 1;
 }
 
 static void
@@ -203,7 +207,8 @@ rt_account_text(PyObject *object)
     file.accepted = file.unwritten + file.in_flight;
     if (file.accepted > 0) {
         file.reason = "text held back: its buffer could not take it";
-        _PyRt_NoteLost(&self->rt.file, &file);
+        _PyRt_File *buffer = rt_has_own_buffer(self) ? _PyRt_FileOfBuffer(self->buffer) : NULL;
+        _PyRt_NoteLost(&self->rt.file, buffer, &file);
     }
 }
 
@@ -218,14 +223,17 @@ rt_held_text(PyObject *object)
 static void
 rt_begin(textio *self)
 {
+    static const _PyRt_FileKind text = {rt_holds, rt_flush_text, rt_account_text, rt_held_text};
+    int may_need_python = self->raw == NULL;
     if (self->rt.file.object == NULL) {
         self->rt.file.object = (PyObject *)self;
         self->rt.file.interp = _PyInterpreterState_GET();
-        self->rt.file.holds = rt_holds;
-        self->rt.file.flush = rt_flush_text;
-        self->rt.file.account = rt_account_text;
-        self->rt.file.rescue = rt_held_text;
+        self->rt.file.kind = &text;
+        self->rt.file.may_need_python = (uint8_t)may_need_python;
         _PyRt_FileOpened(&self->rt.file);
+    }
+    else {
+        _PyRt_MayNeedPython(&self->rt.file, may_need_python);
     }
 }
 

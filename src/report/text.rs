@@ -201,7 +201,7 @@ fn trouble(page: &mut Page, report: &Report) {
     });
 
     page.section("waited for", &report.blocked, LIST, |page, b| {
-        let text = format!("{}: {}", page.style.sentence(&b.what), page.style.sentence(&b.outcome));
+        let text = format!("{}: {}", page.style.place(&b.what), page.style.sentence(&b.outcome));
         vec![left(b.phase.name()), right(page.style.time(b.us)), left(text)]
     });
 

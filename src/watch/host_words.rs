@@ -1,7 +1,13 @@
-//! What a host adds to a line about its callbacks: where in its own code the finalizing thread is.
+//! What a host adds to a line about its callbacks, and to their entries in the report: where in its own code the
+//! finalizing thread is.
+//!
+//! The report is written after the call, when the thread is nowhere any more. So the watch keeps the words of its
+//! looks on a [slip](Slip), from which the finalizing thread takes them when the callback has returned.
 
+use super::board::{Activity, Entry};
 use crate::runtime::Runtime;
-use crate::sync::{AtomicUsize, Ordering};
+use crate::sync::{AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
+use crate::text::FixedText;
 use std::fmt;
 
 /// Writes at most so many bytes of text, and answers how many. It runs on the watch thread, beside the finalizing
@@ -11,29 +17,181 @@ pub(crate) type Describe = extern "C" fn(text: *mut u8, size: usize) -> usize;
 /// A [`Describe`], or 0.
 static DESCRIBE: AtomicUsize = AtomicUsize::new(0);
 
+const WORDS: usize = 40;
+const SIZE: usize = WORDS * 8;
+
 pub(crate) fn set(describe: Option<Describe>) {
     // Release: what the function reads was written before.
     DESCRIBE.store(describe.map_or(0, |describe| describe as usize), Ordering::Release);
 }
 
-/// Writes it, after a comma, for the default runtime.
-pub(super) fn write(runtime: &Runtime, out: &mut impl fmt::Write) {
-    const SIZE: usize = 320;
+/// What the host says; as a value it is shown after a comma, or not at all when it is empty.
+#[derive(Default)]
+pub(super) struct Said(FixedText<SIZE>);
+
+impl Said {
+    pub fn is_empty(&self) -> bool {
+        self.0.len() == 0
+    }
+
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn of(bytes: &[u8]) -> Said {
+        let valid = match std::str::from_utf8(bytes) {
+            Ok(text) => text,
+            Err(error) => std::str::from_utf8(&bytes[..error.valid_up_to()]).unwrap_or_default(),
+        };
+        Said(FixedText::of(format_args!("{valid}")))
+    }
+}
+
+impl fmt::Display for Said {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.as_str() {
+            "" => Ok(()),
+            text => write!(out, ", {text}"),
+        }
+    }
+}
+
+/// Asks where a callback of the default runtime is; of anything else nothing is said. Allocates nothing.
+pub(super) fn ask_about(entry: &Entry, runtime: &Runtime) -> Said {
     let describe = DESCRIBE.load(Ordering::Acquire);
-    if describe == 0 || runtime.id() != 0 {
-        return;
+    if describe == 0 || runtime.id() != 0 || entry.activity != Activity::Callback {
+        return Said::default();
     }
     // SAFETY: what is stored is 0 or came from a `Describe`.
     let describe = unsafe { std::mem::transmute::<usize, Describe>(describe) };
     let mut text = [0; SIZE];
     let len = describe(text.as_mut_ptr(), SIZE).min(SIZE);
-    let text = &text[..len];
-    let valid = match std::str::from_utf8(text) {
-        Ok(text) => text,
-        Err(error) => std::str::from_utf8(&text[..error.valid_up_to()]).unwrap_or_default(),
-    };
-    if !valid.is_empty() {
-        // It never fails.
-        let _ = write!(out, ", {valid}");
+    Said::of(&text[..len])
+}
+
+/// What the host said of one entry of the board, which is known by its version.
+///
+/// The watch thread alone writes, between two steps of `turn`; the finalizing thread reads without a lock. It never
+/// waits for a writer: when it has met one some times in a row it goes without the words.
+pub(super) struct Slip {
+    /// Odd while the rest is being written.
+    turn: AtomicU32,
+    /// The version of the entry; no entry has the version 0.
+    about: AtomicU64,
+    len: AtomicU32,
+    text: [AtomicU64; WORDS],
+}
+
+impl Default for Slip {
+    fn default() -> Slip {
+        Slip {
+            turn: AtomicU32::new(0),
+            about: AtomicU64::new(0),
+            len: AtomicU32::new(0),
+            text: std::array::from_fn(|_| AtomicU64::new(0)),
+        }
+    }
+}
+
+impl Slip {
+    /// Keeps what was said while the entry of this version stood on the board. Nothing said replaces no words.
+    pub fn keep(&self, about: u64, said: &Said) {
+        // Relaxed, all but the last: this thread alone writes. (In the child of a fork it is another one, and the
+        // turn may be odd for good: the next one is even all the same.)
+        if said.is_empty() && self.about.load(Ordering::Relaxed) == about {
+            return;
+        }
+        let turn = self.turn.load(Ordering::Relaxed);
+        self.turn.store(turn | 1, Ordering::Relaxed);
+        // Pairs with the fence in `about`: a reader that sees what follows sees the odd turn.
+        fence::release();
+        self.about.store(about, Ordering::Relaxed);
+        self.len.store(said.0.len() as u32, Ordering::Relaxed);
+        let mut bytes = [0; SIZE];
+        bytes[..said.0.len()].copy_from_slice(said.0.as_str().as_bytes());
+        for (word, part) in self.text.iter().zip(bytes.as_chunks().0) {
+            word.store(u64::from_ne_bytes(*part), Ordering::Relaxed);
+        }
+        // Release: who sees the even turn sees all of it.
+        self.turn.store((turn | 1).wrapping_add(1), Ordering::Release);
+    }
+
+    /// What was said of the entry of this version; `None` if the watch never spoke of it.
+    pub fn about(&self, version: u64) -> Option<Said> {
+        const TRIES: usize = 1000;
+        // Relaxed: of most entries nothing is kept, and what is read here is read again below.
+        if self.about.load(Ordering::Relaxed) != version {
+            return None;
+        }
+        for _ in 0..TRIES {
+            // Acquire: pairs with the Release in `keep`.
+            let turn = self.turn.load(Ordering::Acquire);
+            let about = self.about.load(Ordering::Relaxed);
+            let len = (self.len.load(Ordering::Relaxed) as usize).min(SIZE);
+            let mut bytes = [0; SIZE];
+            for (word, part) in self.text.iter().zip(bytes.as_chunks_mut().0) {
+                *part = word.load(Ordering::Relaxed).to_ne_bytes();
+            }
+            // The text was read before the turn is asked again.
+            fence::acquire();
+            if turn & 1 == 0 && self.turn.load(Ordering::Relaxed) == turn {
+                return (about == version).then(|| Said::of(&bytes[..len]));
+            }
+            std::hint::spin_loop();
+        }
+        Some(Said::default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_those_of_their_entry_and_never_a_mixture() {
+        let slip = Slip::default();
+        let words = |version: u64| match version % 2 {
+            0 => format!("{version} short"),
+            _ => format!(
+                "{version} {}",
+                "and long, so that it takes many words to write it".repeat(6)
+            ),
+        };
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for version in 1..100_000 {
+                    slip.keep(version, &Said::of(words(version).as_bytes()));
+                }
+            });
+            let mut version = 1;
+            while version < 99_999 {
+                version = slip.about.load(Ordering::Relaxed).max(1);
+                if let Some(said) = slip.about(version).filter(|said| !said.is_empty()) {
+                    assert_eq!(said.0.as_str(), words(version));
+                }
+            }
+        });
+    }
+
+    #[test]
+    fn what_is_said_first_stays_when_later_looks_find_nothing() {
+        let slip = Slip::default();
+        assert!(slip.about(2).is_none());
+        slip.keep(2, &Said::of(b"in f\xff"));
+        slip.keep(2, &Said::default());
+        assert_eq!(slip.about(2).unwrap().to_string(), ", in f");
+        slip.keep(4, &Said::default());
+        assert!(slip.about(2).is_none());
+        assert!(slip.about(4).unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_writer_stopped_in_the_middle_does_not_stop_the_reader() {
+        let slip = Slip::default();
+        slip.keep(2, &Said::of(b"in f"));
+        slip.turn.fetch_add(1, Ordering::Relaxed);
+        assert!(slip.about(2).unwrap().is_empty());
+        slip.keep(2, &Said::of(b"in g"));
+        assert_eq!(slip.about(2).unwrap().to_string(), ", in g");
     }
 }

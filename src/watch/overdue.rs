@@ -10,7 +10,7 @@
 //! makes one attempt at a line that cannot wait.
 
 use super::board::Entry;
-use super::host_words;
+use super::host_words::{self, Said};
 use super::{ANSWER_US, Activity, NEVER, Shared};
 use crate::event::{Event, Kind, Listener, Subject, Text, Who};
 use crate::host_call;
@@ -43,10 +43,10 @@ impl Shared {
     }
 
     /// The callback has used up its time, or the deadline has passed in whatever this is.
-    pub(super) fn expired(&self, entry: &Entry, version: u64, times: u64) {
+    pub(super) fn expired(&self, entry: &Entry, version: u64, times: u64, said: &Said) {
         let lasted_us = self.us().saturating_sub(entry.since_us);
         probe::overrun(self.runtime.id(), entry.phase, entry.name.as_str(), lasted_us);
-        let Answer::Do(what) = self.ask(entry, version, times) else { return };
+        let Answer::Do(what) = self.ask(entry, version, times, said) else { return };
         if what == Overrun::Exit {
             self.end_process(entry);
         }
@@ -58,7 +58,7 @@ impl Shared {
 
     /// Asks the listener what to do. Without one it is the option; and if the listener is what is
     /// stuck, too.
-    fn ask(&self, entry: &Entry, version: u64, times: u64) -> Answer {
+    fn ask(&self, entry: &Entry, version: u64, times: u64, said: &Said) -> Answer {
         let by_option = Answer::Do(self.overrun);
         // Nor without memory for the event.
         let Some(listener) = self.listener.as_ref().filter(|_| spare(0).is_ok()) else {
@@ -74,7 +74,7 @@ impl Shared {
         let answer = if ended {
             Answer::Ended
         } else {
-            let event = self.event(entry, times);
+            let event = self.event(entry, times, said);
             Answer::Do(self.call(listener, &event).unwrap_or(self.overrun))
         };
         self.telling.store(false, Ordering::SeqCst);
@@ -86,7 +86,7 @@ impl Shared {
         answer.and_then(|number| Overrun::from_number(u32::try_from(number).ok()?))
     }
 
-    fn event(&self, entry: &Entry, times: u64) -> Event {
+    fn event(&self, entry: &Entry, times: u64, said: &Said) -> Event {
         let subject = match entry.activity {
             Activity::Callback => Subject::Callback,
             Activity::Child => Subject::Child,
@@ -105,7 +105,7 @@ impl Shared {
             place => format!(", {place}"),
         };
         let (ms, phase) = (lasted_us / 1000, entry.phase.name());
-        let mut waits = String::new();
+        let mut waits = said.to_string();
         self.describe_wait(entry, &mut waits);
         Event {
             name: entry.name.as_str().into(),
@@ -120,23 +120,26 @@ impl Shared {
         }
     }
 
-    /// Allocates nothing.
-    pub(super) fn say(&self, entry: &Entry) {
+    /// Says that `entry` takes long; `said` is what the host said of it. Allocates nothing.
+    pub(super) fn say(&self, entry: &Entry, said: &Said) {
         let mut line = Line::new();
         let seconds = self.us().saturating_sub(entry.since_us) / 1_000_000;
         let name = self.runtime.name();
         line.put(format_args!("rtfinalize: '{name}' has waited {seconds} s for "));
         let _ = entry.describe_wait(&mut line);
-        self.describe_work(entry, &mut line);
+        line.put(format_args!("{said}"));
         self.describe_wait(entry, &mut line);
         crate::sink::tell_at_once(line.line());
     }
 
-    /// Writes where in the host's own code a callback is. Allocates nothing.
-    fn describe_work(&self, entry: &Entry, out: &mut impl fmt::Write) {
-        if entry.activity == Activity::Callback {
-            host_words::write(&self.runtime, out);
+    /// Where in the host's own code a callback is; with `keep` it is kept for the report. Allocates nothing.
+    pub(super) fn look_at_work(&self, entry: &Entry, version: u64, keep: bool) -> Said {
+        let said = host_words::ask_about(entry, &self.runtime);
+        // A look at a thread that went on meanwhile is one at something else.
+        if keep && entry.activity == Activity::Callback && self.board.version() == version {
+            self.slip.keep(version, &said);
         }
+        said
     }
 
     /// Writes what the callback waits for inside the library, if it does, and what the thread does that
@@ -154,7 +157,7 @@ impl Shared {
     fn end_process(&self, entry: &Entry) -> ! {
         let mut what = Line::new();
         let _ = entry.describe(&mut what);
-        self.describe_work(entry, &mut what);
+        what.put(format_args!("{}", host_words::ask_about(entry, &self.runtime)));
         self.describe_wait(entry, &mut what);
         let during = [what.as_str()];
         let during = if what.as_str().is_empty() { &[][..] } else { &during[..] };

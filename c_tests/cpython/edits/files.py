@@ -22,6 +22,8 @@ EDITS: Edits = {
 """, within="_io__Buffered_close_impl"),
         After(r"    self->fast_closed_checks = \((?:.*\n)*?    \);", "    rt_begin_writing(self);",
               within="_io_BufferedWriter___init___impl"),
+        *(After(r"    self->fast_closed_checks = [^;]*;", "    rt_knows_raw(self);", within=name)
+          for name in ("_io_BufferedReader___init___impl", "_io_BufferedRandom___init___impl")),
         Before(r"    /\* NOTE: the buffer needn't be released", """
     /* Not by a thread that runs, without a GIL, until the world stops. */
     if (_PyRt_MustNotWait() && _PyRt_AdmitsThreadState() && self->fast_closed_checks) {

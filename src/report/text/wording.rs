@@ -6,6 +6,9 @@ use crate::text::is_unprintable;
 /// How many characters of a reason are shown.
 const SENTENCE: usize = 160;
 
+/// How many of what was waited for, which may have a host's words in it: the functions that a thread was in.
+const PLACE: usize = 480;
+
 impl TextStyle {
     fn ellipsis(&self) -> &'static str {
         if self.colour { "…" } else { "..." }
@@ -24,6 +27,11 @@ impl TextStyle {
     /// A text that may wrap.
     pub fn sentence(&self, text: &str) -> String {
         self.shown(text, SENTENCE)
+    }
+
+    /// A text that says what was waited for, and where that was.
+    pub fn place(&self, text: &str) -> String {
+        self.shown(text, PLACE)
     }
 
     /// `text` with what is unprintable escaped, cut to `limit` characters.

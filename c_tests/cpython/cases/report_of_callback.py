@@ -1,0 +1,16 @@
+# title: an atexit callback that is interrupted at the deadline: the report says where in Python it was
+# of: map
+# stock: none
+# exit: 0 or 120
+# seconds: 15
+# set: RTFINALIZE_DEADLINE=4s
+# says: "what":"callback 'wait_for_good', in [^"]*wait_for_good \([^"]*report_of_callback\.py:\d+\)
+import atexit
+import threading
+
+
+def wait_for_good() -> None:
+    threading.Event().wait()
+
+
+atexit.register(wait_for_good)

@@ -1,0 +1,14 @@
+# title: a destructor takes half a second as modules are cleared: the report says which one
+# of: defaults
+# stock: none
+# set: RTFINALIZE_NOTICE=100ms
+# says: "what":"callback 'clear modules', in Cache\.__del__ \([^"]*\.py:\d+\)","us":\d+,"outcome":"ended"
+import time
+
+
+class Cache:
+    def __del__(self, sleep=time.sleep) -> None:
+        sleep(0.5)
+
+
+cache = Cache()
