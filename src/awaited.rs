@@ -9,6 +9,7 @@
 use crate::host_call;
 use crate::memory::try_push;
 use crate::owner::{Owner, OwnerId};
+use crate::report::Blocked;
 use crate::runtime::Runtime;
 use crate::sync::{
     AtomicBool, AtomicU32, AtomicU64, Deadline, Mutex, Ordering, elapsed, fence, now,
@@ -31,6 +32,8 @@ pub(crate) struct Ended {
     /// What the wait was for, by its address: several waits for the same are one in the report.
     pub(crate) key: usize,
     pub(crate) what: String,
+    /// When it began; the first of several for the same.
+    pub(crate) since: Instant,
     pub(crate) us: u64,
     pub(crate) outcome: Outcome,
 }
@@ -49,7 +52,7 @@ pub(crate) enum Outcome {
 impl Outcome {
     pub(crate) const fn text(self) -> &'static str {
         match self {
-            Outcome::Came => "came in the end",
+            Outcome::Came => Blocked::CAME,
             Outcome::GaveUp | Outcome::Cut => "not waited for any longer",
         }
     }
@@ -166,7 +169,8 @@ impl Waits {
         let mut ended = self.ended.lock();
         if let Some(other) = ended.iter_mut().find(|other| other.key == end.key) {
             let us = other.us.saturating_add(end.us);
-            *other = Ended { us, outcome: end.outcome.max(other.outcome), ..end };
+            let (since, outcome) = (other.since, end.outcome.max(other.outcome));
+            *other = Ended { since, us, outcome, ..end };
         } else if ended.len() < MOST {
             try_push(&mut ended, 0, || end);
         }
@@ -227,6 +231,6 @@ impl Drop for Awaiting<'_> {
         // A short one may be part of a long one: where a destination is asked again and again.
         let us = u64::try_from(elapsed(self.since).as_micros()).unwrap_or(u64::MAX);
         let what = std::mem::take(&mut self.what);
-        waits.note_end(Ended { key: self.key, what, us, outcome });
+        waits.note_end(Ended { key: self.key, what, since: self.since, us, outcome });
     }
 }

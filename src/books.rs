@@ -16,16 +16,26 @@ use crate::memory::try_put;
 use crate::overlapped::Overlapped;
 use crate::owner::Owner;
 use crate::phase::{Handler, HandlerOptions, Handlers, Phase, Work};
-use crate::report::{Blocked, Destination, Failure, Report};
+use crate::report::{Destination, Failure, Report};
 use crate::runtime::Runtime;
 use crate::status::{Result, Status};
-use crate::sync::{Arc, AtomicU64};
+use crate::sync::{Arc, AtomicU64, now};
 use crate::this_thread;
 use crate::thread::Attachment;
 use crate::tracked::Objects;
 use crate::writer::Writer;
 use libc::c_void;
 use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+/// A wait of the host's that was cut short.
+pub(crate) struct CutWait {
+    pub what: String,
+    pub since: Instant,
+    /// How long, in microseconds.
+    pub us: u64,
+    pub outcome: String,
+}
 
 /// What a runtime has to see to before it ends.
 pub(crate) struct Books {
@@ -53,8 +63,8 @@ pub(crate) struct Books {
     pub leaks: Vec<Leak>,
     pub recoveries: Recoveries,
     pub failures: Vec<(String, String)>,
-    /// Waits of the host's that were cut short: for what, how long in microseconds, what came of it.
-    pub blocked: Vec<(String, u64, String)>,
+    /// Waits of the host's that were cut short.
+    pub blocked: Vec<CutWait>,
     /// Writers their hosts gave up with bytes still in them. There is room for every one that is open.
     pub abandoned: Vec<Destination>,
     /// What else there was to note, and no memory for it.
@@ -387,7 +397,9 @@ impl Runtime {
 
     /// Notes that a wait of the host's own was cut short.
     pub(crate) fn note_blocked(&self, what: String, us: u64, outcome: String) {
-        self.note(|books| &mut books.blocked, (what, us, outcome));
+        let (now, span) = (now(), Duration::from_micros(us));
+        let since = now.checked_sub(span).unwrap_or(now);
+        self.note(|books| &mut books.blocked, CutWait { what, since, us, outcome });
     }
 
     /// What there is no memory for is counted.
@@ -399,12 +411,8 @@ impl Runtime {
     }
 
     /// Waits of the host's cut short since this was last asked.
-    pub(crate) fn take_blocked(&self, phase: Phase) -> Vec<Blocked> {
-        let blocked = std::mem::take(&mut self.books.lock().blocked);
-        blocked
-            .into_iter()
-            .map(|(what, us, outcome)| Blocked { phase, what, us, outcome })
-            .collect()
+    pub(crate) fn take_blocked(&self) -> Vec<CutWait> {
+        std::mem::take(&mut self.books.lock().blocked)
     }
 
     /// Failures noted since this was last asked.

@@ -111,12 +111,13 @@ impl Finalization<'_> {
                 }
                 Some(End::Returned(outcome, us)) => (Continuation::Ended, us, outcome.text()),
             };
+            let start_us = self.notes.span(since).start_us;
             let report = &mut self.notes.report;
             if state == Continuation::Running {
                 let why = restart::by_handler(&name);
                 report.not_restartable.push(why);
             }
-            report.continued.push(Continued { phase, name: name.into(), state, us, how });
+            report.continued.push(Continued { phase, name: name.into(), state, start_us, us, how });
         }
     }
 }

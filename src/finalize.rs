@@ -19,7 +19,7 @@ use crate::parked;
 use crate::phase::{Phase, Side, Work};
 use crate::provision::{bytes_first, provide};
 use crate::rack::OpenGuard;
-use crate::report::{PhaseRecord, Recorder, Report, restart};
+use crate::report::{Blocked, PhaseRecord, Recorder, Report, restart};
 use crate::runtime::Runtime;
 use crate::sink::tell;
 use crate::status::{Result, Status};
@@ -296,23 +296,22 @@ impl Finalization<'_> {
         self.notes.report.failures.extend(self.runtime.take_failures(phase));
         for long in self.watch.take_long() {
             if long.is_late {
-                self.notes.took_too_long(long.what, long.took_us, "not interrupted");
+                self.notes.took_too_long(long.what, long.since, long.took_us, "not interrupted");
             } else {
-                self.notes.waited(long.what, long.took_us, "ended");
+                self.notes.waited(long.what, long.since, long.took_us, Blocked::ENDED);
             }
         }
         for wait in self.watch.take_waits() {
             let outcome = wait.outcome.text();
             if wait.outcome == awaited::Outcome::Cut {
-                self.notes.took_too_long(wait.what, wait.us, outcome);
+                self.notes.took_too_long(wait.what, wait.since, wait.us, outcome);
                 self.notes.incomplete();
             } else {
-                self.notes.waited(wait.what, wait.us, outcome);
+                self.notes.waited(wait.what, wait.since, wait.us, outcome);
             }
         }
-        let blocked = self.runtime.take_blocked(phase);
-        if !blocked.is_empty() {
-            self.notes.report.blocked.extend(blocked);
+        for wait in self.runtime.take_blocked() {
+            self.notes.waited(wait.what, wait.since, wait.us, &wait.outcome);
             self.notes.cut_short();
         }
         self.tell_end(phase);
@@ -374,7 +373,10 @@ impl Finalization<'_> {
             .runtime
             .gate()
             .wait_until(self.phase_deadline, || !threads.iter().any(|a| inside(&a)));
-        self.notes.work(threads.iter().filter(|a| a.position() == Position::Parked).count() as u64);
+        for thread in threads.iter().filter(|a| a.position() == Position::Parked) {
+            self.notes.work(1);
+            self.notes.stopped(|| thread.describe());
+        }
         if !stopped {
             let runaways: Vec<_> = threads.iter().filter(inside).map(|a| a.late()).collect();
             self.overran(&runaways, since, 1);

@@ -11,6 +11,7 @@ use crate::finalize::Finalization;
 use crate::grace::GraceSpan;
 use crate::ledger::{Leak, LeakKind};
 use crate::owner::{Fate, OwnerRef};
+use crate::report::Blocked;
 use crate::status::{Error, Status};
 use crate::sync::{Arc, Deadline, elapsed, now};
 use crate::watch::Notice;
@@ -209,7 +210,7 @@ impl Finalization<'_> {
     /// A writer is done with: if it was waited for, the report says for how long.
     fn note_end(&mut self, awaited: Option<String>, since: Instant) {
         if let Some(what) = awaited.filter(|_| elapsed(since) >= WORTH_TELLING) {
-            self.notes.blocked(what, since, "came in the end");
+            self.notes.blocked(what, since, Blocked::CAME);
         }
     }
 

@@ -139,7 +139,9 @@ impl Finalization<'_> {
     pub(crate) fn make_pending_calls(&mut self) -> u64 {
         let Finalization { notes, watch, runtime, .. } = self;
         let made = runtime.run_pending(|entry| {
+            let since = now();
             let outcome = watch.during(notes.phase(), &entry.name, || entry.call.call_for(runtime));
+            notes.callback(&entry.name, since);
             if outcome.failed() {
                 notes.failed(&entry.name, outcome);
             }
@@ -179,9 +181,10 @@ impl Finalization<'_> {
             }
             made += 1;
             self.notes.work(1);
-            let phase = self.notes.phase();
+            let (phase, since) = (self.notes.phase(), now());
             let outcome =
                 self.watch.during(phase, &entry.name, || entry.call.call_for(self.runtime));
+            self.notes.callback(&entry.name, since);
             if outcome.failed() {
                 self.notes.failed(&entry.name, outcome);
             }

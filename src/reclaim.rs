@@ -5,6 +5,7 @@ use crate::freeze::Position;
 use crate::ledger::{Leak, LeakKind};
 use crate::owner::Fate;
 use crate::phase::Phase;
+use crate::sync::now;
 
 impl Finalization<'_> {
     /// Deletes the host states of threads that have exited or can never run again, and of this
@@ -29,12 +30,13 @@ impl Finalization<'_> {
             } else if mine || never_again {
                 self.notes.work(1);
                 let name = thread.describe();
-                let delete = || thread.delete_state();
+                let (delete, since) = (|| thread.delete_state(), now());
                 if let Some(outcome) = self.watch.during(Phase::Reclaim, &name, delete)
                     && outcome.failed()
                 {
                     self.notes.failed(&name, outcome);
                 }
+                self.notes.callback(&name, since);
                 continue;
             } else {
                 "the thread is outside and may still look at it"

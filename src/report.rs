@@ -37,7 +37,9 @@ pub struct Blocked {
     pub phase: Phase,
     /// What was waited for: `thread 'worker' (thread 4711)`, `lock of writer 'log'`.
     pub what: String,
-    /// How long, in microseconds.
+    /// When the wait began, in microseconds since the finalization did.
+    pub start_us: u64,
+    /// How long, in microseconds. Several waits of one callback for the same are one, from the first on.
     pub us: u64,
     /// What came of it: `ended`, `left running as a runaway`, `skipped`.
     pub outcome: String,
@@ -54,7 +56,7 @@ pub struct Failure {
     pub how: String,
 }
 
-/// A handler's run, for the trace.
+/// A handler's or callback's run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HandlerRun {
     /// Its name.
@@ -106,6 +108,8 @@ pub struct Continued {
     pub name: String,
     /// What became of it.
     pub state: Continuation,
+    /// When it was started, in microseconds since the finalization began.
+    pub start_us: u64,
     /// How long it took, or has run so far, in microseconds.
     pub us: u64,
     /// How it ended, `returned 0`, or why it was not started; empty while it runs.
@@ -118,6 +122,16 @@ impl Continued {
         let state = self.state.name();
         if self.how.is_empty() { state.to_owned() } else { format!("{state}: {}", self.how) }
     }
+}
+
+/// A lock that was taken over from a thread that will never run again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TakenOver {
+    /// When, in microseconds since the finalization began.
+    pub at_us: u64,
+    /// Which and from whom: `the lock of writer 'log', with 12 bytes, was taken over from thread 4711, which is
+    /// parked for good`.
+    pub what: String,
 }
 
 /// What one phase did.
@@ -135,6 +149,8 @@ pub struct PhaseRecord {
     pub overran: bool,
     /// The host's handlers that ran.
     pub handlers: Vec<HandlerRun>,
+    /// Of the callbacks that are the phase's own work, those that took 1 ms or longer: the first of them.
+    pub callbacks: Vec<HandlerRun>,
 }
 
 impl PhaseRecord {
@@ -213,6 +229,12 @@ pub struct Report {
     pub skipped: Vec<Skipped>,
     /// Handlers that were started and not waited for.
     pub continued: Vec<Continued>,
+    /// Locks that were taken over from threads that will never run again, the first of them.
+    pub taken_over: Vec<TakenOver>,
+    /// How many more locks were.
+    pub more_taken_over: u64,
+    /// Threads that the freeze stopped for good.
+    pub stopped: Vec<String>,
     /// Threads still running inside after the freeze.
     pub runaways: Vec<String>,
     /// Threads that ended without detaching.
@@ -239,6 +261,13 @@ pub struct Report {
     pub unreported: String,
 }
 
+impl Blocked {
+    /// The outcome of a wait that ended well.
+    pub const CAME: &str = "came in the end";
+    /// The outcome of a callback that took long, and not longer than it might.
+    pub const ENDED: &str = "ended";
+}
+
 impl Report {
     /// Bytes that did not or may not arrive, over all destinations; without those of children.
     pub fn missing_bytes(&self) -> u64 {
@@ -254,7 +283,8 @@ impl Report {
             size += ENTRY + texts.iter().map(|text| text.len()).sum::<usize>();
         };
         self.phases.iter().for_each(|phase| {
-            phase.handlers.iter().for_each(|handler| add(&[&handler.name]));
+            let runs = phase.handlers.iter().chain(&phase.callbacks);
+            runs.for_each(|run| add(&[&run.name]));
             phase.spans.iter().for_each(|_| add(&[]));
         });
         self.blocked.iter().for_each(|b| add(&[&b.what, &b.outcome]));
@@ -265,7 +295,8 @@ impl Report {
         self.leaks.iter().for_each(|l| add(&[&l.name, &l.reason]));
         self.resurrected.iter().for_each(|r| add(&[&r.object]));
         self.violations.iter().for_each(|v| add(&[&v.object, &v.call]));
-        for list in [&self.runaways, &self.undetached, &self.not_restartable] {
+        self.taken_over.iter().for_each(|t| add(&[&t.what]));
+        for list in [&self.stopped, &self.runaways, &self.undetached, &self.not_restartable] {
             list.iter().for_each(|text| add(&[text]));
         }
         self.children.iter().fold(size, |size, child| size.saturating_add(child.size()))

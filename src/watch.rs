@@ -20,6 +20,7 @@
 
 mod board;
 pub(crate) mod host_words;
+mod long;
 mod notice;
 pub(crate) mod number;
 mod overdue;
@@ -30,7 +31,7 @@ pub(crate) use notice::Notice;
 use crate::awaited::Ended;
 use crate::event::{Event, Listener};
 use crate::freeze::State;
-use crate::memory::{spare, try_push};
+use crate::memory::spare;
 use crate::options::{Options, Overrun};
 use crate::owner::OwnerRef;
 use crate::phase::Phase;
@@ -42,7 +43,8 @@ use crate::sync::{
     Arc, AtomicBool, AtomicU32, AtomicU64, Deadline, Mutex, Ordering, elapsed, fork, now, sleep,
 };
 use board::{Board, Entry, Name};
-use host_words::{Said, Slip};
+use host_words::Slip;
+use long::Long;
 use std::ffi::CStr;
 use std::time::{Duration, Instant};
 
@@ -71,15 +73,6 @@ pub(crate) struct Watch {
     /// Makes the writes that must end in time.
     #[cfg(windows)]
     hands: hand::Wanted,
-}
-
-/// A callback that took long.
-pub(crate) struct Long {
-    /// Its name, and where in the host's code it was as the watch looked.
-    pub(crate) what: String,
-    pub(crate) took_us: u64,
-    /// Whether it had used up its time.
-    pub(crate) is_late: bool,
 }
 
 pub(crate) struct Shared {
@@ -256,41 +249,12 @@ impl Watch {
         let took_us = shared.us() - since_us;
         let is_late = due_us != NEVER && took_us >= due_us - since_us;
         let said = shared.slip.about(version);
-        self.note(activity, name, took_us, is_late, said);
+        let since = shared.began.checked_add(Duration::from_micros(since_us));
+        self.note(activity, name, (since.unwrap_or(shared.began), took_us), is_late, said);
         if activity == Activity::Callback {
             self.wait_for_turn(false);
         }
         result
-    }
-
-    /// What the report says of a call that has returned, if anything. `said` is there if the watch spoke of it.
-    fn note(
-        &mut self,
-        activity: Activity,
-        name: &str,
-        took_us: u64,
-        is_late: bool,
-        said: Option<Said>,
-    ) {
-        let waits = self.shared.runtime.waits().take_ended();
-        let is_told = said.is_some() && waits.is_empty();
-        let said = said.unwrap_or_default();
-        if is_late || is_told {
-            let what = || format!("{}{said}", board::Named(activity, name));
-            let size = name.len() + said.len();
-            try_push(&mut self.long, size, || Long { what: what(), took_us, is_late });
-        }
-        // What the library's own waits in it were for.
-        for wait in waits {
-            let named = board::Named(activity, name);
-            let what = format!("{named}{said}, waiting for {}", wait.what);
-            try_push(&mut self.waits, 0, || Ended { what, ..wait });
-        }
-    }
-
-    /// Waits of callbacks that ended since this was last asked.
-    pub(crate) fn take_waits(&mut self) -> Vec<Ended> {
-        std::mem::take(&mut self.waits)
     }
 
     /// Calls the listener with `event`, under watch.
@@ -313,11 +277,6 @@ impl Watch {
     /// Whether somebody is told of events.
     pub(crate) fn has_listener(&self) -> bool {
         self.shared.listener.is_some()
-    }
-
-    /// Callbacks that took long since this was last asked.
-    pub(crate) fn take_long(&mut self) -> Vec<Long> {
-        std::mem::take(&mut self.long)
     }
 
     /// Returns when nobody calls the listener; with `take` nobody else will.

@@ -68,7 +68,7 @@ impl Finalization<'_> {
     /// From here on what happens elsewhere is kept, to be told.
     pub(crate) fn listen(&mut self) {
         self.told.late_calls = self.runtime.late_calls().load(Ordering::Relaxed);
-        self.runtime.books.lock().recoveries.wanted = self.watch.has_listener();
+        self.runtime.books.lock().recoveries.wanted = true;
     }
 
     /// The last that is told.
@@ -114,22 +114,26 @@ impl Finalization<'_> {
         }
     }
 
-    /// Tells what has happened since this was last called: on other threads, and in the ledger.
+    /// Notes and tells what has happened since this was last called: on other threads, and in the ledger.
     pub(crate) fn tell_news(&mut self) {
+        let (recoveries, more) = self.runtime.books.lock().recoveries.take();
+        for recovery in recoveries {
+            self.notes.taken_over(recovery.at(), || recovery.describe());
+            if self.hears() {
+                let since_us = self.notes.span(recovery.at()).start_us;
+                let event = recovery.event(self.runtime, self.notes.phase(), since_us);
+                self.watch.tell(&event);
+            }
+        }
+        self.notes.more_taken_over(more);
         if !self.hears() {
             return;
         }
-        let ((recoveries, more), leaks) = {
-            let mut books = self.runtime.books.lock();
-            let leaks = books.leaks.get(self.told.leaks..).unwrap_or_default().to_vec();
-            (books.recoveries.take(), leaks)
+        let leaks = {
+            let books = self.runtime.books.lock();
+            books.leaks.get(self.told.leaks..).unwrap_or_default().to_vec()
         };
         self.told.leaks += leaks.len();
-        for recovery in recoveries {
-            let since_us = self.notes.span(recovery.at()).start_us;
-            let event = recovery.event(self.runtime, self.notes.phase(), since_us);
-            self.watch.tell(&event);
-        }
         if more > 0 {
             let event = self.event(Kind::Recovery, Subject::Lock);
             let text = format!("{more} more locks were taken over");

@@ -59,22 +59,30 @@ impl Recovery {
         self.at
     }
 
-    pub(super) fn event(self, runtime: &Runtime, phase: Phase, since_us: u64) -> Event {
+    /// In words.
+    pub(super) fn describe(&self) -> String {
         let from = self.from.describe();
+        match &self.writer {
+            None => format!("a lock was taken over from {from}"),
+            Some((name, bytes)) => {
+                format!(
+                    "the lock of writer '{name}', with {bytes} bytes, was taken over from {from}"
+                )
+            }
+        }
+    }
+
+    pub(super) fn event(self, runtime: &Runtime, phase: Phase, since_us: u64) -> Event {
+        let text = self.describe();
         let who = Who {
             tid: self.from.tid,
             name: self.from.name.into(),
             // It stopped for good: where, tells nothing.
             whereabouts: Text::default(),
         };
-        let (subject, name, bytes, text) = match self.writer {
-            None => (Subject::Lock, String::new(), 0, format!("a lock was taken over from {from}")),
-            Some((name, bytes)) => {
-                let text = format!(
-                    "the lock of writer '{name}', with {bytes} bytes, was taken over from {from}"
-                );
-                (Subject::WriterLock, name, bytes, text)
-            }
+        let (subject, name, bytes) = match self.writer {
+            None => (Subject::Lock, String::new(), 0),
+            Some((name, bytes)) => (Subject::WriterLock, name, bytes),
         };
         Event {
             name: name.into(),
@@ -90,7 +98,7 @@ impl Recovery {
 /// Those not told yet. More than fit are counted.
 #[derive(Default)]
 pub(crate) struct Recoveries {
-    /// Whether anybody wants to hear of them.
+    /// Whether a finalization that tells them is under way.
     pub(crate) wanted: bool,
     kept: Vec<Recovery>,
     more: u64,

@@ -3,7 +3,7 @@
 
 use super::{
     Blocked, Continued, Destination, Failure, HandlerRun, PhaseRecord, Report, Resurrected,
-    Skipped, Span, Violation,
+    Skipped, Span, TakenOver, Violation,
 };
 use crate::ledger::Leak;
 use crate::phase::Phase;
@@ -44,6 +44,9 @@ fn fields(o: &mut Fields<'_>, report: &Report) {
     o.field("failures", &report.failures);
     o.field("skipped", &report.skipped);
     o.field("continued", &report.continued);
+    o.field("taken_over", &report.taken_over);
+    o.field("more_taken_over", &report.more_taken_over);
+    o.field("stopped", &report.stopped);
     o.field("runaways", &report.runaways);
     o.field("undetached", &report.undetached);
     o.field("destinations", &report.destinations);
@@ -93,6 +96,7 @@ impl Value for PhaseRecord {
             o.field("budget_us", &self.budget_us);
             o.field("overran", &self.overran);
             o.field("handlers", &self.handlers);
+            o.field("callbacks", &self.callbacks);
         });
     }
 }
@@ -121,6 +125,7 @@ impl Value for Blocked {
         object(out, |o| {
             o.field("phase", &self.phase);
             o.field("what", &self.what);
+            o.field("start_us", &self.start_us);
             o.field("us", &self.us);
             o.field("outcome", &self.outcome);
         });
@@ -152,8 +157,18 @@ impl Value for Continued {
             o.field("phase", &self.phase);
             o.field("name", &self.name);
             o.field("state", self.state.name());
+            o.field("start_us", &self.start_us);
             o.field("us", &self.us);
             o.field("how", &self.how);
+        });
+    }
+}
+
+impl Value for TakenOver {
+    fn write(&self, out: &mut String) {
+        object(out, |o| {
+            o.field("at_us", &self.at_us);
+            o.field("what", &self.what);
         });
     }
 }

@@ -1,12 +1,21 @@
 //! Writes a report down while the finalization runs.
 
-use super::{Blocked, Failure, HandlerRun, PhaseRecord, Report, Skipped, Span};
+use super::{Blocked, Failure, HandlerRun, PhaseRecord, Report, Skipped, Span, TakenOver};
 use crate::memory::{try_name, try_push, try_put};
 use crate::phase::Phase;
 use crate::probe;
 use crate::status::Status;
 use crate::sync::{elapsed, now};
 use std::time::{Duration, Instant};
+
+/// A callback's run is noted from this length on.
+const WORTH_TELLING_US: u64 = 1_000;
+
+/// How many runs of callbacks a phase has in the report.
+const MOST_CALLBACKS: usize = 64;
+
+/// How many locks that were taken over are in the report one by one.
+const MOST_TAKEN_OVER: usize = 256;
 
 /// Takes notes for a [`Report`]. The finalizing thread owns it.
 pub struct Recorder {
@@ -38,6 +47,9 @@ impl Recorder {
                 failures: Vec::new(),
                 skipped: Vec::new(),
                 continued: Vec::new(),
+                taken_over: Vec::new(),
+                more_taken_over: 0,
+                stopped: Vec::new(),
                 runaways: Vec::new(),
                 undetached: Vec::new(),
                 destinations: Vec::new(),
@@ -70,6 +82,7 @@ impl Recorder {
                 budget_us,
                 overran: false,
                 handlers: Vec::new(),
+                callbacks: Vec::new(),
             });
         }
     }
@@ -115,29 +128,33 @@ impl Recorder {
         self.count_unless(noted);
     }
 
-    /// Something was waited for since `since`.
-    pub fn blocked(&mut self, what: String, since: Instant, outcome: &str) {
-        let us = self.span(since).us;
-        self.note_blocked(what, us, outcome);
-    }
-
-    /// Something took `us` microseconds, too long, in the phase.
-    pub fn took_too_long(&mut self, what: String, us: u64, outcome: &str) {
-        self.note_blocked(what, us, outcome);
-        self.record().overran = true;
-    }
-
-    /// Something was waited for, and came.
-    pub fn waited(&mut self, what: String, us: u64, outcome: &str) {
-        let phase = self.phase();
-        let blocked = || Blocked { phase, what, us, outcome: outcome.to_owned() };
-        let noted = try_push(&mut self.report.blocked, outcome.len(), blocked);
+    /// A callback ran since `since`. There can be many, so a short one leaves no note, nor do more than fit.
+    pub fn callback(&mut self, name: &str, since: Instant) {
+        let span = self.span(since);
+        if span.us < WORTH_TELLING_US || self.record().callbacks.len() >= MOST_CALLBACKS {
+            return;
+        }
+        let noted = try_name(name)
+            .is_some_and(|name| try_put(&mut self.record().callbacks, HandlerRun { name, span }));
         self.count_unless(noted);
     }
 
-    fn note_blocked(&mut self, what: String, us: u64, outcome: &str) {
-        let phase = self.phase();
-        let blocked = || Blocked { phase, what, us, outcome: outcome.to_owned() };
+    /// Something was waited for since `since`.
+    pub fn blocked(&mut self, what: String, since: Instant, outcome: &str) {
+        let us = self.span(since).us;
+        self.waited(what, since, us, outcome);
+    }
+
+    /// Something that began at `since` took `us` microseconds, too long, in the phase.
+    pub fn took_too_long(&mut self, what: String, since: Instant, us: u64, outcome: &str) {
+        self.waited(what, since, us, outcome);
+        self.record().overran = true;
+    }
+
+    /// Something was waited for from `since` on, for `us` microseconds.
+    pub fn waited(&mut self, what: String, since: Instant, us: u64, outcome: &str) {
+        let (phase, start_us) = (self.phase(), self.span(since).start_us);
+        let blocked = || Blocked { phase, what, start_us, us, outcome: outcome.to_owned() };
         let noted = try_push(&mut self.report.blocked, outcome.len(), blocked);
         self.count_unless(noted);
     }
@@ -149,6 +166,28 @@ impl Recorder {
         let noted = try_push(&mut self.report.failures, name.len(), failure);
         self.count_unless(noted);
         self.incomplete();
+    }
+
+    /// The freeze stopped a thread.
+    pub fn stopped(&mut self, thread: impl FnOnce() -> String) {
+        let noted = try_push(&mut self.report.stopped, 0, thread);
+        self.count_unless(noted);
+    }
+
+    /// A lock was taken over at `at`. More than fit are counted.
+    pub fn taken_over(&mut self, at: Instant, what: impl FnOnce() -> String) {
+        if self.report.taken_over.len() >= MOST_TAKEN_OVER {
+            return self.more_taken_over(1);
+        }
+        let at_us = self.span(at).start_us;
+        let take = || TakenOver { at_us, what: what() };
+        let noted = try_push(&mut self.report.taken_over, 0, take);
+        self.count_unless(noted);
+    }
+
+    /// So many more locks were taken over.
+    pub fn more_taken_over(&mut self, count: u64) {
+        self.report.more_taken_over += count;
     }
 
     /// A handler that may be was left out.
@@ -184,5 +223,32 @@ impl Recorder {
     pub fn span(&self, since: Instant) -> Span {
         let us = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
         Span { start_us: us(since.saturating_duration_since(self.began)), us: us(elapsed(since)) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_many_long_callbacks_the_first_are_noted_and_of_many_locks_the_rest_is_counted() {
+        let mut notes = Recorder::begin(1, "main", None);
+        notes.enter(Phase::AtExit, None);
+        let began = notes.began;
+        crate::sync::sleep(Duration::from_micros(2 * WORTH_TELLING_US));
+        notes.callback("short", now() + Duration::from_secs(1));
+        for n in 0..MOST_CALLBACKS + 5 {
+            notes.callback(&format!("number {n}"), began);
+        }
+        for n in 0..MOST_TAKEN_OVER + 5 {
+            notes.taken_over(now(), || format!("number {n}"));
+        }
+        notes.more_taken_over(2);
+        notes.leave();
+        let report = notes.finish();
+        let callbacks = &report.phases[0].callbacks;
+        assert_eq!((callbacks.len(), callbacks[0].name.as_str()), (MOST_CALLBACKS, "number 0"));
+        assert_eq!((report.taken_over.len(), report.more_taken_over), (MOST_TAKEN_OVER, 7));
+        assert_eq!(report.unnoted, 0);
     }
 }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 fn json_has_every_field_of_the_model() {
     let phase = |name: &str, spans: Value, us: u64, work: u64, unit: &str| {
         json!({ "name": name, "spans": spans, "us": us, "work": work, "unit": unit,
-                "budget_us": null, "overran": false, "handlers": [] })
+                "budget_us": null, "overran": false, "handlers": [], "callbacks": [] })
     };
     let run = |start_us: u64, us: u64| json!({ "start_us": start_us, "us": us });
     let twice_guards = json!([run(0, 1_200_000), run(1_250_000, 12)]);
@@ -23,6 +23,8 @@ fn json_has_every_field_of_the_model() {
         phase("overlapped", json!([run(1_930_000, 160_000)]), 160_000, 2, "operations"),
         phase("reclaim", json!([run(2_090_000, 700)]), 700, 2, "threads"),
     ];
+    phases[1]["callbacks"] =
+        json!([{ "name": "save_history", "start_us": 1_201_000, "us": 30_000 }]);
     phases[2]["budget_us"] = json!(500_000);
     phases[2]["overran"] = json!(true);
     phases[4]["handlers"] = json!([
@@ -39,20 +41,26 @@ fn json_has_every_field_of_the_model() {
         "passes": 2,
         "phases": phases,
         "blocked": [
-            { "phase": "guards", "what": "guard 'grpc-poller' of thread 4711", "us": 1_199_000,
-              "outcome": "dropped" },
-            { "phase": "freeze", "what": "thread 'worker' (thread 4712)", "us": 500_000,
-              "outcome": "left a runaway" },
+            { "phase": "guards", "what": "guard 'grpc-poller' of thread 4711", "start_us": 900,
+              "us": 1_199_000, "outcome": "dropped" },
+            { "phase": "freeze", "what": "thread 'worker' (thread 4712)", "start_us": 1_301_000,
+              "us": 500_000, "outcome": "left a runaway" },
         ],
         "failures": [{ "phase": "atexit", "name": "save_history", "how": "returned -1" }],
         "skipped": [{ "phase": "finalize", "name": "warm cache" }],
         "continued": [
-            { "phase": "atexit", "name": "send metrics", "state": "still running", "us": 2_500_000,
-                "how": "" },
-            { "phase": "atexit", "name": "ping", "state": "failed", "us": 1_500,
-                "how": "returned -1" },
-            { "phase": "atexit", "name": "trim", "state": "ended", "us": 700, "how": "returned 0" },
+            { "phase": "atexit", "name": "send metrics", "state": "still running",
+              "start_us": 1_210_000, "us": 2_500_000, "how": "" },
+            { "phase": "atexit", "name": "ping", "state": "failed", "start_us": 1_210_000,
+              "us": 1_500, "how": "returned -1" },
+            { "phase": "atexit", "name": "trim", "state": "ended", "start_us": 1_210_000,
+              "us": 700, "how": "returned 0" },
         ],
+        "taken_over": [{ "at_us": 1_803_000,
+            "what": "the lock of writer 'app.log', with 120 bytes, was taken over from thread 4714, \
+                     which is parked for good" }],
+        "more_taken_over": 2,
+        "stopped": ["daemon thread 'logger' (thread 4714)"],
         "runaways": ["worker (thread 4712)"],
         "undetached": ["pool-3 (thread 4713)"],
         "destinations": [
@@ -109,11 +117,17 @@ fn json_and_trace_give_every_name_back_whole_on_one_harmless_line() {
         let (json, trace) = (parsed(json), parsed(trace));
         for at in [
             "/runtime",
+            "/phases/1/callbacks/0/name",
             "/phases/4/handlers/0/name",
             "/blocked/0/what",
             "/blocked/0/outcome",
             "/failures/0/name",
             "/failures/0/how",
+            "/skipped/0/name",
+            "/continued/0/name",
+            "/continued/0/how",
+            "/taken_over/0/what",
+            "/stopped/0",
             "/runaways/0",
             "/undetached/0",
             "/destinations/0/name",

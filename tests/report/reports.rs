@@ -4,7 +4,7 @@ use rtfinalize::ledger::{Leak, LeakKind};
 use rtfinalize::phase::Phase;
 use rtfinalize::report::{
     Blocked, Continuation, Continued, Destination, Failure, HandlerRun, PhaseRecord, Report,
-    Resurrected, Skipped, Span, Violation,
+    Resurrected, Skipped, Span, TakenOver, Violation,
 };
 use rtfinalize::status::Status;
 use serde_json::Value;
@@ -17,7 +17,8 @@ pub fn span(start_us: u64, us: u64) -> Span {
 
 pub fn record(phase: Phase, spans: &[Span], work: u64) -> PhaseRecord {
     let spans = spans.to_vec();
-    PhaseRecord { phase, spans, work, budget_us: None, overran: false, handlers: Vec::new() }
+    let (handlers, callbacks) = (vec![], vec![]);
+    PhaseRecord { phase, spans, work, budget_us: None, overran: false, handlers, callbacks }
 }
 
 pub fn leak(kind: LeakKind, name: &str, bytes: u64, reason: &str) -> Leak {
@@ -25,7 +26,8 @@ pub fn leak(kind: LeakKind, name: &str, bytes: u64, reason: &str) -> Leak {
 }
 
 pub fn continued(name: &str, state: Continuation, us: u64, how: &str) -> Continued {
-    Continued { phase: Phase::AtExit, name: name.into(), state, us, how: how.into() }
+    let (name, how) = (name.into(), how.into());
+    Continued { phase: Phase::AtExit, name, state, start_us: 1_210_000, us, how }
 }
 
 pub fn quiet() -> Report {
@@ -45,6 +47,9 @@ pub fn quiet() -> Report {
         failures: vec![],
         skipped: vec![],
         continued: vec![],
+        taken_over: vec![],
+        more_taken_over: 0,
+        stopped: vec![],
         runaways: vec![],
         undetached: vec![],
         destinations: vec![Destination {
@@ -75,12 +80,15 @@ pub fn rich() -> Report {
         run("clear modules", span(1_900_000, 20_000)),
         run("collect", span(1_920_000, 10_001)),
     ];
-    let blocked = |phase, what: &str, us, outcome: &str| Blocked {
+    let blocked = |phase, what: &str, start_us, us, outcome: &str| Blocked {
         phase,
         what: what.into(),
+        start_us,
         us,
         outcome: outcome.into(),
     };
+    let mut at_exit = record(Phase::AtExit, &[span(1_200_000, 40_000), span(1_250_020, 9_000)], 12);
+    at_exit.callbacks = vec![run("save_history", span(1_201_000, 30_000))];
     Report {
         runtime: "main".into(),
         status: Status::Incomplete,
@@ -90,7 +98,7 @@ pub fn rich() -> Report {
         passes: 2,
         phases: vec![
             record(Phase::Guards, &[span(0, 1_200_000), span(1_250_000, 12)], 1),
-            record(Phase::AtExit, &[span(1_200_000, 40_000), span(1_250_020, 9_000)], 12),
+            at_exit,
             freeze,
             record(Phase::FlushFrozen, &[span(1_802_000, 98_000)], 70_000),
             finalize,
@@ -98,8 +106,14 @@ pub fn rich() -> Report {
             record(Phase::Reclaim, &[span(2_090_000, 700)], 2),
         ],
         blocked: vec![
-            blocked(Phase::Guards, "guard 'grpc-poller' of thread 4711", 1_199_000, "dropped"),
-            blocked(Phase::Freeze, "thread 'worker' (thread 4712)", 500_000, "left a runaway"),
+            blocked(Phase::Guards, "guard 'grpc-poller' of thread 4711", 900, 1_199_000, "dropped"),
+            blocked(
+                Phase::Freeze,
+                "thread 'worker' (thread 4712)",
+                1_301_000,
+                500_000,
+                "left a runaway",
+            ),
         ],
         failures: vec![Failure {
             phase: Phase::AtExit,
@@ -112,6 +126,14 @@ pub fn rich() -> Report {
             continued("ping", Continuation::Failed, 1_500, "returned -1"),
             continued("trim", Continuation::Ended, 700, "returned 0"),
         ],
+        taken_over: vec![TakenOver {
+            at_us: 1_803_000,
+            what: "the lock of writer 'app.log', with 120 bytes, was taken over from thread 4714, \
+                   which is parked for good"
+                .into(),
+        }],
+        more_taken_over: 2,
+        stopped: vec!["daemon thread 'logger' (thread 4714)".into()],
         runaways: vec!["worker (thread 4712)".into()],
         undetached: vec!["pool-3 (thread 4713)".into()],
         destinations: vec![
@@ -174,6 +196,12 @@ pub fn named(name: &str) -> Report {
     report.blocked[0].what = name.clone();
     report.blocked[0].outcome = name.clone();
     report.failures[0] = Failure { phase: Phase::AtExit, name: name.clone(), how: name.clone() };
+    report.phases[1].callbacks[0].name = name.clone();
+    report.continued[0].name = name.clone();
+    report.continued[0].how = name.clone();
+    report.skipped[0].name = name.clone();
+    report.taken_over[0].what = name.clone();
+    report.stopped[0] = name.clone();
     report.runaways[0] = name.clone();
     report.undetached[0] = name.clone();
     report.destinations[0].name = name.clone();

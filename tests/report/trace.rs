@@ -44,7 +44,7 @@ fn trace_has_an_event_for_each_run_of_a_phase_and_counts_its_work_once() {
                 "args": args })
     };
     let blocked = json!([{ "phase": "guards", "what": "guard 'grpc-poller' of thread 4711",
-        "us": 1_199_000, "outcome": "dropped" }]);
+        "start_us": 900, "us": 1_199_000, "outcome": "dropped" }]);
     let args = json!({ "pass": 1, "work": 1, "unit": "guards", "budget_us": null, "overran": false,
         "blocked": blocked });
     assert_eq!(phases[0], event("guards", 0, 1_200_000, args));
