@@ -2,6 +2,7 @@
 //! arrived. The three forms it is written in are next door: `text`, `json`, `trace`.
 
 mod json;
+mod moments;
 mod output;
 mod publish;
 mod record;

@@ -1,8 +1,8 @@
 //! The report as a Chrome trace, which Perfetto and speedscope open.
 
 use super::json::{Fields, Items, object};
+use super::moments::{end, end_of, end_of_all, phase_of_leak, start_of};
 use super::{PhaseRecord, Report, Span};
-use crate::ledger::LeakKind;
 use crate::phase::Phase;
 use crate::sync::Arc;
 
@@ -32,15 +32,6 @@ pub fn to_trace(report: &Report) -> String {
 fn earliest(report: &Report) -> i64 {
     let began = |child: &Arc<Report>| start_of(report, child).saturating_add(earliest(child));
     report.children.iter().map(began).fold(0, i64::min)
-}
-
-/// When a child began, on the time axis of `report`; with the phase if nobody knows.
-fn start_of(report: &Report, child: &Report) -> i64 {
-    report.start_of(child).unwrap_or_else(|| {
-        let phase = report.phase(Phase::Children);
-        let span = phase.and_then(|record| record.spans.first());
-        span.map_or(0, |span| i64::try_from(span.start_us).unwrap_or(i64::MAX))
-    })
 }
 
 /// Where the events of one runtime go.
@@ -123,8 +114,7 @@ fn instant(
 }
 
 fn whole(track: &mut Track<'_, '_>, report: &Report) {
-    let last = report.phases.iter().flat_map(|record| &record.spans).map(|&span| end(span)).max();
-    let span = Span { start_us: 0, us: report.total_us.max(last.unwrap_or(0)) };
+    let span = Span { start_us: 0, us: end_of_all(report) };
     complete(track, "finalization", &format!("finalize {}", report.runtime), span, |args| {
         args.field("status", &report.status);
         args.field("passes", &report.passes);
@@ -188,14 +178,7 @@ fn instants(track: &mut Track<'_, '_>, report: &Report) {
         });
     }
     for leak in &report.leaks {
-        let phase = match leak.kind {
-            LeakKind::Overlapped => Phase::Overlapped,
-            LeakKind::Writer => Phase::FlushLate,
-            LeakKind::ThreadState => Phase::Reclaim,
-            LeakKind::Child => Phase::Children,
-            LeakKind::Object | LeakKind::Host => Phase::Dealloc,
-        };
-        let at = end_of(report, phase);
+        let at = end_of(report, phase_of_leak(leak.kind));
         instant(track, "leak", &format!("leak: {}", leak.name), at, |args| {
             args.field("kind", leak.kind.name());
             args.field("name", &leak.name);
@@ -235,14 +218,4 @@ fn nested(span: Span, runs: &[Span]) -> Span {
         Some(run) => Span { us: span.us.min(end(*run) - span.start_us), ..span },
         None => span,
     }
-}
-
-fn end(span: Span) -> u64 {
-    span.start_us.saturating_add(span.us)
-}
-
-/// When `phase` ended for the last time; the end of it all if it did not run.
-fn end_of(report: &Report, phase: Phase) -> u64 {
-    let spans = report.phase(phase).map_or(&[][..], |record| &record.spans);
-    spans.iter().map(|&span| end(span)).max().unwrap_or(report.total_us)
 }
