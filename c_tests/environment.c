@@ -103,7 +103,7 @@ static void a_text_that_says_nothing_sets_nothing_and_is_explained(void)
     CHECK_EQ(rt_runtime_set_text(NULL, "RTFINALIZE_DEADLINE", "soon"), RT_ERR_INVALID);
     CHECK(strstr(rt_last_error(), "RTFINALIZE_DEADLINE is 'soon'; it takes a time") != NULL);
     CHECK_EQ(rt_runtime_set_text(NULL, "RTFINALIZE_REPORT", "xml"), RT_ERR_INVALID);
-    CHECK(strstr(rt_last_error(), "it takes text, json or trace") != NULL);
+    CHECK(strstr(rt_last_error(), "it takes text, json, trace or html") != NULL);
     CHECK_EQ(rt_runtime_set_text(NULL, "RTFINALIZE_PATIENCE", "5s"), RT_ERR_INVALID);
     CHECK(strstr(rt_last_error(), "there is no setting RTFINALIZE_PATIENCE") != NULL);
     CHECK_EQ(rt_runtime_set_text(NULL, NULL, "5s"), RT_ERR_NULL);

@@ -1,6 +1,7 @@
 /*
  * Names that nobody should choose, and somebody will: with newlines, escapes, changes of direction and characters of no
- * width. Whatever the library says of them is one line, and nothing in it acts on a terminal.
+ * width, and with markup. Whatever the library says of them is one line, and nothing in it acts on a terminal or in a
+ * browser.
  */
 #include "destination.h"
 #include "overrun.h"
@@ -9,8 +10,9 @@
 
 /* Newline, escape, C1, a mark and an override of direction, isolates, a separator, no width, byte order mark. */
 #define HOSTILE \
-    "a\nb\x1b[31mc\xc2\x9b" "0m\xe2\x80\x8f\xe2\x80\xae" "d\xe2\x81\xa6\xe2\x81\xa9\xe2\x80\xa8" "e\xe2\x80\x8b\xd8\x9c\xef\xbb\xbf\x7f\r\t"
-#define SHOWN "a?b?[31mc?0m??d???e???" "???"
+    "a\nb\x1b[31mc\xc2\x9b" "0m\xe2\x80\x8f\xe2\x80\xae" "d\xe2\x81\xa6\xe2\x81\xa9\xe2\x80\xa8" "e\xe2\x80\x8b\xd8\x9c\xef\xbb\xbf\x7f\r\t" \
+    "<script>\"'&"
+#define SHOWN "a?b?[31mc?0m??d???e???" "???" "<script>\"'&"
 
 /* Nothing in `text` acts; a newline only where there may be several lines. */
 static void check_harmless(const char *file, int line, const char *text, int lines)
@@ -93,6 +95,12 @@ static char *rendered(const rt_report *report, uint32_t form)
     NEED(text != NULL);
     CHECK_EQ(rt_report_format(report, form, text, needed, NULL), RT_OK);
     return text;
+}
+
+/* The names are there, and not as they would act. */
+static int is_without_markup_of_names(const char *page)
+{
+    return strstr(page, "&lt;script&gt;&quot;&#39;&amp;") != NULL && strstr(page, "<script") == NULL;
 }
 
 /* Everything has that name, and everything about it goes wrong; stderr is a pipe meanwhile. */
@@ -178,10 +186,11 @@ static void what_is_said_of_a_hostile_name_acts_nowhere(void)
         CHECK(*one == '\0' || strncmp(one, "rtfinalize: ", 12) == 0);
     }
 
-    for (form = RT_REPORT_TEXT; form <= RT_REPORT_TRACE; form++) {
+    for (form = RT_REPORT_TEXT; form <= RT_REPORT_HTML; form++) {
         char *text = rendered(report, form);
         HARMLESS_LINES(text);
-        CHECK(form == RT_REPORT_TEXT || strchr(text, '\n') == NULL);
+        CHECK(form == RT_REPORT_TEXT || form == RT_REPORT_HTML || strchr(text, '\n') == NULL);
+        CHECK(form != RT_REPORT_HTML || is_without_markup_of_names(text));
         free(text);
     }
     CHECK_EQ(rt_report_unreported(report, &why), RT_OK);

@@ -1,5 +1,5 @@
 /*
- * The report: what finalization did, in numbers for a program and in three forms to be read, and the
+ * The report: what finalization did, in numbers for a program and in four forms to be read, and the
  * environment variable that asks for it.
  */
 #include "destination.h"
@@ -104,7 +104,7 @@ static void a_form_fits_into_any_buffer_or_is_cut_as_a_c_string(void)
     rt_writer *fine, *stuck;
     rt_report *report = eventful(&fine, &stuck);
     uint32_t form;
-    for (form = RT_REPORT_TEXT; form <= RT_REPORT_TRACE; form++) {
+    for (form = RT_REPORT_TEXT; form <= RT_REPORT_HTML; form++) {
         size_t needed = 0, size;
         char *whole, *part;
         CHECK_EQ(rt_report_format(report, form, NULL, 0, &needed), RT_OK);
@@ -132,7 +132,7 @@ static void a_form_fits_into_any_buffer_or_is_cut_as_a_c_string(void)
         free(part);
     }
     CHECK_EQ(rt_report_format(report, 0, NULL, 0, NULL), RT_ERR_INVALID);
-    CHECK_EQ(rt_report_format(report, 4, NULL, 0, NULL), RT_ERR_INVALID);
+    CHECK_EQ(rt_report_format(report, 5, NULL, 0, NULL), RT_ERR_INVALID);
     CHECK(report_says(report, "stuck"));
     CHECK(report_says(report, "the failing one"));
     CHECK(report_says(report, rt_phase_name(RT_PHASE_FLUSH_FROZEN)));
@@ -145,7 +145,7 @@ static void every_form_goes_through_a_pipe_larger_than_its_room(void)
     rt_report *report = eventful(&fine, &stuck);
     uint32_t form;
     int nonblocking;
-    for (form = RT_REPORT_TEXT; form <= RT_REPORT_TRACE; form++) {
+    for (form = RT_REPORT_TEXT; form <= RT_REPORT_HTML; form++) {
         for (nonblocking = 0; nonblocking < 2; nonblocking++) {
             int ends[2];
             size_t needed = 0;
@@ -231,7 +231,7 @@ static int python_on(const char *path, const char *script)
 static int has_python(void)
 {
     if (python("-c pass") != 0) {
-        printf("skipped parsing JSON: there is no Python\n");
+        printf("skipped parsing the forms: there is no Python\n");
         return 0;
     }
     return 1;
@@ -275,6 +275,39 @@ static void the_json_forms_are_json_with_the_same_numbers(void)
     CHECK_EQ(rt_report_free(report), RT_OK);
     unlink(json);
     unlink(trace);
+}
+
+/* The parser of another language, which forgives nothing. */
+static void the_page_is_well_formed_with_the_same_numbers(void)
+{
+    static const char check_page[] =
+        "import sys, xml.etree.ElementTree as tree\n"
+        "root = tree.parse(sys.argv[1]).getroot()\n"
+        "x = \"{http://www.w3.org/1999/xhtml}\"\n"
+        "number = lambda cell: int(cell.text.replace(\"\\u202f\", \"\"))\n"
+        "rows = {row.find(x + \"td/\" + x + \"bdi\").text: "
+        "[number(cell) for cell in row.findall(x + \"td\")[2:]] "
+        "for row in root.iter(x + \"tr\") if row.find(x + \"td/\" + x + \"span\") is not None "
+        "and row.find(x + \"td/\" + x + \"bdi\") is not None}\n"
+        "assert rows[\"stuck\"][3] == 900, rows\n"
+        "assert \"quote \\\" backslash \\\\ newline \\\\n bell \\\\u{7} \\u00e4\\u20ac\" in rows, rows\n"
+        "assert all(row[0] == row[1] + row[2] + row[3] for row in rows.values()), rows\n"
+        "total = [number(cell) for cell in root.find(\".//\" + x + \"tfoot/\" + x + \"tr\")[2:]]\n"
+        "assert total == [sum(column) for column in zip(*rows.values())], total\n"
+        "lanes = {\"\".join(e.itertext()) for e in root.iter(x + \"span\") if e.get(\"class\") == \"what\"}\n"
+        "assert {\"freeze\", \"pausing\"} <= lanes, lanes\n"
+        "assert not list(root.iter(x + \"script\"))\n";
+    char page[FILE_NAME_SIZE];
+    rt_writer *fine, *stuck;
+    rt_report *report;
+    if (!has_python()) {
+        return;
+    }
+    report = eventful(&fine, &stuck);
+    write_form(report, RT_REPORT_HTML, page);
+    CHECK_EQ(python_on(page, check_page), 0);
+    CHECK_EQ(rt_report_free(report), RT_OK);
+    unlink(page);
 }
 
 static void finalize_with_the_wish(const given *g)
@@ -324,12 +357,17 @@ static void the_environment_asks_for_the_report(void)
         CHECK_EQ(python_on(path, "import json, sys; json.load(open(sys.argv[1]))[\"traceEvents\"]"), 0);
     }
     close(fd);
+    snprintf(wish, sizeof wish, "html:%s", path);
+    CHECK(strcmp(finalize_wishing(wish), "") == 0);
+    if (has_python()) {
+        CHECK_EQ(python_on(path, "import sys, xml.etree.ElementTree as t; t.parse(sys.argv[1])"), 0);
+    }
     unlink(path);
 }
 
 static void a_wish_that_makes_no_sense_costs_a_line_and_nothing_else(void)
 {
-    static const char *const wishes[] = {"nonsense", "TEXT", ":", "json:", "text:/no/such/dir/x",
+    static const char *const wishes[] = {"nonsense", "TEXT", "html5", ":", "json:", "text:/no/such/dir/x",
                                          "json:/", "\xff\xfe", "\xff:/tmp/x"};
     size_t i;
     CHECK(strcmp(finalize_wishing(""), "") == 0);
@@ -467,6 +505,7 @@ int main(int count, char **arguments)
     RUN(every_form_goes_through_a_pipe_larger_than_its_room);
     RUN(a_report_nobody_reads_is_an_error_and_not_the_end_of_the_process);
     RUN(the_json_forms_are_json_with_the_same_numbers);
+    RUN(the_page_is_well_formed_with_the_same_numbers);
     RUN(the_environment_asks_for_the_report);
     RUN_POSIX(the_environment_of_a_program_with_foreign_rights_asks_for_nothing,
               "programs that run with the rights of their file's owner");

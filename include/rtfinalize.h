@@ -590,6 +590,11 @@
 #define RT_REPORT_TRACE 3
 
 /**
+ * For a person with a browser: one page that needs no file beside it, no network and no script.
+ */
+#define RT_REPORT_HTML 4
+
+/**
  * An in-flight operation with its buffers.
  */
 #define RT_LEAK_OVERLAPPED 1
@@ -1517,8 +1522,8 @@ rt_status rt_runtime_set_options(struct rt_runtime *runtime,
 /**
  * Sets one of the options of this life of the runtime by a text, as a command line or a file of settings
  * has it: `name` is `RTFINALIZE_DEADLINE`, `RTFINALIZE_GRACE` or `RTFINALIZE_REPORT`, and `text` what
- * the environment's variable of that name takes: a time (`5s`, `1.5s`, `500ms`), or `text`, `json` or
- * `trace` with `:PATH` for a file. The environment's own wins.
+ * the environment's variable of that name takes: a time (`5s`, `1.5s`, `500ms`), or `text`, `json`,
+ * `trace` or `html` with `:PATH` for a file. The environment's own wins.
  *
  * In PATH `%p` is the process number and `%%` a percent sign; no other percent sign may stand there. A
  * regular file, also behind a link, is written aside and renamed into its place, with the permissions it
@@ -1683,7 +1688,7 @@ int rt_is_finalizing(void);
  * Waits for guards and non-daemon threads as long as they take (`rt_runtime_set_options` sets a
  * deadline), and for a destination without room, as stdio does; from the freeze on every wait for a
  * lock or a thread is bounded. A second thread that calls it meanwhile waits for the first, at
- * most 10 s, and gets its result. With `RTFINALIZE_REPORT=text|json|trace[:PATH]` in the environment
+ * most 10 s, and gets its result. With `RTFINALIZE_REPORT=text|json|trace|html[:PATH]` in the environment
  * the report is written to stderr or PATH (`rt_runtime_set_text`); one that cannot be written costs a line
  * on stderr.
  *

@@ -5,7 +5,7 @@
 //! | `RTFINALIZE_DEADLINE` | the time all phases together may take: `5`, `5s`, `1.5s`, `500ms`, `250us` |
 //! | `RTFINALIZE_GRACE` | the time for owners of locks that might still let go, likewise |
 //! | `RTFINALIZE_NOTICE` | after which time lines on stderr name what is waited for, likewise; `off` |
-//! | `RTFINALIZE_REPORT` | `text`, `json` or `trace`, and `:PATH` for a file; `%p` is the process number |
+//! | `RTFINALIZE_REPORT` | `text`, `json`, `trace` or `html`, and `:PATH` for a file; `%p` is the process number |
 //!
 //! It wins over what the host sets: whoever runs the program knows best how long it may take to end.
 
@@ -82,8 +82,8 @@ pub fn set(options: &mut Options, name: &str, text: &OsStr) -> Result<(), String
         NOTICE => options.notice_us = a_time()?,
         REPORT => {
             let wish = Wish::parse(text);
-            let what = "text, json or trace, and :PATH, in which %p is the process number and %% \
-                        a percent sign";
+            let what = "text, json, trace or html, and :PATH, in which %p is the process number and \
+                        %% a percent sign";
             options.report = Some(wish.ok_or_else(|| takes(what))?);
         }
         _ => {

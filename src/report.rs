@@ -1,6 +1,7 @@
 //! What a finalization has to say: where the time went, what blocked, what was kept, which bytes
-//! arrived. The three forms it is written in are next door: `text`, `json`, `trace`.
+//! arrived. The four forms it is written in are next door: `text`, `json`, `trace`, `html`.
 
+mod html;
 mod json;
 mod moments;
 mod output;
@@ -10,6 +11,7 @@ pub(crate) mod restart;
 mod text;
 mod trace;
 
+pub use html::to_html;
 pub use json::to_json;
 pub use publish::{Form, Wish, write_to, write_to_reader};
 pub use record::Recorder;

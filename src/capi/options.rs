@@ -117,8 +117,8 @@ pub unsafe extern "C-unwind" fn rt_runtime_set_options(
 
 /// Sets one of the options of this life of the runtime by a text, as a command line or a file of settings
 /// has it: `name` is `RTFINALIZE_DEADLINE`, `RTFINALIZE_GRACE` or `RTFINALIZE_REPORT`, and `text` what
-/// the environment's variable of that name takes: a time (`5s`, `1.5s`, `500ms`), or `text`, `json` or
-/// `trace` with `:PATH` for a file. The environment's own wins.
+/// the environment's variable of that name takes: a time (`5s`, `1.5s`, `500ms`), or `text`, `json`,
+/// `trace` or `html` with `:PATH` for a file. The environment's own wins.
 ///
 /// In PATH `%p` is the process number and `%%` a percent sign; no other percent sign may stand there. A
 /// regular file, also behind a link, is written aside and renamed into its place, with the permissions it

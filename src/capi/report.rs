@@ -68,6 +68,8 @@ pub const RT_REPORT_TEXT: u32 = 1;
 pub const RT_REPORT_JSON: u32 = 2;
 /// A Chrome trace, for Perfetto or speedscope.
 pub const RT_REPORT_TRACE: u32 = 3;
+/// For a person with a browser: one page that needs no file beside it, no network and no script.
+pub const RT_REPORT_HTML: u32 = 4;
 
 /// The numbers of a report. They are the runtime's own: what its children have is in their reports.
 #[repr(C)]

@@ -259,7 +259,7 @@ pub extern "C-unwind" fn rt_is_finalizing() -> c_int {
 /// Waits for guards and non-daemon threads as long as they take (`rt_runtime_set_options` sets a
 /// deadline), and for a destination without room, as stdio does; from the freeze on every wait for a
 /// lock or a thread is bounded. A second thread that calls it meanwhile waits for the first, at
-/// most 10 s, and gets its result. With `RTFINALIZE_REPORT=text|json|trace[:PATH]` in the environment
+/// most 10 s, and gets its result. With `RTFINALIZE_REPORT=text|json|trace|html[:PATH]` in the environment
 /// the report is written to stderr or PATH (`rt_runtime_set_text`); one that cannot be written costs a line
 /// on stderr.
 ///

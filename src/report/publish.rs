@@ -1,7 +1,7 @@
 //! Hands a report out: to a descriptor, or where the environment or the host wishes it.
 
 use super::output;
-use super::{Report, TextStyle, to_json, to_text, to_trace};
+use super::{Report, TextStyle, to_html, to_json, to_text, to_trace};
 use crate::sink::{STDERR, write_all, write_all_unless_stuck};
 use crate::status::Result;
 use crate::sync::Deadline;
@@ -21,12 +21,15 @@ pub enum Form {
     Json = 2,
     /// For Perfetto or speedscope.
     Trace = 3,
+    /// For a person with a browser.
+    Html = 4,
 }
 
 impl Form {
     /// The form of this number.
     pub fn from_number(number: u32) -> Option<Form> {
-        [Form::Text, Form::Json, Form::Trace].into_iter().find(|form| *form as u32 == number)
+        let all = [Form::Text, Form::Json, Form::Trace, Form::Html];
+        all.into_iter().find(|form| *form as u32 == number)
     }
 
     fn from_name(name: &str) -> Option<Form> {
@@ -34,6 +37,7 @@ impl Form {
             "text" => Some(Form::Text),
             "json" => Some(Form::Json),
             "trace" => Some(Form::Trace),
+            "html" => Some(Form::Html),
             _ => None,
         }
     }
@@ -55,12 +59,13 @@ impl Form {
     /// # Errors
     /// `NoMemory`.
     pub fn render(self, report: &Report, style: TextStyle) -> Result<String> {
-        // A text grows by doubling, and beside it there are rows that are laid out.
-        crate::memory::spare(report.size().saturating_mul(4))?;
+        // A text grows by doubling, and beside it there are rows that are laid out. A page is measured first.
+        let spare = || crate::memory::spare(report.size().saturating_mul(4));
         Ok(match self {
-            Form::Text => to_text(report, style),
-            Form::Json => to_json(report),
-            Form::Trace => to_trace(report),
+            Form::Text => spare().map(|()| to_text(report, style))?,
+            Form::Json => spare().map(|()| to_json(report))?,
+            Form::Trace => spare().map(|()| to_trace(report))?,
+            Form::Html => to_html(report)?,
         })
     }
 }
@@ -128,7 +133,7 @@ pub struct Wish {
 }
 
 impl Wish {
-    /// `text`, `json` or `trace`, and `:PATH`; stderr without a path, which need not be UTF-8. In the path `%p` is
+    /// `text`, `json`, `trace` or `html`, and `:PATH`; stderr without a path, which need not be UTF-8. In the path `%p` is
     /// the process number and `%%` a percent sign; `None` for any other percent sign.
     pub fn parse(text: &OsStr) -> Option<Wish> {
         let bytes = text.as_encoded_bytes();

@@ -1,5 +1,6 @@
-//! The report's three forms, on reports built by hand: what a reader or a script relies on.
+//! The report's four forms, on reports built by hand: what a reader or a script relies on.
 
+mod html;
 mod json;
 mod reports;
 mod text;
