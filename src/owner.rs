@@ -203,6 +203,7 @@ impl Owner {
     }
 
     /// Writes its name, with nothing allocated; says whether it has one.
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
     pub fn write_name(&self, out: &mut impl std::fmt::Write) -> bool {
         let name = self.name.lock();
         let name = name.as_deref().filter(|_| self.is_named());
