@@ -79,5 +79,7 @@ fn page_is_refused_without_enough_memory_and_never_ends_the_process() {
 fn page_takes_little_more_memory_than_it_has_bytes() {
     let (page, most) = made_with(1 << 30, &rich());
     let size = page.expect("memory");
-    assert!(most < 2 * size, "{most} for {size} bytes");
+    // Whether there is room for small objects, too, is asked by a larger block on Windows.
+    let asked_beside = if cfg!(windows) { 64 * 1024 } else { 0 };
+    assert!(most < 2 * size + asked_beside, "{most} for {size} bytes");
 }
