@@ -298,8 +298,14 @@ fn send(fd: c_int, data: &[u8]) -> isize {
 #[cfg(target_os = "linux")]
 fn write_nowait(fd: c_int, data: &[u8]) -> isize {
     let part = libc::iovec { iov_base: data.as_ptr().cast_mut().cast(), iov_len: data.len() };
-    // SAFETY: the one part is readable for its length; -1 is the file's own position.
-    without_sigpipe(fd, || unsafe { libc::pwritev2(fd, &part, 1, -1, libc::RWF_NOWAIT) })
+    let own_position: libc::c_long = -1;
+    // By its number, because glibc has the function only since 2.26. The position is passed in two halves.
+    // SAFETY: the one part is readable for its length.
+    without_sigpipe(fd, || unsafe {
+        let (low, high) = (own_position, own_position);
+        libc::syscall(libc::SYS_pwritev2, fd, &raw const part, 1_usize, low, high, libc::RWF_NOWAIT)
+            as isize
+    })
 }
 
 #[cfg(not(target_os = "linux"))]
