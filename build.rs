@@ -55,8 +55,12 @@ fn compile_c() {
 
 fn link_shared_library() {
     if env::var("CARGO_CFG_TARGET_OS").as_deref() == Ok("linux") {
-        let major = env::var("CARGO_PKG_VERSION_MAJOR").expect("cargo sets it");
-        println!("cargo::rustc-cdylib-link-arg=-Wl,-soname,librtfinalize.so.{major}");
+        // Cargo passes these to the cdylib of a package that depends on this one, too, and that is not this library. Set
+        // where this script is compiled, for the package that was asked for.
+        if option_env!("CARGO_PRIMARY_PACKAGE").is_some() {
+            let major = env::var("CARGO_PKG_VERSION_MAJOR").expect("cargo sets it");
+            println!("cargo::rustc-cdylib-link-arg=-Wl,-soname,librtfinalize.so.{major}");
+        }
         // Thread-exit and fork hooks point into the library; it must outlive them.
         println!("cargo::rustc-cdylib-link-arg=-Wl,-z,nodelete");
     }
