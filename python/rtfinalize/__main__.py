@@ -1,0 +1,178 @@
+"""`python -m rtfinalize [options] app.py args…`, `-m module args…` or `-c code args…`."""
+
+import sys
+from types import ModuleType
+import rtfinalize
+
+USAGE = """usage: python -m rtfinalize [--deadline TIME] [--grace TIME] [--report FORM[:PATH]] [--end continue|exit]
+                            [--dump-on SIGNAL] (FILE | -m MODULE | -c CODE) [ARGUMENT...]
+       python -m rtfinalize --enable | --disable
+
+TIME is like 5s or 500ms. FORM is text, json, html or trace, and %p in PATH the process number. --enable has every
+program of this Python that runs with a variable RTFINALIZE_DEADLINE, _GRACE, _NOTICE, _REPORT, _END or _DUMP_ON use the
+package; --disable takes that back."""
+
+OPTIONS = ("deadline", "grace", "report", "end", "dump-on")
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn, Optional
+
+
+def _fail(why: str) -> "NoReturn":
+    sys.stderr.write("%s\nrtfinalize: %s\n" % (USAGE, why))
+    raise SystemExit(2)
+
+
+# Read by each Python at its start. It costs a look at the environment where nobody wants it.
+PTH = """\
+import os; any(n.startswith("RTFINALIZE_") for n in os.environ) and __import__("rtfinalize")._by_environment()
+"""
+
+
+def _switch(on: bool) -> int:
+    import os
+    import sysconfig
+
+    path = os.path.join(sysconfig.get_path("purelib"), "rtfinalize-by-environment.pth")
+    try:
+        if on:
+            with open(path, "w", encoding="utf-8") as file:
+                file.write(PTH)
+        elif os.path.exists(path):
+            os.remove(path)
+    except OSError as error:
+        _fail("%s could not be changed: %s" % (path, error.strerror))
+    print("%s is %s" % (path, "written" if on else "gone"))
+    return 0
+
+
+def _parse(words: "list[str]") -> "tuple[dict[str, str | None], str, str, list[str]]":
+    """The options; `file`, `-m` or `-c`; what it says; and the program's arguments."""
+    options: "dict[str, str | None]" = dict.fromkeys(OPTIONS)
+    while words and words[0].startswith("--"):
+        name, has_value, value = words.pop(0)[2:].partition("=")
+        if name == "help":
+            print(USAGE)
+            raise SystemExit(0)
+        if name in ("enable", "disable"):
+            raise SystemExit(_switch(name == "enable"))
+        if name not in OPTIONS:
+            _fail("there is no option --" + name)
+        if not has_value:
+            if not words:
+                _fail("--%s needs a value" % name)
+            value = words.pop(0)
+        options[name] = value
+    if words and words[0] in ("-m", "-c"):
+        if len(words) < 2:
+            _fail(words[0] + " needs a value")
+        return options, words[0], words[1], words[2:]
+    if not words:
+        _fail("there is no program to run")
+    return options, "file", words[0], words[1:]
+
+
+def _main_module(**names: object) -> ModuleType:
+    main = ModuleType("__main__")
+    main.__dict__.update(__builtins__=__builtins__, __annotations__={}, **names)
+    sys.modules["__main__"] = main
+    return main
+
+
+def _run(kind: str, what: str, arguments: "list[str]") -> None:
+    if kind == "-c":
+        sys.argv[:] = ["-c"] + arguments
+        sys.path[0] = ""
+        exec(compile(what, "<string>", "exec", dont_inherit=True), _main_module(__loader__=None, __spec__=None).__dict__)
+    elif kind == "-m":
+        import runpy
+
+        sys.argv[:] = ["-m"] + arguments
+        _main_module()
+        runpy._run_module_as_main(what)  # type: ignore[attr-defined]
+    else:
+        _run_file(what, arguments)
+
+
+def _run_file(path: str, arguments: "list[str]") -> None:
+    import os
+
+    sys.argv[:] = [path] + arguments
+    if os.path.isdir(path) or path.endswith((".pyz", ".zip", ".pyc")):
+        import runpy
+
+        sys.path[0] = path
+        _main_module()
+        runpy._run_module_as_main("__main__", alter_argv=False)  # type: ignore[attr-defined]
+        return
+    from importlib.machinery import SourceFileLoader
+
+    sys.path[0] = os.path.dirname(os.path.realpath(path))
+    try:
+        with open(path, "rb") as file:
+            source = file.read()
+    except OSError as error:
+        sys.stderr.write(
+            "%s: can't open file %r: [Errno %d] %s\n" % (sys.executable, os.path.abspath(path), error.errno or 0, error.strerror)
+        )
+        raise SystemExit(2)
+    loader = SourceFileLoader("__main__", path)
+    main = _main_module(__file__=path, __cached__=None, __loader__=loader, __spec__=None, __doc__=None, __package__=None)
+    exec(compile(source, path, "exec", dont_inherit=True), main.__dict__)
+
+
+def _code_of(end: SystemExit) -> int:
+    """The exit code, as Python takes it from what was raised; what is no number is said on stderr."""
+    code = end.code
+    if code is None:
+        return 0
+    if isinstance(code, int):
+        return code & 0xFFFFFFFF if code >= 0 else code
+    try:
+        sys.stderr.write("%s\n" % (code,))
+    except Exception:
+        pass
+    return 1
+
+
+def _main() -> "int | None":
+    options, kind, what, arguments = _parse(sys.argv[1:])
+    try:
+        rtfinalize._settle(**{name.replace("-", "_"): value for name, value in options.items()})
+    except ValueError as error:
+        _fail(str(error))
+    ended: "SystemExit | None" = None
+    # CPython's own end calls it once the program is over, and at the end of a prompt (`-i`) that follows.
+    rtfinalize._take_the_place_of_shutdown()
+    code = 0
+    try:
+        _run(kind, what, arguments)
+    except SystemExit as end:
+        code = _code_of(end)
+    except BaseException as raised:
+        code = _uncaught(raised)
+    if not sys.flags.inspect:
+        rtfinalize._ends_by(code)
+    return code
+
+
+def _uncaught(raised: BaseException) -> int:
+    """Says what the program did not catch, as Python does, without the frames of this module."""
+    trace = raised.__traceback__
+    while trace is not None and trace.tb_frame.f_globals.get("__name__") in (__name__, "runpy"):
+        trace = trace.tb_next
+    raised.__traceback__ = trace
+    sys.last_type, sys.last_value, sys.last_traceback = type(raised), raised, trace
+    try:
+        sys.excepthook(type(raised), raised, trace)
+    except SystemExit as end:
+        return _code_of(end)
+    if isinstance(raised, KeyboardInterrupt):
+        # By it CPython knows that it shall end by the signal, once it has finalized.
+        sys.excepthook = lambda *_: None
+        raise raised
+    return 1
+
+
+sys.exit(_main())

@@ -1,0 +1,138 @@
+"""The end of a program: what is done in each of the library's phases.
+
+An engine is made for one finalization. The library calls its steps in their order, each with the interpreter's lock, and
+bounds and watches them; the watch thread is the library's own and needs no Python.
+"""
+
+import atexit
+import gc
+import sys
+import threading
+import time
+
+from . import _files, _native, _where
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Callable, Optional, Set
+
+# How long threads are given to come to a place where they stop.
+STOP_SECONDS = 0.5
+
+# A thread that waits for the interpreter's lock asks for it every 5 ms.
+SWITCH_SECONDS = 0.005
+
+# More threads than these are counted.
+NAMED = 8
+
+
+def _is_foreign(ident: int) -> bool:
+    thread = threading._active.get(ident)  # type: ignore[attr-defined]
+    return thread is None or isinstance(thread, threading._DummyThread)
+
+
+class Engine:
+    def __init__(self, grace: float, inherited: "frozenset[int]", collects: bool) -> None:
+        self._collects = collects
+        self._files = _files.Files(grace, inherited)
+        self._doing: "Optional[Callable[[], str]]" = None
+        self._main = threading.get_ident()
+        # What `threading._shutdown` raised.
+        self.raised: "Optional[BaseException]" = None
+        # Whether a thread has been in Python that Python did not start. It may come again at any time, also once there is
+        # no Python.
+        self.has_foreign_threads = False
+        self.unstopped: "Set[int]" = set()
+
+    @property
+    def has_threads_at_work(self) -> bool:
+        """Whether a thread works in native code, whose memory libc's exit handlers may free (OpenSSL's do)."""
+        active = threading._active  # type: ignore[attr-defined]
+        known = (active.get(ident) for ident in self.unstopped)
+        return any(_where.works(getattr(thread, "native_id", None)) for thread in known)
+
+    @property
+    def files(self) -> "_files.Files":
+        return self._files
+
+    # ---- what takes long ----
+
+    def collect_again(self) -> None:
+        if self._collects:
+            gc.enable()
+
+    def _may_wait(self, doing: "Callable[[], str]") -> None:
+        self._doing = doing
+        # For hours, perhaps.
+        self.collect_again()
+        _native.may_wait()
+        _, notice, left = _native.times()
+        bounds = [us / 1e6 for us in (notice, left) if us > 0]
+        if bounds:
+            first = min(bounds)
+            _native.narrate_after(max(first - 0.1, first * 0.5), 1.0)
+
+    def describe(self) -> str:
+        """What the finalizing thread does just now; called on another thread."""
+        return "" if self._doing is None else self._doing()
+
+    def _threads_waited_for(self) -> str:
+        frames = sys._current_frames()
+        waited_for = [
+            _where.thread(t.ident, frames)
+            for t in threading.enumerate()
+            if not t.daemon and t.ident != self._main and t.ident in frames
+        ]
+        # The frame of this function is among them, and would keep all of them.
+        frames.clear()
+        if not waited_for:
+            return self._callback()
+        more = len(waited_for) - NAMED
+        return "waiting for " + ", ".join(waited_for[:NAMED]) + (" and %d more" % more if more > 0 else "")
+
+    def _callback(self) -> str:
+        return _where.place(sys._current_frames().get(self._main))
+
+    # ---- the steps ----
+
+    def threads_are_joined(self) -> None:
+        waits = any(not t.daemon and t.ident != self._main for t in threading.enumerate())
+        if waits or getattr(threading, "_threading_atexits", None):
+            self._may_wait(self._threads_waited_for)
+
+    def callbacks_are_run(self) -> None:
+        if atexit._ncallbacks() > 0:
+            self._may_wait(self._callback)
+
+    def stop_threads(self) -> None:
+        self._doing = None
+        since = time.monotonic()
+        until, seen = since + STOP_SECONDS, -1
+        while True:
+            stopped = _native.stopped_threads()
+            others = set(sys._current_frames()) - {self._main}
+            self._files.look_out_for(others, stopped)
+            self.has_foreign_threads |= any(_is_foreign(ident) for ident in others)
+            self.unstopped = others.difference(stopped)
+            now = time.monotonic()
+            if not self.unstopped or now > until:
+                return
+            if len(stopped) != seen:
+                seen, since = len(stopped), now
+            elif now - since > 3 * SWITCH_SECONDS:
+                # Nobody stopped in that time: the others sleep, and stop when they come back.
+                return
+            _native.stop_threads()
+            time.sleep(SWITCH_SECONDS)
+
+    def flush_files(self) -> None:
+        self._doing = self._files.describe
+        self._files.flush()
+        self._doing = None
+
+    def rescue_files(self) -> None:
+        """On another thread, while the finalizing one is stuck in a callback and the process is about to end."""
+        self._files.rescue()
+
+    def account_for_files(self) -> None:
+        self._files.account()

@@ -1,0 +1,224 @@
+"""Every file that Python knows: flushed once, once everything else has stopped; what cannot be written is counted."""
+
+import gc
+import io
+import sys
+import time
+
+from . import _native, _where
+from ._fields import Layout
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Iterable, Iterator, List, Optional, Set, Tuple
+
+_WRITERS = (io.BufferedWriter, io.BufferedRandom)
+BUFFERS = _WRITERS + (io.BufferedReader,)
+_KINDS = BUFFERS + (io.TextIOWrapper,)
+
+_STANDARD = ("stdin", "stdout", "stderr", "__stdin__", "__stdout__", "__stderr__")
+
+# How often a lock is looked at that is waited for.
+LOOK_SECONDS = 0.001
+
+# So many types are looked for at once.
+TYPES = 64
+
+# So many files that lose bytes have a line of their own.
+NAMED = 10
+
+
+def _with_subclasses(kinds: "Iterable[type]") -> "Iterator[type]":
+    for kind in kinds:
+        yield kind
+        yield from _with_subclasses(type.__subclasses__(kind))
+
+
+def every(kinds: "Tuple[type, ...]" = _KINDS) -> "List[Any]":
+    """All files of this interpreter, the oldest first where the collector keeps them so; or all objects of these types."""
+    has_ages = getattr(sys, "_is_gil_enabled", lambda: True)()
+    types = tuple(_with_subclasses(kinds))
+    found: "List[Any]" = []
+    for age in (2, 1, 0) if has_ages else (None,):
+        things = gc.get_objects(age)
+        for first in range(0, len(types), TYPES):
+            found += _native.of_types(things, types[first : first + TYPES])
+    return found
+
+
+def may_lose_bytes() -> bool:
+    """Whether a file is open that can be written to, and is not one of the standard streams."""
+    return any(isinstance(file, _WRITERS) and not file.closed and not _is_standard(file) for file in every())
+
+
+def name_of(file: "Any") -> str:
+    try:
+        name = file.name
+    except Exception:
+        return "<no name>"
+    return name if isinstance(name, str) else "descriptor %s" % name if isinstance(name, int) else repr(name)
+
+
+def _is_standard(file: object) -> bool:
+    streams = [getattr(sys, name, None) for name in _STANDARD]
+    return any(stream is file or getattr(stream, "buffer", None) is file for stream in streams if stream is not None)
+
+
+class Files:
+    def __init__(self, grace: float, inherited: "frozenset[int]") -> None:
+        self._grace = grace
+        self._inherited = inherited
+        self._layout: "Optional[Layout]" = None
+        self._others: "Set[int]" = set()
+        self._stopped: "Set[int]" = set()
+        self._now: "Any" = None
+        # Those whose lock a thread has that may never give it back, and those that could not be flushed.
+        self._stuck: "List[Any]" = []
+        self._failed: "List[Tuple[Any, Exception]]" = []
+        # Whether a thread is left in the middle of a write.
+        self.is_cut_off = False
+        self._losses = self._others_lost = 0
+
+    @property
+    def are_stuck(self) -> bool:
+        return bool(self._stuck)
+
+    def look_out_for(self, others: "Set[int]", stopped: "List[int]") -> None:
+        """There are these other threads, and of them these have stopped."""
+        self._others, self._stopped = others, set(stopped)
+
+    def describe(self) -> str:
+        return "" if self._now is None else "flushing %s" % name_of(self._now)
+
+    def flush(self) -> None:
+        files = every()
+        if self._others or self._inherited:
+            # Who has a lock, and what a file holds, matters only where somebody else may have locked one.
+            self._layout = Layout()
+        left = _native.times()[2] / 1e6
+        until = time.monotonic() + (self._grace if left < 0 else min(self._grace, left / 2))
+        # In the order in which they were opened, for several may have one destination.
+        for file in files:
+            is_ours = id(file) not in self._inherited and not isinstance(file, io.BufferedReader)
+            if is_ours and self._may_have_bytes(file):
+                self._flush(file, until)
+        for file in files:
+            if isinstance(file, BUFFERS) and file not in self._stuck and not self._is_free(file, until):
+                self._stuck.append(file)
+        for file in self._stuck:
+            self._keep(file)
+
+    def _may_have_bytes(self, file: "Any") -> bool:
+        return self._layout is None or self._layout.unwritten(file) != 0
+
+    def _unwritten(self, file: "Any") -> "Optional[int]":
+        """The bytes that a file holds, without those of its buffer; `None` if nobody knows."""
+        self._layout = self._layout or Layout()
+        return None if isinstance(file, io.BufferedReader) else self._layout.unwritten(file)
+
+    def _holder(self, file: "Any") -> int:
+        """The other thread that has the lock of the file; 0 if none is known to."""
+        buffer = getattr(file, "buffer", None) if isinstance(file, io.TextIOWrapper) else file
+        if self._layout is None or not isinstance(buffer, BUFFERS):
+            return 0
+        return self._layout.holder(buffer) or 0
+
+    def _is_free(self, file: "Any", until: float) -> bool:
+        """Whether nobody has the lock of the file, or whoever has it lets go in time."""
+        while True:
+            holder = self._holder(file)
+            if holder == 0:
+                return True
+            if holder in self._stopped or time.monotonic() >= until:
+                return False
+            time.sleep(LOOK_SECONDS)
+
+    def _flush(self, file: "Any", until: float) -> None:
+        if not self._is_free(file, until):
+            self._stuck.append(file)
+            return
+        # Past what a subclass makes of it: that is called as the object dies, as ever.
+        flush = next(kind for kind in _KINDS if isinstance(file, kind)).flush
+        self._now = file
+        try:
+            if self._others:
+                # Another thread may take the lock this very moment.
+                left = max(until - time.monotonic(), LOOK_SECONDS)
+                if not _native.within(left, lambda: flush(file)) and self._holder(file):
+                    self._stuck.append(file)
+            else:
+                flush(file)
+        except Exception as error:
+            self._failed.append((file, error))
+        self._now = None
+
+    def _keep(self, file: "Any") -> None:
+        """Keeps the file from its finalizer, which would wait for its lock."""
+        for name in _STANDARD:
+            stream = getattr(sys, name, None)
+            if stream is not None and (stream is file or getattr(stream, "buffer", None) is file):
+                _native.keep(stream)
+                setattr(sys, name, None)
+        _native.keep(file)
+
+    def rescue(self) -> None:
+        """The process ends in a moment: what can be written without waiting, and the number of the bytes that cannot."""
+        for file in every():
+            if not self._unwritten(file) or self._holder(file):
+                continue
+            try:
+                next(kind for kind in _KINDS if isinstance(file, kind)).flush(file)
+            except Exception:
+                pass
+        for file in every():
+            left = self._unwritten(file)
+            if left:
+                self._lost(file, left, "the deadline passed")
+        self.say_other_losses()
+
+    def _lost(self, file: "Any", count: int, why: str) -> None:
+        """A line for each of the first files that lose bytes."""
+        self._losses += 1
+        _native.output_was_lost()
+        _native.note_file(name_of(file), 0, count, 0, why)
+        if self._losses <= NAMED:
+            _native.tell("'main': %d bytes of '%s' are not written: %s" % (count, name_of(file), why))
+        else:
+            self._others_lost += count
+
+    def say_other_losses(self) -> None:
+        others = self._losses - NAMED
+        if others > 0:
+            _native.tell(
+                "'main': %d bytes of %d other file%s are not written; the report (RTFINALIZE_REPORT) names them"
+                % (self._others_lost, others, "s" if others > 1 else "")
+            )
+        self._losses = self._others_lost = 0
+
+    def account(self) -> None:
+        for file in self._stuck:
+            holder = self._holder(file)
+            why = "its lock is held by " + _where.thread(holder) if holder else "it is being flushed"
+            if isinstance(file, BUFFERS):
+                _native.note_leak(name_of(file), why)
+            # What a thread of the parent was writing is the parent's.
+            is_ours = id(file) not in self._inherited
+            if is_ours and isinstance(file, _WRITERS) and holder not in self._stopped:
+                self.is_cut_off = True
+                _native.tell("%s is cut off: %s" % (name_of(file), why))
+        # A text file and its buffer are one destination.
+        counted: "Set[int]" = set()
+        ours = [file for file in self._stuck if id(file) not in self._inherited]
+        unwritten: "List[Tuple[Any, object]]" = [(file, "its lock is held") for file in ours]
+        for file, reason in unwritten + list(self._failed):
+            left = 0
+            for part in (file, getattr(file, "buffer", None)):
+                if isinstance(part, _KINDS) and id(part) not in counted:
+                    counted.add(id(part))
+                    left += self._unwritten(part) or 0
+            # What becomes of sys.stdout and sys.stderr CPython says itself.
+            if left > 0 and (isinstance(reason, str) or not _is_standard(file)):
+                self._lost(file, left, str(reason))
+        self.say_other_losses()
+        # Their own finalizers have their say, too.
+        self._failed.clear()

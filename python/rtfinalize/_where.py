@@ -1,0 +1,188 @@
+"""Where threads are, where they were started and what they wait for, in words that a person recognises."""
+
+import os
+import stat
+import sys
+import threading
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import CodeType, FrameType
+    from typing import Any, Dict, List, Optional, Tuple
+
+    from ._locks import Locks
+
+# A person knows their own function, and not the one of these that it waits in.
+_OF_PYTHON = frozenset(
+    ("threading", "queue", "concurrent.futures.thread", "concurrent.futures._base", "asyncio", "rtfinalize")
+)
+_BELOW = ("asyncio.", "rtfinalize.")
+
+# The attribute of a thread that says where it was started (`_starts`).
+STARTED = "_rtfinalize_started"
+
+
+def is_known(frame: "FrameType") -> bool:
+    """Whether a person knows the function: it is not one of Python's own or of ours."""
+    module = frame.f_globals.get("__name__", "")
+    return not isinstance(module, str) or not (module in _OF_PYTHON or module.startswith(_BELOW))
+
+
+def at(code: "CodeType", line: int) -> str:
+    """`fetch (app.py:12)`."""
+    return "%s (%s:%d)" % (getattr(code, "co_qualname", code.co_name), code.co_filename, line)
+
+
+def place(frame: "Optional[FrameType]") -> str:
+    """`in fetch (app.py:12)`, of the innermost frame that is not Python's own."""
+    inner = frame
+    while frame is not None and not is_known(frame):
+        if frame.f_code.co_name == "_shutdown" and frame.f_globals.get("__name__") == "threading":
+            return "waiting for the other threads to end"
+        if _is_worker(frame) and _local(frame, "work_item") is None:
+            return "waiting for work"
+        frame = frame.f_back
+    frame = frame if frame is not None else inner
+    if frame is None:
+        return "outside Python"
+    return "in " + at(frame.f_code, frame.f_lineno or frame.f_code.co_firstlineno)
+
+
+# ---- what a worker of a pool works on ----
+
+
+def _local(frame: "FrameType", name: str) -> "Any":
+    names = frame.f_locals
+    value = names.get(name)
+    # Until 3.12 this is a copy, which would keep what the frame has long let go. A debugger works with the same copy.
+    if type(names) is dict and frame.f_trace is None:
+        names.clear()
+    return value
+
+
+def _name_of(function: "Any") -> str:
+    """`crunch (app.py:5)`, of a function that may be wrapped."""
+    for _ in range(8):
+        if type(function).__module__ != "functools" or not hasattr(function, "func"):
+            break
+        within = function.func
+        # asyncio.to_thread wraps the function in `context.run`.
+        is_run = type(getattr(within, "__self__", None)).__name__ == "Context" and function.args
+        function = function.args[0] if is_run else within
+    code = getattr(function, "__code__", None)
+    name = getattr(function, "__qualname__", None) or type(function).__qualname__
+    return "%s (%s:%d)" % (name, code.co_filename, code.co_firstlineno) if code is not None else str(name)
+
+
+def _work(frame: "Optional[FrameType]") -> str:
+    """`, working on crunch (app.py:5)`, of a worker of `concurrent.futures`; else nothing."""
+    while frame is not None and not _is_worker(frame):
+        frame = frame.f_back
+    item: "Any" = None if frame is None else _local(frame, "work_item")
+    # 3.14 keeps function and arguments in `task`.
+    function = item.task[0] if hasattr(item, "task") else getattr(item, "fn", None)
+    return "" if function is None else ", working on " + _name_of(function)
+
+
+def _is_worker(frame: "FrameType") -> bool:
+    return frame.f_code.co_name == "_worker" and frame.f_globals.get("__name__") == "concurrent.futures.thread"
+
+
+# ---- system calls ----
+
+_NAMES = ("read", "write", "writev", "recv", "send", "accept")
+_NUMBERS = {
+    "x86_64": (b"0", b"1", b"20", b"45", b"44", b"43"),
+    "aarch64": (b"63", b"64", b"66", b"207", b"206", b"202"),
+}
+_machine = os.uname().machine
+_CALLS = dict(zip(_NUMBERS.get(_machine, ()), _NAMES))
+_FUTEX = {"x86_64": b"202", "aarch64": b"98"}.get(_machine)
+
+
+def _system_call(native_id: "Optional[int]") -> "List[bytes]":
+    """The number of the system call that a thread is in, and its arguments; empty if nobody knows."""
+    # The calling thread is in the one that asks.
+    if native_id in (None, threading.get_native_id()):
+        return []
+    try:
+        with open("/proc/self/task/%d/syscall" % native_id, "rb", 0) as file:
+            return (file.read(200) or b"").split()
+    except OSError:
+        return []
+
+
+def call(native_id: "Optional[int]") -> str:
+    """`, in write of descriptor 1`: the system call that another thread is in, or nothing."""
+    words = _system_call(native_id)
+    name = _CALLS.get(words[0]) if len(words) > 1 else None
+    return "" if name is None else ", in %s of descriptor %d" % (name, int(words[1], 16) & 0xFFFFFFFF)
+
+
+# Of these a thread that waits for others or for time comes to no harm.
+_WAITS = frozenset(
+    {
+        "x86_64": b"202 35 230 219 7 271 23 270 232 281 45 47 44 46 43 288 42 61 247 128 130 34 220 70 73 208",
+        "aarch64": b"98 101 115 128 73 72 22 207 212 206 211 202 242 203 260 95 137 133 192 188 32 4",
+    }
+    .get(_machine, b"")
+    .split()
+)
+_READS_AND_WRITES = frozenset({"x86_64": b"0 1 19 20", "aarch64": b"63 64 65 66"}.get(_machine, b"").split())
+
+
+def works(native_id: "Optional[int]") -> bool:
+    """Whether another thread is at work: neither in a call that waits nor gone."""
+    words = _system_call(native_id)
+    if words[:1] == [b"running"]:
+        return True
+    if len(words) < 2 or words[0].startswith(b"-") or words[0] in _WAITS or not _WAITS:
+        return False
+    if words[0] in _READS_AND_WRITES:
+        try:
+            return stat.S_ISREG(os.fstat(int(words[1], 16) & 0xFFFFFFFF).st_mode)
+        except OSError:
+            return False
+    return True
+
+
+def sleeps_at(native_id: "Optional[int]") -> int:
+    """The address of the lock that a thread sleeps for; 0 if it does not."""
+    words = _system_call(native_id)
+    return int(words[1], 16) if len(words) > 1 and words[0] == _FUTEX else 0
+
+
+# ---- threads ----
+
+
+def name(ident: "Optional[int]") -> str:
+    """`thread 'fetcher'`, or `daemon thread 'fetcher'`."""
+    known = threading._active.get(ident)  # type: ignore[attr-defined]
+    if known is None:
+        return "thread %s" % ident
+    return "%sthread '%s'" % ("daemon " if known.daemon else "", known.name)
+
+
+def started(known: "Optional[threading.Thread]") -> str:
+    """`, started in main (app.py:30)`, if that was noted."""
+    noted: "Optional[Tuple[CodeType, int, int]]" = getattr(known, STARTED, None)
+    return "" if noted is None else ", started in " + at(noted[0], noted[1])
+
+
+def thread(
+    ident: "Optional[int]", frames: "Optional[Dict[int, FrameType]]" = None, locks: "Optional[Locks]" = None
+) -> str:
+    """`thread 'fetcher', in fetch (app.py:12), in read of descriptor 3, started in main (app.py:30)`."""
+    frame = sys._current_frames().get(ident or 0) if frames is None else frames.get(ident or 0)
+    known = threading._active.get(ident)  # type: ignore[attr-defined]
+    native_id = getattr(known, "native_id", None)
+    try:
+        work = _work(frame)
+    except Exception:
+        # The function that was submitted is the program's, and may do anything when asked for its name.
+        work = ""
+    held = "" if locks is None else locks.of(ident, native_id)
+    where = place(frame)
+    # It may be the frame of this very function, which would keep itself and all below it.
+    frame = None
+    return "".join((name(ident), ", ", where, call(native_id), held, work, started(known)))
