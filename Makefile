@@ -13,6 +13,10 @@
 # make test-cpython    the failures its users report, under both (RUNS=20 each), everyday exits to the byte, then
 #                      CPython's own core tests
 # make test-cpython-wide   more of CPython's own tests
+# make wheel      the Python package for stock CPython, target/wheels (PYTHON=… has the headers; python/package)
+# make sdist      its sources, which build without a network, target/sdist
+# make test-wheel the wheels, in every CPython from 3.9 on that is found or can be fetched, and the sdist
+# make python-free-threaded  a free-threaded CPython 3.13 for the two, target/cpython/stock-nogil/python; minutes
 # make header     include/rtfinalize.h from src/capi
 # make install    PREFIX, LIBDIR, INCLUDEDIR, PCLIBDIR, DESTDIR; and make uninstall
 #
@@ -42,7 +46,7 @@ windows:
 	@c_tests/windows/prepare
 	c_tests/windows/with $(CARGO) build --release --features reserve --target x86_64-pc-windows-gnu
 
-demo-needs test-needs: %-needs:
+demo-needs test-needs wheel-needs: %-needs:
 	@c_tests/prerequisites $*
 
 demo: demo-needs
@@ -90,6 +94,19 @@ test-cpython: cpython cpython-stock
 test-cpython-wide: cpython cpython-stock
 	@c_tests/cpython/suite wide
 
+wheel: wheel-needs
+	@python/package wheel
+
+sdist: wheel-needs
+	@python/package sdist
+
+test-wheel: wheel sdist
+	@python/tests/wheel --runs $(or $(RUNS),1)
+	@python/tests/sdist
+
+python-free-threaded:
+	@c_tests/cpython/build stock nogil
+
 header:
 	RTFINALIZE_BLESS=1 $(CARGO) test --quiet --test header the_shipped_header_is_the_generated_one
 
@@ -117,5 +134,5 @@ clean:
 	$(CARGO) clean
 
 .PHONY: all windows test-windows demo demo-needs test test-needs check lint bench cpython cpython-stock demo-cpython \
-	bench-cpython test-cpython test-cpython-wide header \
+	bench-cpython test-cpython test-cpython-wide wheel wheel-needs sdist test-wheel python-free-threaded header \
 	install uninstall clean

@@ -1,0 +1,39 @@
+"""An environment for each Python, with the package in it as pip installs it from the wheels."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from debian import Refusal
+from interpreters import TARGET, Interpreter, clean_environment
+
+WHEELS = TARGET / "wheels"
+ENVIRONMENTS = TARGET / "python" / "environments"
+# An environment of a recent pip, which installs into all others: not every Python comes with one.
+TOOLS = TARGET / "python" / "tools"
+
+
+def _call(*command: "str | Path") -> None:
+    done = subprocess.run(command, env=clean_environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, text=True)
+    if done.returncode != 0:
+        raise Refusal(f"{' '.join(map(str, command))} failed:\n{done.stdout.rstrip()}")
+
+
+def made(python: Interpreter) -> Path:
+    """The interpreter of the environment. The wheel is installed anew each time."""
+    place = ENVIRONMENTS / python.name
+    executable = place / "bin" / "python"
+    if not _is_of(place, python):
+        shutil.rmtree(place, ignore_errors=True)
+        _call(python.path, "-m", "venv", "--without-pip", place)
+    _call(TOOLS / "bin" / "python", "-m", "pip", "--python", executable, "install", "--quiet", "--no-index",
+          "--disable-pip-version-check", "--force-reinstall", "--find-links", WHEELS, "rtfinalize")
+    return executable
+
+
+def _is_of(place: Path, python: Interpreter) -> bool:
+    executable = place / "bin" / "python"
+    return executable.exists() and executable.resolve() == python.path
