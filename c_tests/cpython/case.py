@@ -20,6 +20,8 @@ The program says it itself, in comment lines at its top, `key: value`:
     says        a regular expression that the fork's stderr or its report must match
     silent      `yes`: nothing may come from the fork's stderr
     needs       a package from PyPI; without it the case is left out
+    from        the first release of Python that it is for, and why it is for none before
+    package     why the package for a stock Python is not held to it
     measured    the most the fork may measure, as a multiple of stock (`measured NUMBER UNIT` on stdout)
 """
 
@@ -50,6 +52,8 @@ class Case:
     says: str = ""
     silent: bool = False
     needs: str = ""
+    since: tuple[int, ...] = ()
+    not_for_package: str = ""
     measured: float = 0
 
     @property
@@ -77,6 +81,13 @@ def enter(case: Case, key: str, value: str) -> None:
     match key:
         case "title" | "of" | "says" | "needs":
             setattr(case, key, value)
+        case "package":
+            case.not_for_package = value
+        case "from":
+            release, _, why = value.partition(": ")
+            if not why:
+                raise ValueError("from needs a reason")
+            case.since = tuple(map(int, release.split(".")))
         case "stock":
             how, _, release = value.partition(" until ")
             case.stock = one_of(how, *(("always",) if release else ("always", "sometimes", "none")))

@@ -2,6 +2,7 @@
 # of: everyday
 # set: RTFINALIZE_NOTICE=60s
 # silent: yes
+# package: os.fork() counts the threads that watch the end, and warns of them
 import atexit
 import os
 

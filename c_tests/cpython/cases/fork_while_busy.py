@@ -1,6 +1,7 @@
 # title: a child forked while daemon threads print and wait for the interpreter
 # of: fork
 # journal: accepted in stdout
+# from: 3.13: until then TextIOWrapper.write loses or repeats text of threads that write at once (gh-119506)
 import os
 import sys
 import threading

@@ -1,6 +1,7 @@
 # title: eight daemon threads print to stdout while the process ends
 # of: map, gh-86883
 # journal: accepted in stdout
+# from: 3.13: until then TextIOWrapper.write loses or repeats text of threads that write at once (gh-119506)
 import sys
 import threading
 

@@ -2,6 +2,7 @@
 # of: everyday
 # silent: yes
 # arrives: stdout: b"callback 1\nfinalizer 1\n"
+# from: 3.13: 3.12 refuses to fork in exit callbacks
 import atexit
 import os
 

@@ -1,5 +1,6 @@
 # title: a daemon thread switches profiling of all threads on and off while the process ends
 # of: gh-137433
+# from: 3.12: threading.setprofile_all_threads
 import threading
 
 from support import daemon

@@ -4,7 +4,7 @@
 # exit: 0 or 120
 # seconds: 15
 # set: RTFINALIZE_DEADLINE=4s
-# says: callback 'wait_for_good', in [^"\n]*wait_for_good \([^"\n]*report_of_callback\.py:\d+\)
+# says: callback '(?:wait_for_good|exit callbacks)', in [^"\n]*wait_for_good \([^"\n]*report_of_callback\.py:\d+\)
 import atexit
 import threading
 

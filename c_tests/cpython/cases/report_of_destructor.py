@@ -3,6 +3,7 @@
 # stock: none
 # set: RTFINALIZE_NOTICE=100ms
 # says: "what":"callback 'clear modules', in Cache\.__del__ \([^"]*\.py:\d+\)","us":\d+,"outcome":"ended"
+# package: modules are cleared by Python itself, after the report
 import time
 
 

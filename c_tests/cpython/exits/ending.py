@@ -24,6 +24,7 @@ class Build:
 
     name: str
     folder: Path
+    paths: list[Path] = field(default_factory=list)  # where it finds more modules
 
     @property
     def python(self) -> Path:
@@ -50,6 +51,7 @@ def environment(row: Row, build: Build, folder: Path, paths: list[Path]) -> dict
     """The same on every machine: none of the variables that Python or the library reads, unless the row sets them."""
     variables = {"PATH": os.environ.get("PATH", os.defpath), "LANG": "C.UTF-8", "TERM": "dumb", "HOME": str(folder),
                  "TMPDIR": str(folder / "tmp"), "PY": str(build.python)}
+    paths = build.paths + paths
     if paths:
         variables["PYTHONPATH"] = os.pathsep.join(map(str, paths))
     return {**variables, **row.environment}

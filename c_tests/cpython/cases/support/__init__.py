@@ -1,5 +1,7 @@
 """What several cases wait for."""
 
+from __future__ import annotations
+
 import os
 import threading
 import time

@@ -44,6 +44,7 @@ def interrupted():
 
 # %% sigint_while_threads_are_waited_for: an interrupt of the wait for a thread at exit
 # stderr: KeyboardInterrupt
+# replace: /tmp/exits-\w+/\d+ => FOLDER
 import os, signal, threading, time
 joins = threading._shutdown
 def work():
