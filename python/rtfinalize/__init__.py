@@ -48,9 +48,9 @@ def install(
     """Has this program end by the library's rules.
 
     `deadline` is the time for all of the end, `grace` the time for a thread that has a file's lock and may still let go:
-    seconds, or a text like `500ms`. `report` is `text`, `json:PATH` or `trace:PATH`. `dump_on` is a signal, by number or
-    name, on which `dump()` writes to stderr, also while the main thread is stuck. Raises `ValueError` for what is none of
-    these.
+    seconds, or a text like `500ms`. `report` is `text`, `json:PATH`, `html:PATH` or `trace:PATH`. `dump_on` is a signal,
+    by number or name, on which `dump()` writes to stderr, also while the main thread is stuck. Raises `ValueError` for
+    what is none of these.
     """
     _settle(deadline, grace, report, end, dump_on)
     _take_the_place_of_shutdown()
