@@ -87,6 +87,9 @@ PyAPI_FUNC(char *) _PyRt_Setting(PyInterpreterState *interp, const char *name);
 /* Reads the settings that are the adapter's own. */
 PyAPI_FUNC(void) _PyRt_ReadSettings(PyInterpreterState *interp);
 
+/* Python begins, and has its stderr: RTFINALIZE_DUMP_ON is a signal on which it says there what every thread does. */
+PyAPI_FUNC(void) _PyRt_DumpOnSignal(PyInterpreterState *interp);
+
 /* Called by a native thread before it asks for a thread state; does not return if it comes too late. */
 PyAPI_FUNC(void) _PyRt_Admit(PyInterpreterState *interp);
 

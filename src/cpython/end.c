@@ -73,6 +73,28 @@ void _PyRt_ReadSettings(PyInterpreterState *interp)
     ends_at_once = one_of(interp, "RTFINALIZE_END", "exit", "return", 0);
 }
 
+void _PyRt_DumpOnSignal(PyInterpreterState *interp)
+{
+    char *name = _PyRt_Setting(interp, "RTFINALIZE_DUMP_ON");
+    if (name == NULL) {
+        return;
+    }
+    /* faulthandler's, which needs neither the interpreter's lock nor the main thread: that may be stuck. */
+    PyObject *signals = strncmp(name, "SIG", 3) == 0 && name[3] != '_' ? PyImport_ImportModule("_signal") : NULL;
+    PyObject *number = signals == NULL ? NULL : PyObject_GetAttrString(signals, name);
+    PyObject *module = number == NULL ? NULL : PyImport_ImportModule("faulthandler");
+    PyObject *done = module == NULL ? NULL : PyObject_CallMethod(module, "register", "O", number);
+    if (done == NULL) {
+        PyErr_Clear();
+        _PyRt_Say("RTFINALIZE_DUMP_ON is '%s'; it takes a signal like SIGUSR1", name);
+    }
+    Py_XDECREF(done);
+    Py_XDECREF(module);
+    Py_XDECREF(number);
+    Py_XDECREF(signals);
+    PyMem_RawFree(name);
+}
+
 /* ---- who is still inside ---- */
 
 #if defined(__linux__) && defined(PY_HAVE_THREAD_NATIVE_ID)

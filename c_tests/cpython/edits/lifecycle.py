@@ -38,6 +38,12 @@ EDITS: Edits = {
         return status;
     }
 """, within="Py_InitializeFromConfig"),
+        Before(r"^    status = add_main_module\(interp\);", """
+    if (is_main_interp) {
+        _PyRt_DumpOnSignal(interp);
+    }
+
+""", within="init_interp_main"),
         ReplaceFunction("Py_IsFinalizing", "    return _PyRt_IsFrozen();"),
         Replace(r"_PyRuntimeState_GetFinalizing\(&_PyRuntime\);\n    if \(finalizing == NULL\) \{",
                 "_PyRuntimeState_GetFinalizing(&_PyRuntime);\n    if (!_PyRt_IsFrozen()) {",
