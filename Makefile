@@ -16,8 +16,8 @@
 # make wheel      the Python package for stock CPython, target/wheels (PYTHON=… has the headers; python/package)
 # make sdist      its sources, which build without a network, target/sdist
 # make test-wheel the wheels, in every CPython from 3.9 on that is found or can be fetched, and the sdist
-# make test-python   programs in trouble at their end, in each of them, stock beside the package (RUNS=20 each), and
-#                 everyday exits to the byte
+# make test-python   in each of them the package's own tests, programs in trouble at their end, stock beside the package
+#                 (RUNS=20 each), and everyday exits to the byte
 # make python-free-threaded  a free-threaded CPython 3.13 for the two, target/cpython/stock-nogil/python; minutes
 # make header     include/rtfinalize.h from src/capi
 # make install    PREFIX, LIBDIR, INCLUDEDIR, PCLIBDIR, DESTDIR; and make uninstall
@@ -107,6 +107,7 @@ test-wheel: wheel sdist
 	@python/tests/sdist
 
 test-python: test-wheel cpython-stock
+	@python/tests/behaviour
 	@python/tests/table --runs $(or $(RUNS),20)
 
 python-free-threaded:
