@@ -6,8 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from debian import Refusal
 from interpreters import TARGET, Interpreter, clean_environment
+from debian import Refusal  # from where `interpreters` finds it
 
 WHEELS = TARGET / "wheels"
 ENVIRONMENTS = TARGET / "python" / "environments"

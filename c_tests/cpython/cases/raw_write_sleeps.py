@@ -24,7 +24,7 @@ class Slow(io.RawIOBase):
 
 
 def write() -> None:
-    sys.stdout.buffer.write(b"x" * 100_000)
+    sys.stdout.buffer.write(b"x" * 1_000_000)  # more than any buffer holds
 
 
 def start() -> None:
