@@ -98,7 +98,8 @@ mod system {
             // SAFETY: it fills at most as much as there is.
             let filled = unsafe {
                 let (at, size) = (records.0.as_mut_ptr(), records.0.len());
-                libc::syscall(libc::SYS_getdents64, tasks.as_raw_fd(), at, size)
+                let tasks = libc::c_long::from(tasks.as_raw_fd());
+                libc::syscall(libc::SYS_getdents64, tasks, at, size)
             };
             let Some(mut left) = usize::try_from(filled).ok().and_then(|len| records.0.get(..len))
             else {

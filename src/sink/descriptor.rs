@@ -298,13 +298,15 @@ fn send(fd: c_int, data: &[u8]) -> isize {
 #[cfg(target_os = "linux")]
 fn write_nowait(fd: c_int, data: &[u8]) -> isize {
     let part = libc::iovec { iov_base: data.as_ptr().cast_mut().cast(), iov_len: data.len() };
-    let own_position: libc::c_long = -1;
-    // By its number, because glibc has the function only since 2.26. The position is passed in two halves.
+    // By its number, because glibc has the function only since 2.26: each argument is a whole register then, and the
+    // position two halves.
+    let [fd_register, own_position, flags]: [libc::c_long; 3] =
+        [fd.into(), -1, libc::RWF_NOWAIT.into()];
     // SAFETY: the one part is readable for its length.
     without_sigpipe(fd, || unsafe {
+        let (part, parts) = (&raw const part, 1_usize);
         let (low, high) = (own_position, own_position);
-        libc::syscall(libc::SYS_pwritev2, fd, &raw const part, 1_usize, low, high, libc::RWF_NOWAIT)
-            as isize
+        libc::syscall(libc::SYS_pwritev2, fd_register, part, parts, low, high, flags) as isize
     })
 }
 
