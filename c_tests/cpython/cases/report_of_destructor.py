@@ -2,7 +2,7 @@
 # of: defaults
 # stock: none
 # set: RTFINALIZE_NOTICE=100ms
-# says: "what":"callback 'clear modules', in Cache\.__del__ \([^"]*\.py:\d+\)","us":\d+,"outcome":"ended"
+# says: "what":"callback 'clear modules', in Cache\.__del__ \([^"]*\.py:\d+\)","start_us":\d+,"us":\d+,"outcome":"ended"
 # package: modules are cleared by Python itself, after the report
 import time
 
