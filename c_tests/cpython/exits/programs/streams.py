@@ -113,6 +113,13 @@ print("lost")
 # run: $PY program.py | head -3; echo "${PIPESTATUS[@]}"
 # stdout: ^1 0$
 # stderr: BrokenPipeError
+import select, sys
+for number in range(3):
+    print("line", number)
+sys.stdout.flush()
+poll = select.poll()
+poll.register(1, select.POLLERR)
+poll.poll()
 for number in range(1000000):
     print("line", number)
 
