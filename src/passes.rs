@@ -139,9 +139,8 @@ impl Finalization<'_> {
     pub(crate) fn make_pending_calls(&mut self) -> u64 {
         let Finalization { notes, watch, runtime, .. } = self;
         let made = runtime.run_pending(|entry| {
-            let since = now();
             let outcome = watch.during(notes.phase(), &entry.name, || entry.call.call_for(runtime));
-            notes.callback(&entry.name, since);
+            notes.callback(&entry.name, watch.last());
             if outcome.failed() {
                 notes.failed(&entry.name, outcome);
             }
@@ -181,10 +180,10 @@ impl Finalization<'_> {
             }
             made += 1;
             self.notes.work(1);
-            let (phase, since) = (self.notes.phase(), now());
+            let phase = self.notes.phase();
             let outcome =
                 self.watch.during(phase, &entry.name, || entry.call.call_for(self.runtime));
-            self.notes.callback(&entry.name, since);
+            self.notes.callback(&entry.name, self.watch.last());
             if outcome.failed() {
                 self.notes.failed(&entry.name, outcome);
             }

@@ -5,7 +5,6 @@ use crate::freeze::Position;
 use crate::ledger::{Leak, LeakKind};
 use crate::owner::Fate;
 use crate::phase::Phase;
-use crate::sync::now;
 
 impl Finalization<'_> {
     /// Deletes the host states of threads that have exited or can never run again, and of this
@@ -30,13 +29,13 @@ impl Finalization<'_> {
             } else if mine || never_again {
                 self.notes.work(1);
                 let name = thread.describe();
-                let (delete, since) = (|| thread.delete_state(), now());
+                let delete = || thread.delete_state();
                 if let Some(outcome) = self.watch.during(Phase::Reclaim, &name, delete)
                     && outcome.failed()
                 {
                     self.notes.failed(&name, outcome);
                 }
-                self.notes.callback(&name, since);
+                self.notes.callback(&name, self.watch.last());
                 continue;
             } else {
                 "the thread is outside and may still look at it"

@@ -66,6 +66,8 @@ pub(crate) struct Watch {
     wanted: bool,
     /// When a callback of this phase has used up its time.
     due_us: u64,
+    /// When the last call that returned began, and the microseconds that it took.
+    last: (Instant, u64),
     /// Callbacks that ran past their time, or of which the watch spoke.
     long: Vec<Long>,
     /// What callbacks waited for inside the library.
@@ -157,6 +159,7 @@ impl Watch {
             process,
             wanted,
             due_us: NEVER,
+            last: (now(), 0),
             long,
             waits: Vec::new(),
             #[cfg(windows)]
@@ -250,11 +253,17 @@ impl Watch {
         let is_late = due_us != NEVER && took_us >= due_us - since_us;
         let said = shared.slip.about(version);
         let since = shared.began.checked_add(Duration::from_micros(since_us));
-        self.note(activity, name, (since.unwrap_or(shared.began), took_us), is_late, said);
+        self.last = (since.unwrap_or(shared.began), took_us);
+        self.note(activity, name, is_late, said);
         if activity == Activity::Callback {
             self.wait_for_turn(false);
         }
         result
+    }
+
+    /// When the last call that returned began, and the microseconds that it took.
+    pub(crate) fn last(&self) -> (Instant, u64) {
+        self.last
     }
 
     /// Calls the listener with `event`, under watch.

@@ -128,12 +128,13 @@ impl Recorder {
         self.count_unless(noted);
     }
 
-    /// A callback ran since `since`. There can be many, so a short one leaves no note, nor do more than fit.
-    pub fn callback(&mut self, name: &str, since: Instant) {
-        let span = self.span(since);
-        if span.us < WORTH_TELLING_US || self.record().callbacks.len() >= MOST_CALLBACKS {
+    /// A callback began at `since` and took `us` microseconds. There can be many, so a short one leaves no note, nor
+    /// do more than fit.
+    pub fn callback(&mut self, name: &str, (since, us): (Instant, u64)) {
+        if us < WORTH_TELLING_US || self.record().callbacks.len() >= MOST_CALLBACKS {
             return;
         }
+        let span = Span { us, ..self.span(since) };
         let noted = try_name(name)
             .is_some_and(|name| try_put(&mut self.record().callbacks, HandlerRun { name, span }));
         self.count_unless(noted);
@@ -235,10 +236,9 @@ mod tests {
         let mut notes = Recorder::begin(1, "main", None);
         notes.enter(Phase::AtExit, None);
         let began = notes.began;
-        crate::sync::sleep(Duration::from_micros(2 * WORTH_TELLING_US));
-        notes.callback("short", now() + Duration::from_secs(1));
+        notes.callback("short", (began, WORTH_TELLING_US - 1));
         for n in 0..MOST_CALLBACKS + 5 {
-            notes.callback(&format!("number {n}"), began);
+            notes.callback(&format!("number {n}"), (began, WORTH_TELLING_US));
         }
         for n in 0..MOST_TAKEN_OVER + 5 {
             notes.taken_over(now(), || format!("number {n}"));

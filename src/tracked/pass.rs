@@ -8,7 +8,6 @@ use crate::memory::try_put;
 use crate::passes::CHAIN_BOUND;
 use crate::phase::Phase;
 use crate::report::{Resurrected, Violation};
-use crate::sync::now;
 
 /// Stands for the objects beyond those that are told apart.
 const OTHERS: &str = "other objects";
@@ -63,9 +62,8 @@ impl Finalization<'_> {
         let Some(object) = next else { return false };
         self.notes.work(1);
         let finalize = || object.calls.finalize();
-        let since = now();
         let outcome = self.watch.during(Phase::Finalize, &object.name, finalize);
-        self.notes.callback(&object.name, since);
+        self.notes.callback(&object.name, self.watch.last());
         if outcome.failed() {
             self.notes.failed(&object.name, format_args!("finalize {outcome}"));
         }
@@ -90,9 +88,8 @@ impl Finalization<'_> {
             let Some(object) = runtime.books.lock().objects.take_finalized() else { return };
             self.notes.work(1);
             let dealloc = || runtime.deallocate(&object);
-            let since = now();
             let outcome = self.watch.during(Phase::Dealloc, &object.name, dealloc);
-            self.notes.callback(&object.name, since);
+            self.notes.callback(&object.name, self.watch.last());
             if outcome.failed() {
                 self.notes.failed(&object.name, format_args!("dealloc {outcome}"));
             }

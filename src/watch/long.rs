@@ -18,12 +18,11 @@ pub(crate) struct Long {
 }
 
 impl Watch {
-    /// What the report says of a call that has returned, if anything. `said` is there if the watch spoke of it.
+    /// What the report says of the [last](Watch::last) call, if anything. `said` is there if the watch spoke of it.
     pub(super) fn note(
         &mut self,
         activity: Activity,
         name: &str,
-        (since, took_us): (Instant, u64),
         is_late: bool,
         said: Option<Said>,
     ) {
@@ -33,6 +32,7 @@ impl Watch {
         if is_late || is_told {
             let what = || format!("{}{said}", board::Named(activity, name));
             let size = name.len() + said.len();
+            let (since, took_us) = self.last;
             try_push(&mut self.long, size, || Long { what: what(), since, took_us, is_late });
         }
         // What the library's own waits in it were for.
