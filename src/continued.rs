@@ -66,8 +66,8 @@ impl Finalization<'_> {
             thread: None,
             process: fork::generation(),
         };
-        let has_room = spare_for_thread(0).is_ok();
-        if !has_room || !try_push(&mut self.continued, handler.name.len(), note) {
+        if spare_for_thread(0).is_err() || !try_push(&mut self.continued, handler.name.len(), note)
+        {
             // What no note could be taken of is not begun: it could be begun again.
             self.notes.skipped(&handler.name);
             return;

@@ -55,7 +55,7 @@ impl Finalized {
 /// # Errors
 /// As [`finalize_with`].
 pub fn finalize(runtime: &Arc<Runtime>) -> Result<Finalized> {
-    with_reserve(|| finalize_with(runtime, runtime.options()))
+    finalize_with(runtime, runtime.options())
 }
 
 /// Finalizes `runtime` from the calling thread, by `options`.

@@ -274,10 +274,7 @@ pub extern "C-unwind" fn rt_is_finalizing() -> c_int {
 pub extern "C-unwind" fn rt_finalize_ex() -> c_int {
     let status = boundary(|| {
         let runtime = Runtime::try_main()?;
-        with_reserve(|| match finalize(&made_sure(runtime, 0, 0)?)? {
-            Finalized::Before(_) => Ok(Status::Ok),
-            done => verdict(&done),
-        })
+        with_reserve(|| verdict(&finalize(&made_sure(runtime, 0, 0)?)?))
     });
     if status < 0 { -1 } else { 0 }
 }
@@ -340,16 +337,13 @@ pub unsafe extern "C-unwind" fn rt_finalize(
                 let runtime = made_sure(runtime, given.grace_us, given.deadline_us)?;
                 finalize_with(&runtime, merged(runtime.options(), &given)?)?
             };
-            // Without memory for its handle there is no report, but what came of the finalization is told.
+            // Without memory for its handle there is no report, but the status says what came of it.
             if !report.is_null()
                 && let Ok(handle) = ReportObject::handle(done.report().clone())
             {
                 give(report, std::ptr::without_provenance_mut(handle))?;
             }
-            match done {
-                Finalized::Before(_) => Ok(Status::Ok),
-                done => verdict(&done),
-            }
+            verdict(&done)
         })
     })
 }
@@ -366,7 +360,11 @@ fn made_sure(runtime: Arc<Runtime>, grace_us: i64, deadline_us: i64) -> Result<A
 }
 
 fn verdict(done: &Finalized) -> Result<Status> {
-    let report = done.report();
+    let report = match done {
+        // What was wrong has been said.
+        Finalized::Before(_) => return Ok(Status::Ok),
+        done => done.report(),
+    };
     match report.status {
         Status::Ok if !report.unreported.is_empty() => Ok(Status::Unreported),
         Status::Ok => Ok(Status::Ok),
