@@ -40,10 +40,10 @@ pub(crate) enum Hindrance {
 /// The reasons of a report, those that its lists tell by their number.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Hindrances<'a> {
-    pub leaks: u64,
-    pub runaways: u64,
-    pub guards: u64,
-    pub handlers: u64,
+    leaks: u64,
+    runaways: u64,
+    guards: u64,
+    handlers: u64,
     /// What no list tells.
     pub others: Vec<&'a str>,
 }
@@ -62,6 +62,17 @@ impl Hindrances<'_> {
             }
         }
         found
+    }
+
+    /// Those that other lists tell, with how many there are of each: what they are, and what they still do.
+    pub(crate) fn listed(&self) -> impl Iterator<Item = (u64, &'static str, &'static str)> {
+        let listed = [
+            (self.leaks, "leaks", ""),
+            (self.runaways, "threads", " still inside"),
+            (self.guards, "guards", " still open"),
+            (self.handlers, "handlers", " still running"),
+        ];
+        listed.into_iter().filter(|(count, ..)| *count > 0)
     }
 }
 

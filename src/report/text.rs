@@ -81,19 +81,13 @@ fn restartable(page: &mut Page, report: &Report) {
         page.line(0, "restartable: yes", Plain);
         return;
     }
-    let Hindrances { leaks, runaways, guards, handlers, others } = Hindrances::of(report);
-    let listed = [
-        (leaks, "leaks", ""),
-        (runaways, "threads", " still inside"),
-        (guards, "guards", " still open"),
-        (handlers, "handlers", " still running"),
-    ];
-    let listed = listed.iter().filter(|(n, ..)| *n > 0);
-    let listed: Vec<_> = listed.map(|(n, what, how)| count(*n, what) + how).collect();
+    let hindrances = Hindrances::of(report);
+    let listed: Vec<_> = hindrances.listed().map(|(n, what, how)| count(n, what) + how).collect();
     let mut reasons = Vec::new();
     if !listed.is_empty() {
         reasons.push(format!("of {} (listed above)", listed.join(", ")));
     }
+    let others = &hindrances.others;
     reasons.extend(others.iter().take(LIST).map(|reason| page.style.sentence(reason)));
     reasons.extend(page.style.more(others.len(), LIST));
     page.line(0, &format!("restartable: no, because {}", reasons.join("; ")), Warn);

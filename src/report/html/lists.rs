@@ -160,14 +160,9 @@ fn restartable(m: &mut Markup<'_>, report: &Report) {
         return;
     }
     m.put(format_args!("<p>No, because of:</p>\n<ul>\n"));
-    let Hindrances { leaks, runaways, guards, handlers, others } = Hindrances::of(report);
-    let listed = [
-        (leaks, "leaks", ""),
-        (runaways, "threads", " still inside"),
-        (guards, "guards", " still open"),
-        (handlers, "handlers", " still running"),
-    ];
-    for (count, what, how) in listed.into_iter().filter(|(count, ..)| *count > 0) {
+    let hindrances = Hindrances::of(report);
+    let others = &hindrances.others;
+    for (count, what, how) in hindrances.listed() {
         m.put(format_args!("<li>{}{how}, listed above</li>\n", Count(count, what)));
     }
     for other in others.iter().take(LIST) {
