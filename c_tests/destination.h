@@ -274,4 +274,29 @@ static inline int64_t take_all(void *arg, const void *data, size_t len)
     return (int64_t)len;
 }
 
+/* Has a new writer over a pipe accept these bytes of the stream. Returns the end to read from; `writer` may be
+ * NULL. */
+static inline int accept_bytes(rt_runtime *runtime, size_t from, size_t count, rt_writer **writer)
+{
+    int ends[2];
+    rt_writer *opened;
+    pipe_open(ends);
+    opened = writer_open(runtime, ends[1], "log", 4096, 0);
+    CHECK_EQ(rt_writer_write(opened, stream(from, count), count), RT_OK);
+    if (writer != NULL) {
+        *writer = opened;
+    }
+    return ends[0];
+}
+
+/* These bytes of the stream have arrived, and no others. */
+static inline void check_arrived(int fd, size_t from, size_t count)
+{
+    bytes got = {NULL, 0, 0};
+    read_now(fd, &got);
+    CHECK_EQ(got.len, count);
+    CHECK(got.len == count && memcmp(got.data, stream(from, count), count) == 0);
+    bytes_free(&got);
+}
+
 #endif

@@ -62,17 +62,6 @@ static long allocations; /* of the finalization, before there are no more */
 static rt_writer *writer;
 static int out, out_of_child;
 
-static rt_writer *accept_bytes(rt_runtime *runtime, size_t from, size_t count, int *fd)
-{
-    int ends[2];
-    rt_writer *opened;
-    pipe_open(ends);
-    opened = writer_open(runtime, ends[1], "log", 4096, 0);
-    NEED(rt_writer_write(opened, stream(from, count), count) == RT_OK);
-    *fd = ends[0];
-    return opened;
-}
-
 /* By a callback, whose own allocations fail too. */
 static int writes(void *arg)
 {
@@ -94,15 +83,6 @@ static int32_t hears(const rt_event *event, void *arg)
     return 0;
 }
 
-static void check_arrived(int fd, size_t from, size_t count)
-{
-    bytes got = {NULL, 0, 0};
-    read_now(fd, &got);
-    CHECK_EQ(got.len, count);
-    CHECK(got.len == count && memcmp(got.data, stream(from, count), count) == 0);
-    bytes_free(&got);
-}
-
 enum { MEMORY_ENDED = 11, MEMORY_SUFFICED = 12 };
 
 static void finalize_while_memory_ends(void)
@@ -114,9 +94,9 @@ static void finalize_while_memory_ends(void)
     int i, ended, has_run;
     options.on_event = hears;
     options.notice_us = 1000000;
-    writer = accept_bytes(NULL, 0, BYTES, &out);
+    out = accept_bytes(NULL, 0, BYTES, &writer);
     NEED(rt_runtime_new_child(NULL, NULL, &child) == RT_OK);
-    accept_bytes(child, 0, OF_CHILD, &out_of_child);
+    out_of_child = accept_bytes(child, 0, OF_CHILD, NULL);
     NEED(rt_atexit(NULL, "writes", writes, NULL, NULL) == RT_OK);
     for (i = 0; i < CALLBACKS; i++) {
         NEED(rt_atexit(NULL, "fails", fails, NULL, NULL) == RT_OK);

@@ -30,29 +30,9 @@ static int32_t hear(const rt_event *event, void *arg)
     return 0;
 }
 
-/* A writer over a pipe that has accepted these bytes; the end to read from. */
-static int accept_bytes(rt_runtime *runtime, size_t from, size_t count)
-{
-    int ends[2];
-    rt_writer *writer;
-    pipe_open(ends);
-    writer = writer_open(runtime, ends[1], "log", 4096, 0);
-    CHECK_EQ(rt_writer_write(writer, stream(from, count), count), RT_OK);
-    return ends[0];
-}
-
-static void check_arrived(int fd, size_t from, size_t count)
-{
-    bytes got = {NULL, 0, 0};
-    read_now(fd, &got);
-    CHECK_EQ(got.len, count);
-    CHECK(got.len == count && memcmp(got.data, stream(from, count), count) == 0);
-    bytes_free(&got);
-}
-
 static void a_finalization_needs_no_memory_but_the_reserve(void)
 {
-    int out = accept_bytes(NULL, 0, 1000);
+    int out = accept_bytes(NULL, 0, 1000, NULL);
     void **taken;
     CHECK_EQ(rt_atexit(NULL, "ends well", ends_well, NULL, NULL), RT_OK);
     taken = memory_none();
@@ -80,9 +60,9 @@ static void all_that_is_registered_is_seen_to_and_what_cannot_be_noted_is_counte
     options.on_event = hear;
     options.deadline_us = 300000;
     options.notice_us = 20000;
-    out = accept_bytes(NULL, 0, 1000);
+    out = accept_bytes(NULL, 0, 1000, NULL);
     CHECK_EQ(rt_runtime_new_child(NULL, NULL, &child), RT_OK);
-    of_child = accept_bytes(child, 1000, 500);
+    of_child = accept_bytes(child, 1000, 500, NULL);
     CHECK_EQ(rt_atexit(child, "fails", fails, NULL, NULL), RT_OK);
     for (i = 0; i < FAILURES; i++) {
         CHECK_EQ(rt_atexit(NULL, "fails", fails, NULL, NULL), RT_OK);
@@ -118,9 +98,9 @@ static void where_it_needs_more_every_byte_is_written_and_the_call_can_be_made_a
     int of_child;
     CHECK_EQ(rt_atexit(NULL, "ends well", ends_well, NULL, NULL), RT_OK);
     CHECK_EQ(rt_runtime_new_child(NULL, NULL, &child), RT_OK);
-    of_child = accept_bytes(child, 7, 500);
+    of_child = accept_bytes(child, 7, 500, NULL);
     for (i = 0; i < WRITERS; i++) {
-        out[i] = accept_bytes(NULL, i, 100);
+        out[i] = accept_bytes(NULL, i, 100, NULL);
     }
     taken = memory_none();
     status = rt_finalize(NULL, NULL, NULL);
@@ -164,7 +144,7 @@ static void a_callback_that_uses_up_the_memory_does_not_keep_the_rest_from_being
     for (i = 0; i < sizeof phases / sizeof *phases; i++) {
         int out;
         NEED(i == 0 || rt_initialize(NULL) == RT_OK);
-        out = accept_bytes(NULL, 0, 1000);
+        out = accept_bytes(NULL, 0, 1000, NULL);
         called = 0;
         CHECK_EQ(rt_phase_add_handler(NULL, phases[i], 0, "takes", takes_all_memory, NULL, NULL),
                  RT_OK);
@@ -179,7 +159,7 @@ static void a_callback_that_uses_up_the_memory_does_not_keep_the_rest_from_being
 static void without_the_thread_that_ends_the_process_in_time_it_is_not_begun(void)
 {
     rt_finalize_options options = options_exiting(300000);
-    int out = accept_bytes(NULL, 0, 1000);
+    int out = accept_bytes(NULL, 0, 1000, NULL);
     void **taken;
     rt_status status;
     CHECK_EQ(rt_atexit(NULL, "never returns", never_returns, NULL, NULL), RT_OK);
@@ -208,7 +188,7 @@ static void what_cannot_be_written_is_not_said_to_be_and_not_waited_for_beyond_t
     writer = writer_open(NULL, ends[1], "full", 4096, 0);
     CHECK_EQ(rt_writer_write(writer, "stuck", 5), RT_OK);
     for (i = 0; i < WRITERS; i++) {
-        accept_bytes(NULL, 0, 1);
+        accept_bytes(NULL, 0, 1, NULL);
     }
     began = now_us();
     taken = memory_none();
@@ -235,7 +215,7 @@ static void a_thread_that_the_library_does_not_know_finalizes_too(void)
     pthread_t thread;
     void **taken;
     NEED(mallopt(M_ARENA_MAX, 1) == 1); /* or glibc has nothing for a thread that is new to its heap */
-    out = accept_bytes(NULL, 0, 1000);
+    out = accept_bytes(NULL, 0, 1000, NULL);
     thread = thread_start(finalize_on_this_thread, NULL);
     taken = memory_none();
     event_set(&may_finalize);
