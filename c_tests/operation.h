@@ -406,4 +406,15 @@ static inline void check_leaked(const rt_report *report, const char *name, uint6
     CHECK(leak.reason != NULL && strlen(leak.reason) > 0);
 }
 
+/* Starts an operation, and a thread that is in a wait for it when this returns. */
+static inline pthread_t start_with_waiter(kernel *k, waiter *w)
+{
+    pthread_t thread;
+    kernel_start(k, 1);
+    w->op = start_on(NULL, k, "own");
+    thread = thread_start(wait_indefinitely, w);
+    event_wait(&k->waited_on);
+    return thread;
+}
+
 #endif

@@ -144,10 +144,7 @@ static void memory_stays_while_a_thread_is_in_a_callback(void)
     kernel k;
     waiter w = {NULL, RT_ERR_INTERNAL, 1};
     pthread_t thread;
-    kernel_start(&k, 1);
-    w.op = start_on(NULL, &k, "own");
-    thread = thread_start(wait_indefinitely, &w);
-    event_wait(&k.waited_on);
+    thread = start_with_waiter(&k, &w);
     kernel_complete(&k);
     CHECK_EQ(rt_overlapped_dealloc(w.op), RT_ERR_IN_FLIGHT);
     CHECK(strstr(rt_last_error(), "a thread is still inside") != NULL);
@@ -164,10 +161,7 @@ static void dealloc_wakes_a_thread_that_waits(void)
     kernel k;
     waiter w = {NULL, RT_ERR_INTERNAL, 0};
     pthread_t thread;
-    kernel_start(&k, 1);
-    w.op = start_on(NULL, &k, "own");
-    thread = thread_start(wait_indefinitely, &w);
-    event_wait(&k.waited_on);
+    thread = start_with_waiter(&k, &w);
     CHECK_EQ(dealloc_patiently(w.op), RT_OK); /* cancels, and waits for the thread to come out */
     CHECK_EQ(k.frees, 1);
     pthread_join(thread, NULL);

@@ -317,10 +317,7 @@ static void a_thread_inside_a_callback_keeps_the_memory(void)
     waiter w = {NULL, RT_OK, 1};
     rt_report *report;
     pthread_t thread;
-    kernel_start(&k, 1);
-    w.op = start_on(NULL, &k, "own");
-    thread = thread_start(wait_indefinitely, &w);
-    event_wait(&k.waited_on);
+    thread = start_with_waiter(&k, &w);
     kernel_complete(&k);
     report = finalize(NULL, RT_OK);
     check_leaked(report, "own", KERNEL_BYTES);
