@@ -10,15 +10,17 @@ print(os.path.dirname(sysconfig.get_config_h_filename()))";
 
 fn main() {
     let headers = headers();
+    let sources = std::fs::read_dir("native").expect("the module's sources are in native/");
+    let sources = sources.map(|entry| entry.expect("they can be listed").path());
     cc::Build::new()
-        .file("native/native.c")
+        .files(sources.filter(|path| path.extension().is_some_and(|extension| extension == "c")))
         .includes(&headers)
         .include("../include")
         .std("gnu11")
         // What these headers do not declare may be missing in that Python.
         .flag("-Werror=implicit-function-declaration")
         .compile("rtfinalize_native");
-    println!("cargo::rerun-if-changed=native/native.c");
+    println!("cargo::rerun-if-changed=native");
     println!("cargo::rerun-if-changed=../include/rtfinalize.h");
     println!("cargo::rerun-if-env-changed=PYO3_PYTHON");
 }

@@ -1,4 +1,4 @@
-//! The entry of `rtfinalize._native`, which is written in C (`native/native.c`): a library's linker keeps only what Rust
+//! The entry of `rtfinalize._native`, which is written in C (`native/`): a library's linker keeps only what Rust
 //! exports.
 
 use pyo3_ffi::PyObject;

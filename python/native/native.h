@@ -1,0 +1,112 @@
+/*
+ * rtfinalize._native: what the package's engine cannot say in Python.
+ *
+ * The phases, the watch, the bounds and the report are the library's; what a phase does with Python's threads,
+ * callbacks and files is the engine's (rtfinalize/_engine.py), which these functions call with the interpreter's lock.
+ * Here are the steps between the two, one concept a file; each has a table of what Python sees of it.
+ *
+ * All of it is the stable ABI of Python 3.9, but for a few functions that are looked up as they are needed: they exist
+ * in some releases only, or are not part of the stable ABI.
+ */
+#ifndef RTFINALIZE_NATIVE_H
+#define RTFINALIZE_NATIVE_H
+
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE 1
+#endif
+#define PY_SSIZE_T_CLEAN
+#include <pyconfig.h>
+/* A Python without the lock has no stable ABI before 3.15. */
+#ifndef Py_GIL_DISABLED
+#define Py_LIMITED_API 0x03090000
+#endif
+#include <Python.h>
+
+#include "rtfinalize.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#if PY_VERSION_HEX < 0x030A0000
+static inline PyObject *Py_NewRef(PyObject *object)
+{
+    Py_INCREF(object);
+    return object;
+}
+#endif
+
+/* None, or what the library has against it as an exception. */
+static inline PyObject *native_checked(rt_status status)
+{
+    if (status < 0) {
+        PyErr_SetString(PyExc_ValueError, rt_last_error());
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
+/* ---- threads.c ---- */
+
+/* The calling thread is one that the finalization needs: it is never stopped. */
+void native_go_on(void);
+
+/* ---- errand.c ---- */
+
+/* A condition whose times are those of `native_time_in`. */
+void native_init_condition(pthread_cond_t *condition);
+struct timespec native_time_in(double seconds);
+
+struct errand;
+
+/* A call that another thread makes, with the interpreter's lock. NULL if there is no memory. `call` may be NULL. */
+struct errand *native_new_errand(PyObject *(*run)(PyObject *), PyObject *call);
+
+/* Whether it is done in time; -1 if no thread could be started. One that is not in time frees itself. Without the
+ * interpreter's lock. */
+int native_run_within(struct errand *errand, double seconds);
+void native_free_errand(struct errand *errand);
+
+/* ---- dump.c ---- */
+
+/* No dump comes to Python any more, unless one waits for native code that keeps the interpreter's lock. With that
+ * lock, of which it lets go meanwhile. */
+void native_stop_dumps(void);
+
+/* ---- words.c ---- */
+
+/* For `rt_describe_work`. */
+size_t native_describe(char *text, size_t size);
+void native_end_narration(void);
+
+/* ---- code.c ---- */
+
+/* As the module is loaded: what follows holds for the code that the process ends by. */
+void native_correct_code_at_exit(void);
+
+/* Ends the process without Python's finalization and libc's exit handlers. C files are flushed. */
+_Noreturn void native_end_process(int code);
+
+/* Output was lost: a program that would end by 0 ends by 120. */
+void native_lose_output(void);
+
+/* The program's own exit code if that is known and not 0, else 120. */
+int native_code_of_loss(void);
+
+/* ---- finalize.c ---- */
+
+/* Of the finalization that has begun last; else NULL. */
+extern PyObject *native_engine;
+
+/* ---- what Python sees ---- */
+
+extern PyMethodDef native_thread_methods[], native_object_methods[], native_errand_methods[], native_dump_methods[],
+    native_word_methods[], native_code_methods[], native_finalize_methods[], native_guard_methods[],
+    native_setting_methods[];
+
+#endif

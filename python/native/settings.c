@@ -1,0 +1,81 @@
+/* The library's settings and times, and notes for its report. */
+#include "native.h"
+
+static PyObject *set(PyObject *module, PyObject *args)
+{
+    const char *name, *text;
+    (void)module;
+    return PyArg_ParseTuple(args, "ss:set", &name, &text) ? native_checked(rt_runtime_set_text(NULL, name, text)) : NULL;
+}
+
+/* A time in the library's words, in seconds. */
+static PyObject *seconds(PyObject *module, PyObject *args)
+{
+    const char *text;
+    char *end;
+    double number;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "s:seconds", &text)) {
+        return NULL;
+    }
+    /* It has been accepted by rt_runtime_set_text. */
+    number = strtod(text, &end);
+    end += strspn(end, " ");
+    if (strncmp(end, "ms", 2) == 0) {
+        number /= 1e3;
+    }
+    else if (*end != 0 && *end != 's') {
+        number /= 1e6;
+    }
+    return PyFloat_FromDouble(number);
+}
+
+static PyObject *times(PyObject *module, PyObject *unused)
+{
+    (void)module;
+    (void)unused;
+    return Py_BuildValue("LLL", (long long)rt_runtime_deadline(NULL), (long long)rt_runtime_notice(NULL),
+                         (long long)rt_time_left(NULL));
+}
+
+static PyObject *note_file(PyObject *module, PyObject *args)
+{
+    rt_report_destination file = {.struct_size = sizeof file};
+    unsigned long long written, unwritten, in_flight;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "sKKKz:note_file", &file.name, &written, &unwritten, &in_flight, &file.reason)) {
+        return NULL;
+    }
+    file.accepted = written + unwritten + in_flight;
+    file.written = written;
+    file.unwritten = unwritten;
+    file.in_flight = in_flight;
+    return native_checked(rt_note_destination(NULL, &file));
+}
+
+static PyObject *note_leak(PyObject *module, PyObject *args)
+{
+    rt_report_leak leak = {.struct_size = sizeof leak, .kind = RT_LEAK_HOST};
+    (void)module;
+    if (!PyArg_ParseTuple(args, "ss:note_leak", &leak.name, &leak.reason)) {
+        return NULL;
+    }
+    return native_checked(rt_note_leak(NULL, &leak));
+}
+
+static PyObject *tell(PyObject *module, PyObject *args)
+{
+    const char *line;
+    (void)module;
+    return PyArg_ParseTuple(args, "s:tell", &line) ? native_checked(rt_tell(line)) : NULL;
+}
+
+PyMethodDef native_setting_methods[] = {
+    {"set", set, METH_VARARGS, "Set what the environment's variable of that name sets."},
+    {"seconds", seconds, METH_VARARGS, "A time like 500ms, in seconds."},
+    {"times", times, METH_NOARGS, "Deadline, notice and time left, in microseconds; negative is none."},
+    {"note_file", note_file, METH_VARARGS, "Enter a file, with bytes written, unwritten, in flight, in the report."},
+    {"note_leak", note_leak, METH_VARARGS, "Enter something that is kept on purpose in the report."},
+    {"tell", tell, METH_VARARGS, "Write a line to stderr, if that is what the process was started with."},
+    {NULL, NULL, 0, NULL},
+};

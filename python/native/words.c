@@ -1,0 +1,135 @@
+/*
+ * What a callback is doing.
+ *
+ * The watch asks for a text on a thread that has neither the interpreter's lock nor a heap, and only Python can say
+ * which function of which file runs. So the engine says it beforehand, from time to time, on a thread that begins where
+ * something may take long. An odd version is a text that is being written.
+ */
+#include "native.h"
+
+static char said[1024];
+static atomic_uint said_version;
+static atomic_int wants_lock; /* the narrator waits for the interpreter's lock, perhaps in vain */
+
+static void say(const char *text)
+{
+    size_t length = text == NULL ? 0 : strlen(text);
+    if (length >= sizeof said) {
+        length = sizeof said - 1;
+    }
+    atomic_fetch_add(&said_version, 1);
+    memcpy(said, text, length);
+    said[length] = 0;
+    atomic_fetch_add(&said_version, 1);
+}
+
+size_t native_describe(char *text, size_t size)
+{
+    static const char keeps[] = "in native code that keeps the interpreter's lock";
+    unsigned before = atomic_load(&said_version);
+    size_t length = strnlen(said, sizeof said);
+    if (length > size) {
+        length = size;
+    }
+    memcpy(text, said, length);
+    if (before % 2 != 0 || atomic_load(&said_version) != before) {
+        length = 0;
+    }
+    if (length == 0 && wants_lock && sizeof keeps - 1 <= size) {
+        length = sizeof keeps - 1;
+        memcpy(text, keeps, length);
+    }
+    return length;
+}
+
+static struct {
+    pthread_mutex_t mutex;
+    pthread_cond_t wake;
+    int is_set_up, is_over, runs;
+    double first, then; /* seconds */
+} narrator = {.mutex = PTHREAD_MUTEX_INITIALIZER};
+
+static void narrate_once(void)
+{
+    PyGILState_STATE state;
+    PyObject *text;
+    wants_lock = 1;
+    state = PyGILState_Ensure();
+    wants_lock = 0;
+    text = PyObject_CallMethod(native_engine, "describe", NULL);
+    if (text != NULL && PyUnicode_Check(text)) {
+        PyObject *utf8 = PyUnicode_AsEncodedString(text, "utf-8", "replace");
+        if (utf8 != NULL) {
+            say(PyBytes_AsString(utf8));
+        }
+        Py_XDECREF(utf8);
+    }
+    Py_XDECREF(text);
+    PyErr_Clear();
+    PyGILState_Release(state);
+}
+
+static void *narrate(void *unused)
+{
+    double pause = narrator.first;
+    (void)unused;
+    native_go_on();
+    for (;;) {
+        struct timespec until = native_time_in(pause);
+        int error = 0, is_over;
+        pthread_mutex_lock(&narrator.mutex);
+        while (!narrator.is_over && error == 0) {
+            error = pthread_cond_timedwait(&narrator.wake, &narrator.mutex, &until);
+        }
+        is_over = narrator.is_over;
+        pthread_mutex_unlock(&narrator.mutex);
+        if (is_over) {
+            return NULL;
+        }
+        narrate_once();
+        pause = narrator.then;
+    }
+}
+
+static PyObject *narrate_after(PyObject *module, PyObject *args)
+{
+    pthread_t thread;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "dd:narrate_after", &narrator.first, &narrator.then)) {
+        return NULL;
+    }
+    if (!narrator.is_set_up) {
+        native_init_condition(&narrator.wake);
+        narrator.is_set_up = 1;
+    }
+    if (!narrator.runs && pthread_create(&thread, NULL, narrate, NULL) == 0) {
+        pthread_detach(thread);
+        narrator.runs = 1;
+    }
+    Py_RETURN_NONE;
+}
+
+void native_end_narration(void)
+{
+    pthread_mutex_lock(&narrator.mutex);
+    narrator.is_over = 1;
+    if (narrator.is_set_up) {
+        pthread_cond_signal(&narrator.wake);
+    }
+    pthread_mutex_unlock(&narrator.mutex);
+}
+
+/* Something takes long now, and is watched. */
+static PyObject *may_wait(PyObject *module, PyObject *unused)
+{
+    (void)module;
+    (void)unused;
+    rt_may_wait(NULL);
+    Py_RETURN_NONE;
+}
+
+PyMethodDef native_word_methods[] = {
+    {"narrate_after", narrate_after, METH_VARARGS, "Ask the engine what it does after, and then every, so many seconds."},
+    {"may_wait", may_wait, METH_NOARGS, "What follows may take long, and is watched."},
+    {NULL, NULL, 0, NULL},
+};
