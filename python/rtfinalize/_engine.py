@@ -34,7 +34,7 @@ def _is_foreign(ident: int) -> bool:
 class Engine:
     def __init__(self, grace: float, inherited: "frozenset[int]", collects: bool) -> None:
         self._collects = collects
-        self._files = _files.Files(grace, inherited)
+        self.files = _files.Files(grace, inherited)
         self._doing: "Optional[Callable[[], str]]" = None
         self._main = threading.get_ident()
         # What `threading._shutdown` raised.
@@ -50,10 +50,6 @@ class Engine:
         active = threading._active  # type: ignore[attr-defined]
         known = (active.get(ident) for ident in self.unstopped)
         return any(_where.works(getattr(thread, "native_id", None)) for thread in known)
-
-    @property
-    def files(self) -> "_files.Files":
-        return self._files
 
     # ---- what takes long ----
 
@@ -111,7 +107,7 @@ class Engine:
         while True:
             stopped = _native.stopped_threads()
             others = set(sys._current_frames()) - {self._main}
-            self._files.look_out_for(others, stopped)
+            self.files.look_out_for(others, stopped)
             self.has_foreign_threads |= any(_is_foreign(ident) for ident in others)
             self.unstopped = others.difference(stopped)
             now = time.monotonic()
@@ -126,13 +122,13 @@ class Engine:
             time.sleep(SWITCH_SECONDS)
 
     def flush_files(self) -> None:
-        self._doing = self._files.describe
-        self._files.flush()
+        self._doing = self.files.describe
+        self.files.flush()
         self._doing = None
 
     def rescue_files(self) -> None:
         """On another thread, while the finalizing one is stuck in a callback and the process is about to end."""
-        self._files.rescue()
+        self.files.rescue()
 
     def account_for_files(self) -> None:
-        self._files.account()
+        self.files.account()

@@ -10,7 +10,7 @@ from ._fields import Layout
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Iterable, Iterator, List, Optional, Set, Tuple
+    from typing import Any, Callable, Iterable, Iterator, List, Optional, Set, Tuple
 
 _WRITERS = (io.BufferedWriter, io.BufferedRandom)
 BUFFERS = _WRITERS + (io.BufferedReader,)
@@ -48,7 +48,7 @@ def every(kinds: "Tuple[type, ...]" = _KINDS) -> "List[Any]":
 
 def may_lose_bytes() -> bool:
     """Whether a file is open that can be written to, and is not one of the standard streams."""
-    return any(isinstance(file, _WRITERS) and not file.closed and not _is_standard(file) for file in every())
+    return any(isinstance(file, _WRITERS) and not file.closed and not _standard_streams_of(file) for file in every())
 
 
 def name_of(file: "Any") -> str:
@@ -59,9 +59,15 @@ def name_of(file: "Any") -> str:
     return name if isinstance(name, str) else "descriptor %s" % name if isinstance(name, int) else repr(name)
 
 
-def _is_standard(file: object) -> bool:
-    streams = [getattr(sys, name, None) for name in _STANDARD]
-    return any(stream is file or getattr(stream, "buffer", None) is file for stream in streams if stream is not None)
+def _standard_streams_of(file: object) -> "List[str]":
+    """The names in `sys` under which the file, or the text over it, is a standard stream."""
+    streams = [(name, getattr(sys, name, None)) for name in _STANDARD]
+    return [name for name, stream in streams if stream is file or getattr(stream, "buffer", None) is file]
+
+
+def _flush_of(file: "Any") -> "Callable[[Any], None]":
+    """Past what a subclass makes of it: that is called as the object dies, as ever."""
+    return next(kind for kind in _KINDS if isinstance(file, kind)).flush
 
 
 class Files:
@@ -78,10 +84,6 @@ class Files:
         # Whether a thread is left in the middle of a write.
         self.is_cut_off = False
         self._losses = self._others_lost = 0
-
-    @property
-    def are_stuck(self) -> bool:
-        return bool(self._stuck)
 
     def look_out_for(self, others: "Set[int]", stopped: "List[int]") -> None:
         """There are these other threads, and of them these have stopped."""
@@ -137,8 +139,7 @@ class Files:
         if not self._is_free(file, until):
             self._stuck.append(file)
             return
-        # Past what a subclass makes of it: that is called as the object dies, as ever.
-        flush = next(kind for kind in _KINDS if isinstance(file, kind)).flush
+        flush = _flush_of(file)
         self._now = file
         try:
             if self._others:
@@ -154,11 +155,9 @@ class Files:
 
     def _keep(self, file: "Any") -> None:
         """Keeps the file from its finalizer, which would wait for its lock."""
-        for name in _STANDARD:
-            stream = getattr(sys, name, None)
-            if stream is not None and (stream is file or getattr(stream, "buffer", None) is file):
-                _native.keep(stream)
-                setattr(sys, name, None)
+        for name in _standard_streams_of(file):
+            _native.keep(getattr(sys, name))
+            setattr(sys, name, None)
         _native.keep(file)
 
     def rescue(self) -> None:
@@ -167,7 +166,7 @@ class Files:
             if not self._unwritten(file) or self._holder(file):
                 continue
             try:
-                next(kind for kind in _KINDS if isinstance(file, kind)).flush(file)
+                _flush_of(file)(file)
             except Exception:
                 pass
         for file in every():
@@ -217,7 +216,7 @@ class Files:
                     counted.add(id(part))
                     left += self._unwritten(part) or 0
             # What becomes of sys.stdout and sys.stderr CPython says itself.
-            if left > 0 and (isinstance(reason, str) or not _is_standard(file)):
+            if left > 0 and (isinstance(reason, str) or not _standard_streams_of(file)):
                 self._lost(file, left, str(reason))
         self.say_other_losses()
         # Their own finalizers have their say, too.
