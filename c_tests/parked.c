@@ -1,6 +1,6 @@
 /*
- * A thread that is parked for good, and whoever waits for it: neither gets on, and where somebody is told of
- * waits, the waiter is named, also after the finalization.
+ * A thread that waits for one that is parked for good never continues. If lines about waits are wanted, one of
+ * them names it, also after the finalization.
  */
 #include "host.h"
 

@@ -30,7 +30,7 @@ def _only(found: "list[int]") -> "int | None":
 
 
 class _Raw(io.RawIOBase):
-    """Takes of a write what it is told to."""
+    """A raw file that accepts of each write as much as its plan says."""
 
     def __init__(self) -> None:
         self.plan: "List[Callable[[], Optional[int]]]" = []

@@ -47,7 +47,7 @@ class Things:
 
 
 class Leaks:
-    """Knows what is there, and who brought it."""
+    """Records which threads, files and guards exist, and which test or fixture created each."""
 
     def __init__(self, grace: float, ignored_threads: "List[str]", ignored_files: "List[str]") -> None:
         self._grace = grace

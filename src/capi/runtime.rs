@@ -337,7 +337,7 @@ pub unsafe extern "C-unwind" fn rt_finalize(
                 let runtime = made_sure(runtime, given.grace_us, given.deadline_us)?;
                 finalize_with(&runtime, merged(runtime.options(), &given)?)?
             };
-            // Without memory for its handle there is no report, but the status says what came of it.
+            // If there is no memory for its handle there is no report; the status still says how it ended.
             if !report.is_null()
                 && let Ok(handle) = ReportObject::handle(done.report().clone())
             {

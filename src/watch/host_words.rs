@@ -96,8 +96,8 @@ impl Default for Slip {
 impl Slip {
     /// Keeps what was said while the entry of this version stood on the board. Nothing said replaces no words.
     pub fn keep(&self, about: u64, said: &Said) {
-        // Relaxed, all but the last: this thread alone writes. (In the child of a fork it is another one, and the
-        // turn may be odd for good: the next one is even all the same.)
+        // Relaxed, all but the last: this thread alone writes. After a fork the child's watch thread does, and may
+        // find the turn odd because its predecessor was in the middle of a write; it makes the turn even again.
         if said.is_empty() && self.about.load(Ordering::Relaxed) == about {
             return;
         }

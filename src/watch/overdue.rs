@@ -132,7 +132,8 @@ impl Shared {
         crate::sink::tell_at_once(line.line());
     }
 
-    /// Where in the host's own code a callback is; with `keep` it is kept for the report. Allocates nothing.
+    /// Asks the host where in its own code a callback is, and if `keep`, stores the answer for the report. Allocates
+    /// nothing.
     pub(super) fn look_at_work(&self, entry: &Entry, version: u64, keep: bool) -> Said {
         let said = host_words::ask_about(entry, &self.runtime);
         // A look at a thread that went on meanwhile is one at something else.

@@ -136,7 +136,7 @@ fn numbers(m: &mut Markup<'_>, report: &Report) {
     }
 }
 
-/// Handlers that were not waited for, and ended well all the same.
+/// Handlers that ran beside the finalization and had ended well when it was over.
 fn not_waited_for(m: &mut Markup<'_>, report: &Report) {
     let ended = report.continued.iter().filter(|c| c.state == Continuation::Ended);
     let ended: Vec<_> = ended.collect();
