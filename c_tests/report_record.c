@@ -96,7 +96,7 @@ static void a_wait_is_in_the_record_with_its_beginning(void)
 /* A thread that is stopped while it holds a writer's lock. */
 typedef struct holder {
     rt_writer *writer;
-    event holds, go;
+    event holds;
 } holder;
 
 static void *hold(void *arg)
@@ -118,7 +118,7 @@ static void a_stopped_thread_and_the_lock_that_was_taken_from_it_are_in_the_reco
 {
     int file = file_without_name();
     rt_report *report = NULL;
-    holder h = {NULL, EVENT_INIT, EVENT_INIT};
+    holder h = {NULL, EVENT_INIT};
     char *json;
     const char *taken;
     h.writer = writer_open(NULL, file, "log", 1000, 0);
