@@ -9,11 +9,10 @@
 use crate::host_call;
 use crate::memory::try_push;
 use crate::owner::{Owner, OwnerId};
+use crate::published::{Published, Seen};
 use crate::report::Blocked;
 use crate::runtime::Runtime;
-use crate::sync::{
-    AtomicBool, AtomicU32, AtomicU64, Deadline, Mutex, Ordering, elapsed, fence, now,
-};
+use crate::sync::{AtomicBool, AtomicU64, Deadline, Mutex, Ordering, elapsed, now};
 use crate::whereabouts;
 use std::time::{Duration, Instant};
 
@@ -25,7 +24,6 @@ const MOST: usize = 16;
 
 const NEVER: u64 = u64::MAX;
 const WORDS: usize = 24;
-const SIZE: usize = WORDS * 8;
 
 /// A wait of a callback that has ended.
 pub(crate) struct Ended {
@@ -63,28 +61,11 @@ pub(crate) struct Waits {
     began: Instant,
     /// When a wait must end, in microseconds since `began`.
     until_us: AtomicU64,
-    /// Odd while the rest is being written. The finalizing thread writes, and the watch reads.
-    version: AtomicU32,
-    /// Whose thread keeps it; 0 for nobody's.
-    tid: AtomicU32,
-    len: AtomicU32,
-    text: [AtomicU64; WORDS],
+    /// What is waited for now, and whose thread keeps it; 0 for nobody's. The finalizing thread writes, and the watch
+    /// reads.
+    present: Published<WORDS>,
     any_ended: AtomicBool,
     ended: Mutex<Vec<Ended>>,
-}
-
-/// What is waited for at this moment.
-pub(crate) struct Look {
-    text: [u8; SIZE],
-    len: usize,
-    /// Whose thread keeps it; 0 for nobody's.
-    pub(crate) tid: u32,
-}
-
-impl Look {
-    pub(crate) fn as_str(&self) -> &str {
-        std::str::from_utf8(&self.text[..self.len]).unwrap_or("")
-    }
 }
 
 impl Waits {
@@ -92,10 +73,7 @@ impl Waits {
         Waits {
             began: now(),
             until_us: AtomicU64::new(NEVER),
-            version: AtomicU32::new(0),
-            tid: AtomicU32::new(0),
-            len: AtomicU32::new(0),
-            text: std::array::from_fn(|_| AtomicU64::new(0)),
+            present: Published::new(),
             any_ended: AtomicBool::new(false),
             ended: Mutex::new(Vec::new()),
         }
@@ -121,37 +99,12 @@ impl Waits {
         }
     }
 
-    fn write(&self, text: &str, tid: u32) {
-        let version = self.version.load(Ordering::Relaxed);
-        self.version.store(version | 1, Ordering::Relaxed);
-        // Pairs with the fence in `look`: a reader that sees what follows sees the odd version.
-        fence::release();
-        self.tid.store(tid, Ordering::Relaxed);
-        let len = text.floor_char_boundary(SIZE);
-        self.len.store(len as u32, Ordering::Relaxed);
-        let mut bytes = [0; SIZE];
-        bytes[..len].copy_from_slice(&text.as_bytes()[..len]);
-        for (word, part) in self.text.iter().zip(bytes.as_chunks().0) {
-            word.store(u64::from_ne_bytes(*part), Ordering::Relaxed);
-        }
-        // Release: who sees the even version sees all of it.
-        self.version.store((version | 1).wrapping_add(1), Ordering::Release);
-    }
-
-    /// What the finalizing thread's callback waits for inside the library; allocates nothing. `None` if
-    /// it does not wait, or is just changing that.
-    pub(crate) fn look(&self) -> Option<Look> {
-        // Acquire: pairs with the Release in `write`.
-        let version = self.version.load(Ordering::Acquire);
-        let mut look = Look { text: [0; SIZE], len: 0, tid: self.tid.load(Ordering::Relaxed) };
-        look.len = (self.len.load(Ordering::Relaxed) as usize).min(SIZE);
-        for (word, part) in self.text.iter().zip(look.text.as_chunks_mut().0) {
-            *part = word.load(Ordering::Relaxed).to_ne_bytes();
-        }
-        // The text was read before the version is asked again.
-        fence::acquire();
-        let whole = version & 1 == 0 && self.version.load(Ordering::Relaxed) == version;
-        (whole && look.len > 0).then_some(look)
+    /// What the finalizing thread's callback waits for inside the library, and the thread that keeps it, 0 for
+    /// nobody's; allocates nothing. `None` if it does not wait, or is just changing that.
+    pub(crate) fn look(&self) -> Option<(Seen<WORDS>, u32)> {
+        let look = self.present.read().filter(|look| !look.as_str().is_empty())?;
+        let tid = look.number as u32;
+        Some((look, tid))
     }
 
     /// The waits that have ended since this was last asked.
@@ -205,7 +158,7 @@ impl Awaiting<'_> {
     ) -> Option<Awaiting<'a>> {
         let runtime = host_call::finalized_by_caller()?;
         let (what, tid) = (what(), owner.map_or(0, Owner::tid));
-        runtime.waits().write(&what, tid);
+        runtime.waits().present.write(tid.into(), &what);
         let owner = owner.map(Owner::id);
         Some(Awaiting { runtime, key, what, owner, tid, since: now(), outcome: Outcome::Came })
     }
@@ -227,7 +180,7 @@ impl Awaiting<'_> {
 impl Drop for Awaiting<'_> {
     fn drop(&mut self) {
         let (waits, outcome) = (self.runtime.waits(), self.outcome);
-        waits.write("", 0);
+        waits.present.write(0, "");
         // A short one may be part of a long one: where a destination is asked again and again.
         let us = u64::try_from(elapsed(self.since).as_micros()).unwrap_or(u64::MAX);
         let what = std::mem::take(&mut self.what);

@@ -128,6 +128,8 @@ mod process_end;
 #[cfg(not(loom))]
 mod provision;
 #[cfg(not(loom))]
+mod published;
+#[cfg(not(loom))]
 mod rack;
 #[cfg(not(loom))]
 mod reclaim;

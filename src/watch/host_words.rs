@@ -5,8 +5,9 @@
 //! looks on a [slip](Slip), from which the finalizing thread takes them when the callback has returned.
 
 use super::board::{Activity, Entry};
+use crate::published::Published;
 use crate::runtime::Runtime;
-use crate::sync::{AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
+use crate::sync::{AtomicUsize, Ordering};
 use crate::text::FixedText;
 use std::fmt;
 
@@ -69,73 +70,35 @@ pub(super) fn ask_about(entry: &Entry, runtime: &Runtime) -> Said {
     Said::of(&text[..len])
 }
 
-/// What the host said of one entry of the board, which is known by its version.
-///
-/// The watch thread alone writes, between two steps of `turn`; the finalizing thread reads without a lock. It never
-/// waits for a writer: when it has met one some times in a row it goes without the words.
-pub(super) struct Slip {
-    /// Odd while the rest is being written.
-    turn: AtomicU32,
-    /// The version of the entry; no entry has the version 0.
-    about: AtomicU64,
-    len: AtomicU32,
-    text: [AtomicU64; WORDS],
-}
+/// What the host said of one entry of the board, which is known by its version; no entry has the version 0. The watch
+/// thread alone writes.
+pub(super) struct Slip(Published<WORDS>);
 
 impl Default for Slip {
     fn default() -> Slip {
-        Slip {
-            turn: AtomicU32::new(0),
-            about: AtomicU64::new(0),
-            len: AtomicU32::new(0),
-            text: std::array::from_fn(|_| AtomicU64::new(0)),
-        }
+        Slip(Published::new())
     }
 }
 
 impl Slip {
     /// Keeps what was said while the entry of this version stood on the board. Nothing said replaces no words.
     pub fn keep(&self, about: u64, said: &Said) {
-        // Relaxed, all but the last: this thread alone writes. After a fork the child's watch thread does, and may
-        // find the turn odd because its predecessor was in the middle of a write; it makes the turn even again.
-        if said.is_empty() && self.about.load(Ordering::Relaxed) == about {
-            return;
+        if !said.is_empty() || self.0.number() != about {
+            self.0.write(about, said.0.as_str());
         }
-        let turn = self.turn.load(Ordering::Relaxed);
-        self.turn.store(turn | 1, Ordering::Relaxed);
-        // Pairs with the fence in `about`: a reader that sees what follows sees the odd turn.
-        fence::release();
-        self.about.store(about, Ordering::Relaxed);
-        self.len.store(said.0.len() as u32, Ordering::Relaxed);
-        let mut bytes = [0; SIZE];
-        bytes[..said.0.len()].copy_from_slice(said.0.as_str().as_bytes());
-        for (word, part) in self.text.iter().zip(bytes.as_chunks().0) {
-            word.store(u64::from_ne_bytes(*part), Ordering::Relaxed);
-        }
-        // Release: who sees the even turn sees all of it.
-        self.turn.store((turn | 1).wrapping_add(1), Ordering::Release);
     }
 
-    /// What was said of the entry of this version; `None` if the watch never spoke of it.
+    /// What was said of the entry of this version; `None` if the watch never spoke of it. The finalizing thread, which
+    /// asks, never waits for the watch: if it has met a write some times in a row it goes without the words.
     pub fn about(&self, version: u64) -> Option<Said> {
         const TRIES: usize = 1000;
-        // Relaxed: of most entries nothing is kept, and what is read here is read again below.
-        if self.about.load(Ordering::Relaxed) != version {
+        // Of most entries nothing is kept.
+        if self.0.number() != version {
             return None;
         }
         for _ in 0..TRIES {
-            // Acquire: pairs with the Release in `keep`.
-            let turn = self.turn.load(Ordering::Acquire);
-            let about = self.about.load(Ordering::Relaxed);
-            let len = (self.len.load(Ordering::Relaxed) as usize).min(SIZE);
-            let mut bytes = [0; SIZE];
-            for (word, part) in self.text.iter().zip(bytes.as_chunks_mut().0) {
-                *part = word.load(Ordering::Relaxed).to_ne_bytes();
-            }
-            // The text was read before the turn is asked again.
-            fence::acquire();
-            if turn & 1 == 0 && self.turn.load(Ordering::Relaxed) == turn {
-                return (about == version).then(|| Said::of(&bytes[..len]));
+            if let Some(kept) = self.0.read() {
+                return (kept.number == version).then(|| Said::of(kept.as_str().as_bytes()));
             }
             std::hint::spin_loop();
         }
@@ -165,7 +128,7 @@ mod tests {
             });
             let mut version = 1;
             while version < 99_999 {
-                version = slip.about.load(Ordering::Relaxed).max(1);
+                version = slip.0.number().max(1);
                 if let Some(said) = slip.about(version).filter(|said| !said.is_empty()) {
                     assert_eq!(said.0.as_str(), words(version));
                 }
@@ -189,7 +152,7 @@ mod tests {
     fn a_writer_stopped_in_the_middle_does_not_stop_the_reader() {
         let slip = Slip::default();
         slip.keep(2, &Said::of(b"in f"));
-        slip.turn.fetch_add(1, Ordering::Relaxed);
+        slip.0.stop_the_writer();
         assert!(slip.about(2).unwrap().is_empty());
         slip.keep(2, &Said::of(b"in g"));
         assert_eq!(slip.about(2).unwrap().to_string(), ", in g");

@@ -147,10 +147,10 @@ impl Shared {
     /// keeps that. Allocates nothing.
     fn describe_wait(&self, entry: &Entry, out: &mut impl fmt::Write) {
         let waits = matches!(entry.activity, Activity::Callback | Activity::Event);
-        if let Some(look) = self.runtime.waits().look().filter(|_| waits) {
+        if let Some((look, tid)) = self.runtime.waits().look().filter(|_| waits) {
             // It never fails.
             let _ = write!(out, ", waiting for {}", look.as_str());
-            whereabouts::write(look.tid, out);
+            whereabouts::write(tid, out);
         }
     }
 
