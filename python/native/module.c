@@ -1,15 +1,17 @@
 /* The module. */
 #include "native.h"
 
+/* faulthandler lists a module as an extension only if its definition has functions; so it gets those of one file. */
 static struct PyModuleDef definition = {
-    PyModuleDef_HEAD_INIT, "rtfinalize._native", "The library, for the engine.", -1, NULL, NULL, NULL, NULL, NULL,
+    PyModuleDef_HEAD_INIT, "rtfinalize._native", "The library, for the engine.", -1, native_finalize_methods,
+    NULL, NULL, NULL, NULL,
 };
 
 static int add_functions(PyObject *module)
 {
     PyMethodDef *const tables[] = {
-        native_thread_methods, native_object_methods,   native_errand_methods, native_dump_methods,    native_word_methods,
-        native_code_methods,   native_finalize_methods, native_guard_methods,  native_setting_methods,
+        native_thread_methods, native_object_methods, native_errand_methods, native_dump_methods,
+        native_word_methods,   native_code_methods,   native_guard_methods,  native_setting_methods,
     };
     size_t i;
     for (i = 0; i < sizeof tables / sizeof *tables; i++) {
