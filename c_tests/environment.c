@@ -81,9 +81,11 @@ static void a_value_that_is_no_time_costs_a_line_and_nothing_else(void)
 static void a_text_of_the_program_s_own_sets_the_same(void)
 {
     CHECK(rt_runtime_deadline(NULL) < 0);
+    CHECK_EQ(rt_runtime_grace(NULL), 1000000);
     CHECK_EQ(rt_runtime_set_text(NULL, "RTFINALIZE_DEADLINE", "200ms"), RT_OK);
     CHECK_EQ(rt_runtime_set_text(NULL, "RTFINALIZE_GRACE", "0.05"), RT_OK);
     CHECK_EQ(rt_runtime_deadline(NULL), 200000);
+    CHECK_EQ(rt_runtime_grace(NULL), 50000);
     finalize_over_a_holder(NULL);
 }
 
@@ -94,6 +96,7 @@ static void the_environment_wins_over_a_text_too(void)
     NEED(setenv("RTFINALIZE_DEADLINE", "200ms", 1) == 0);
     NEED(setenv("RTFINALIZE_GRACE", "50ms", 1) == 0);
     CHECK_EQ(rt_runtime_deadline(NULL), 200000);
+    CHECK_EQ(rt_runtime_grace(NULL), 50000);
     finalize_over_a_holder(NULL);
 }
 

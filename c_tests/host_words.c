@@ -43,16 +43,21 @@ static int works_in_f_and_cleans_up_in_g(void *arg)
     return RT_OK;
 }
 
-static rt_report *finalize_with(rt_callback call, int64_t notice_us)
+static rt_report *finalize_of(rt_runtime *runtime, rt_runtime *described, rt_callback call, int64_t notice_us)
 {
     rt_report *report = NULL;
     rt_finalize_options options = options_none();
     options.notice_us = notice_us;
-    rt_describe_work(describe);
-    CHECK_EQ(rt_atexit(NULL, "slow", call, NULL, NULL), RT_OK);
-    CHECK_EQ(rt_finalize(NULL, &options, &report), RT_OK);
-    rt_describe_work(NULL);
+    CHECK_EQ(rt_describe_work(described, describe), RT_OK);
+    CHECK_EQ(rt_atexit(runtime, "slow", call, NULL, NULL), RT_OK);
+    CHECK_EQ(rt_finalize(runtime, &options, &report), RT_OK);
+    CHECK_EQ(rt_describe_work(NULL, NULL), RT_OK);
     return report;
+}
+
+static rt_report *finalize_with(rt_callback call, int64_t notice_us)
+{
+    return finalize_of(NULL, NULL, call, notice_us);
 }
 
 static void a_callback_that_a_line_was_about_is_in_the_report_with_its_place(void)
@@ -86,10 +91,41 @@ static void of_a_callback_that_nobody_spoke_of_there_is_no_entry(void)
     CHECK_EQ(rt_report_free(report), RT_OK);
 }
 
+static int takes_100_ms(void *arg)
+{
+    (void)arg;
+    usleep(100 * 1000);
+    return RT_OK;
+}
+
+static void of_a_child_runtime_its_own_host_speaks(void)
+{
+    rt_runtime *child;
+    rt_report *report;
+    CHECK_EQ(rt_runtime_new_child(NULL, NULL, &child), RT_OK);
+    report = finalize_of(child, child, works_in_f, 20000);
+    CHECK(report_says(report, "callback 'slow', in f: ended"));
+    CHECK_EQ(rt_report_free(report), RT_OK);
+    CHECK_EQ(rt_runtime_free(child), RT_OK);
+}
+
+static void of_another_runtime_than_the_described_one_nothing_is_said(void)
+{
+    rt_runtime *child;
+    rt_report *report;
+    CHECK_EQ(rt_runtime_new_child(NULL, NULL, &child), RT_OK);
+    report = finalize_of(child, NULL, takes_100_ms, 20000);
+    CHECK(report_says(report, "callback 'slow': ended"));
+    CHECK_EQ(rt_report_free(report), RT_OK);
+    CHECK_EQ(rt_runtime_free(child), RT_OK);
+}
+
 int main(void)
 {
     RUN(a_callback_that_a_line_was_about_is_in_the_report_with_its_place);
     RUN(a_callback_past_its_time_is_in_the_report_with_the_place_where_it_was_then);
     RUN(of_a_callback_that_nobody_spoke_of_there_is_no_entry);
+    RUN(of_a_child_runtime_its_own_host_speaks);
+    RUN(of_another_runtime_than_the_described_one_nothing_is_said);
     return check_done();
 }

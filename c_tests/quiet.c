@@ -97,14 +97,14 @@ static void a_line_says_where_in_the_hosts_code_the_thread_is(void)
     ssize_t got;
     rt_finalize_options options = options_none();
     options.notice_us = 50000;
-    rt_describe_work(describe);
+    CHECK_EQ(rt_describe_work(NULL, describe), RT_OK);
     NEED(pipe(ends) == 0);
     CHECK_EQ(rt_atexit(NULL, "slow", wait_for_a_line, &ends[0], NULL), RT_OK);
     NEED(dup2(ends[1], STDERR_FILENO) >= 0);
     CHECK_EQ(rt_finalize(NULL, &options, NULL), RT_OK);
     NEED(dup2(saved, STDERR_FILENO) >= 0);
     close(ends[1]);
-    rt_describe_work(NULL);
+    CHECK_EQ(rt_describe_work(NULL, NULL), RT_OK);
     got = read(ends[0], said, sizeof said - 1);
     NEED(got > 0);
     said[got] = '\0';

@@ -1558,6 +1558,18 @@ rt_status rt_runtime_set_text(struct rt_runtime *runtime,
 int64_t rt_runtime_deadline(struct rt_runtime *runtime);
 
 /**
+ * The grace that a finalization of the runtime would have if it began now, in microseconds: the environment's, or
+ * what was set for this life of it. A host whose own files have locks gives their owners as long.
+ *
+ * Thread: any. Stage: any. Signal handler: limited.
+ *
+ * Returns a time; -1 for a wrong handle.
+ *
+ * CPython: none.
+ */
+int64_t rt_runtime_grace(struct rt_runtime *runtime);
+
+/**
  * When the lines on stderr would begin that name what a finalization waits for: those of a host's own waits
  * can begin then, too.
  *
@@ -3038,14 +3050,19 @@ rt_status rt_tell(const char *text);
 uint32_t rt_watch_threads(void);
 
 /**
- * Sets what adds to lines about a callback or handler of the default runtime that takes long where it is, and to
- * the report's entry about it where it was when the line was said or its time was up. NULL: nothing does.
+ * Sets what adds to lines about a callback or handler of the runtime that takes long where it is, and to the
+ * report's entry about it where it was when the line was said or its time was up. NULL: nothing does.
  *
- * Thread: any. Stage: any. Signal handler: safe.
+ * There is one such function in the process: it replaces that of another runtime.
+ *
+ * Thread: any. Stage: any. Signal handler: limited.
+ *
+ * Returns `RT_OK`; `RT_ERR_HANDLE`.
  *
  * CPython: `faulthandler.dump_traceback_later`.
  */
-void rt_describe_work(rt_describe_callback describe);
+rt_status rt_describe_work(struct rt_runtime *runtime,
+                           rt_describe_callback describe);
 
 /**
  * Says that a handler registered as `RT_WORK_BRIEF` is about to wait for something after all, or to run code that

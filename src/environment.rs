@@ -57,6 +57,12 @@ pub fn deadline_us(options: &Options) -> i64 {
     asked.unwrap_or(options.deadline_us)
 }
 
+/// The grace of a finalization with these options that begins now.
+pub fn grace_us(options: &Options) -> i64 {
+    let asked = value(GRACE).and_then(|text| time(&text));
+    asked.unwrap_or(options.grace_us)
+}
+
 /// When lines about the waits of a finalization with these options would begin; negative is never.
 pub fn notice_us(options: &Options) -> i64 {
     let mut options = options.clone();

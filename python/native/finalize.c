@@ -213,7 +213,7 @@ static int finalize(PyObject *package, PyObject *made, PyObject *shutdown)
         options.overrun = RT_OVERRUN_EXIT;
         options.exit_code = native_code_of_loss();
     }
-    rt_describe_work(native_describe);
+    rt_describe_work(NULL, native_describe);
     finalizing = PyEval_SaveThread();
     status = rt_finalize(NULL, &options, &report);
     PyEval_RestoreThread(finalizing);

@@ -168,14 +168,21 @@ pub extern "C-unwind" fn rt_watch_threads() -> u32 {
 /// neither wait, allocate, nor use thread-locals, and call nothing that does, this library neither.
 pub type rt_describe_callback = Option<extern "C" fn(text: *mut c_char, size: usize) -> usize>;
 
-/// Sets what adds to lines about a callback or handler of the default runtime that takes long where it is, and to
-/// the report's entry about it where it was when the line was said or its time was up. NULL: nothing does.
+/// Sets what adds to lines about a callback or handler of the runtime that takes long where it is, and to the
+/// report's entry about it where it was when the line was said or its time was up. NULL: nothing does.
 ///
-/// Thread: any. Stage: any. Signal handler: safe.
+/// There is one such function in the process: it replaces that of another runtime.
+///
+/// Thread: any. Stage: any. Signal handler: limited.
+///
+/// Returns `RT_OK`; `RT_ERR_HANDLE`.
 ///
 /// CPython: `faulthandler.dump_traceback_later`.
 #[unsafe(no_mangle)]
-pub extern "C-unwind" fn rt_describe_work(describe: rt_describe_callback) {
+pub extern "C-unwind" fn rt_describe_work(
+    runtime: *mut rt_runtime,
+    describe: rt_describe_callback,
+) -> rt_status {
     // SAFETY: a `c_char` and a byte differ in nothing but their sign.
     let describe = describe.map(|describe| unsafe {
         std::mem::transmute::<
@@ -183,7 +190,10 @@ pub extern "C-unwind" fn rt_describe_work(describe: rt_describe_callback) {
             crate::watch::host_words::Describe,
         >(describe)
     });
-    crate::watch::host_words::set(describe);
+    boundary(|| {
+        crate::watch::host_words::set(runtime_of(runtime)?.id(), describe);
+        Ok(Status::Ok)
+    })
 }
 
 /// Says that a handler registered as `RT_WORK_BRIEF` is about to wait for something after all, or to run code that

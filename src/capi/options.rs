@@ -170,6 +170,24 @@ pub extern "C-unwind" fn rt_runtime_deadline(runtime: *mut rt_runtime) -> i64 {
     deadline_us
 }
 
+/// The grace that a finalization of the runtime would have if it began now, in microseconds: the environment's, or
+/// what was set for this life of it. A host whose own files have locks gives their owners as long.
+///
+/// Thread: any. Stage: any. Signal handler: limited.
+///
+/// Returns a time; -1 for a wrong handle.
+///
+/// CPython: none.
+#[unsafe(no_mangle)]
+pub extern "C-unwind" fn rt_runtime_grace(runtime: *mut rt_runtime) -> i64 {
+    let mut grace_us = -1;
+    boundary(|| {
+        grace_us = environment::grace_us(&runtime_of(runtime)?.options());
+        Ok(Status::Ok)
+    });
+    grace_us
+}
+
 /// When the lines on stderr would begin that name what a finalization waits for: those of a host's own waits
 /// can begin then, too.
 ///

@@ -232,7 +232,7 @@ static size_t describe_finalizing_thread(char *text, size_t size)
 void _PyRt_DescribeFinalizer(PyThreadState *tstate)
 {
     _Py_atomic_store_ptr_relaxed(&finalizing_thread, tstate);
-    rt_describe_work(tstate == NULL ? NULL : describe_finalizing_thread);
+    rt_describe_work(NULL, tstate == NULL ? NULL : describe_finalizing_thread);
 }
 
 static void keep(PyThreadState *tstate)

@@ -7,7 +7,7 @@
 use super::board::{Activity, Entry};
 use crate::published::Published;
 use crate::runtime::Runtime;
-use crate::sync::{AtomicUsize, Ordering};
+use crate::sync::{AtomicU32, AtomicUsize, Ordering};
 use crate::text::FixedText;
 use std::fmt;
 
@@ -15,14 +15,18 @@ use std::fmt;
 /// one, with neither heap nor thread-locals.
 pub(crate) type Describe = extern "C" fn(text: *mut u8, size: usize) -> usize;
 
-/// A [`Describe`], or 0.
+/// A [`Describe`], or 0; and the number of the runtime whose callbacks it describes.
 static DESCRIBE: AtomicUsize = AtomicUsize::new(0);
+static DESCRIBED: AtomicU32 = AtomicU32::new(0);
 
 const WORDS: usize = 40;
 const SIZE: usize = WORDS * 8;
 
-pub(crate) fn set(describe: Option<Describe>) {
-    // Release: what the function reads was written before.
+pub(crate) fn set(runtime: u32, describe: Option<Describe>) {
+    // No function is asked about another's runtime while the two change.
+    DESCRIBE.store(0, Ordering::SeqCst);
+    DESCRIBED.store(runtime, Ordering::SeqCst);
+    // Release: the number, and what the function reads, were written before.
     DESCRIBE.store(describe.map_or(0, |describe| describe as usize), Ordering::Release);
 }
 
@@ -57,10 +61,13 @@ impl fmt::Display for Said {
     }
 }
 
-/// Asks where a callback of the default runtime is; of anything else nothing is said. Allocates nothing.
+/// Asks where a callback of the described runtime is; of anything else nothing is said. Allocates nothing.
 pub(super) fn ask_about(entry: &Entry, runtime: &Runtime) -> Said {
     let describe = DESCRIBE.load(Ordering::Acquire);
-    if describe == 0 || runtime.id() != 0 || entry.activity != Activity::Callback {
+    if describe == 0
+        || DESCRIBED.load(Ordering::Acquire) != runtime.id()
+        || entry.activity != Activity::Callback
+    {
         return Said::default();
     }
     // SAFETY: what is stored is 0 or came from a `Describe`.
