@@ -1,8 +1,6 @@
 /* The exit code. */
 #include "native.h"
 
-#include <stdio.h>
-
 /* Where output was lost a program that ended by 0 ends by 120, as CPython's own do; and the code of its own stays. */
 static atomic_int code_instead_of_0;
 

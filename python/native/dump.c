@@ -7,8 +7,6 @@
  */
 #include "native.h"
 
-#include <semaphore.h>
-
 static struct {
     sem_t asked;
     pthread_t thread;

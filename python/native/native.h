@@ -24,10 +24,13 @@
 
 #include "rtfinalize.h"
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -50,6 +53,11 @@ static inline PyObject *native_checked(rt_status status)
     }
     Py_RETURN_NONE;
 }
+
+#ifdef __GNUC__
+/* Nothing of this is for anybody else in the process. */
+#pragma GCC visibility push(hidden)
+#endif
 
 /* ---- threads.c ---- */
 
@@ -82,6 +90,8 @@ void native_stop_dumps(void);
 
 /* For `rt_describe_work`. */
 size_t native_describe(char *text, size_t size);
+
+/* With the interpreter's lock, of which it lets go meanwhile. */
 void native_end_narration(void);
 
 /* ---- code.c ---- */
@@ -98,10 +108,36 @@ void native_lose_output(void);
 /* The program's own exit code if that is known and not 0, else 120. */
 int native_code_of_loss(void);
 
-/* ---- finalize.c ---- */
+/* ---- steps.c ---- */
+
+/* The one whose phases these are; NULL is the default one. */
+extern rt_runtime *native_runtime;
 
 /* Of the finalization that has begun last; else NULL. */
 extern PyObject *native_engine;
+
+/* The thread state of the finalizing thread, while that is outside of Python. */
+extern PyThreadState *native_finalizing;
+
+/* The finalization that begins goes by this engine; `shutdown` is `threading._shutdown`. */
+void native_use(PyObject *engine, PyObject *shutdown);
+
+/* Hangs the steps on the phases. */
+rt_status native_add_steps(void);
+
+/* ---- overrun.c ---- */
+
+/* Set before the finalization begins. */
+extern struct native_bounds {
+    pthread_t finalizer;
+    int interrupts_by; /* a signal that has Python raise KeyboardInterrupt; 0: nothing is interrupted */
+    int ends_process;
+    uint64_t interrupted; /* 0, or when what was interrupted had begun, plus 1 */
+    atomic_int ran_out;   /* something had to be cut short for want of time */
+} native_bounds;
+
+/* For `rt_finalize_options.on_event`. */
+int32_t native_on_event(const rt_event *event, void *arg);
 
 /* ---- what Python sees ---- */
 

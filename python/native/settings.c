@@ -5,37 +5,15 @@ static PyObject *set(PyObject *module, PyObject *args)
 {
     const char *name, *text;
     (void)module;
-    return PyArg_ParseTuple(args, "ss:set", &name, &text) ? native_checked(rt_runtime_set_text(NULL, name, text)) : NULL;
-}
-
-/* A time in the library's words, in seconds. */
-static PyObject *seconds(PyObject *module, PyObject *args)
-{
-    const char *text;
-    char *end;
-    double number;
-    (void)module;
-    if (!PyArg_ParseTuple(args, "s:seconds", &text)) {
-        return NULL;
-    }
-    /* It has been accepted by rt_runtime_set_text. */
-    number = strtod(text, &end);
-    end += strspn(end, " ");
-    if (strncmp(end, "ms", 2) == 0) {
-        number /= 1e3;
-    }
-    else if (*end != 0 && *end != 's') {
-        number /= 1e6;
-    }
-    return PyFloat_FromDouble(number);
+    return PyArg_ParseTuple(args, "ss:set", &name, &text) ? native_checked(rt_runtime_set_text(native_runtime, name, text)) : NULL;
 }
 
 static PyObject *times(PyObject *module, PyObject *unused)
 {
     (void)module;
     (void)unused;
-    return Py_BuildValue("LLL", (long long)rt_runtime_deadline(NULL), (long long)rt_runtime_notice(NULL),
-                         (long long)rt_time_left(NULL));
+    return Py_BuildValue("LLL", (long long)rt_runtime_grace(native_runtime),
+                         (long long)rt_runtime_notice(native_runtime), (long long)rt_time_left(native_runtime));
 }
 
 static PyObject *note_file(PyObject *module, PyObject *args)
@@ -50,7 +28,7 @@ static PyObject *note_file(PyObject *module, PyObject *args)
     file.written = written;
     file.unwritten = unwritten;
     file.in_flight = in_flight;
-    return native_checked(rt_note_destination(NULL, &file));
+    return native_checked(rt_note_destination(native_runtime, &file));
 }
 
 static PyObject *note_leak(PyObject *module, PyObject *args)
@@ -60,7 +38,7 @@ static PyObject *note_leak(PyObject *module, PyObject *args)
     if (!PyArg_ParseTuple(args, "ss:note_leak", &leak.name, &leak.reason)) {
         return NULL;
     }
-    return native_checked(rt_note_leak(NULL, &leak));
+    return native_checked(rt_note_leak(native_runtime, &leak));
 }
 
 static PyObject *tell(PyObject *module, PyObject *args)
@@ -72,8 +50,7 @@ static PyObject *tell(PyObject *module, PyObject *args)
 
 PyMethodDef native_setting_methods[] = {
     {"set", set, METH_VARARGS, "Set what the environment's variable of that name sets."},
-    {"seconds", seconds, METH_VARARGS, "A time like 500ms, in seconds."},
-    {"times", times, METH_NOARGS, "Deadline, notice and time left, in microseconds; negative is none."},
+    {"times", times, METH_NOARGS, "Grace, notice and time left, in microseconds; negative is none."},
     {"note_file", note_file, METH_VARARGS, "Enter a file, with bytes written, unwritten, in flight, in the report."},
     {"note_leak", note_leak, METH_VARARGS, "Enter something that is kept on purpose in the report."},
     {"tell", tell, METH_VARARGS, "Write a line to stderr, if that is what the process was started with."},

@@ -7,8 +7,6 @@
  */
 #include "native.h"
 
-#include <dlfcn.h>
-
 typedef int (*profile_function)(PyObject *, PyFrameObject *, int, PyObject *);
 
 /* Set for good on threads that the finalization needs: the finalizing thread and its helpers. */

@@ -45,6 +45,7 @@ size_t native_describe(char *text, size_t size)
 static struct {
     pthread_mutex_t mutex;
     pthread_cond_t wake;
+    pthread_t thread;
     int is_set_up, is_over, runs;
     double first, then; /* seconds */
 } narrator = {.mutex = PTHREAD_MUTEX_INITIALIZER};
@@ -93,7 +94,6 @@ static void *narrate(void *unused)
 
 static PyObject *narrate_after(PyObject *module, PyObject *args)
 {
-    pthread_t thread;
     (void)module;
     if (!PyArg_ParseTuple(args, "dd:narrate_after", &narrator.first, &narrator.then)) {
         return NULL;
@@ -102,21 +102,28 @@ static PyObject *narrate_after(PyObject *module, PyObject *args)
         native_init_condition(&narrator.wake);
         narrator.is_set_up = 1;
     }
-    if (!narrator.runs && pthread_create(&thread, NULL, narrate, NULL) == 0) {
-        pthread_detach(thread);
-        narrator.runs = 1;
+    if (!narrator.runs) {
+        narrator.is_over = 0;
+        narrator.runs = pthread_create(&narrator.thread, NULL, narrate, NULL) == 0;
     }
     Py_RETURN_NONE;
 }
 
 void native_end_narration(void)
 {
+    if (!narrator.runs) {
+        return;
+    }
     pthread_mutex_lock(&narrator.mutex);
     narrator.is_over = 1;
-    if (narrator.is_set_up) {
-        pthread_cond_signal(&narrator.wake);
-    }
+    pthread_cond_signal(&narrator.wake);
     pthread_mutex_unlock(&narrator.mutex);
+    /* It may just be asking the engine. */
+    Py_BEGIN_ALLOW_THREADS
+    pthread_join(narrator.thread, NULL);
+    Py_END_ALLOW_THREADS
+    narrator.runs = 0;
+    say(NULL);
 }
 
 /* Something takes long now, and is watched. */
@@ -124,7 +131,7 @@ static PyObject *may_wait(PyObject *module, PyObject *unused)
 {
     (void)module;
     (void)unused;
-    rt_may_wait(NULL);
+    rt_may_wait(native_runtime);
     Py_RETURN_NONE;
 }
 

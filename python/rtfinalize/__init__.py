@@ -23,7 +23,6 @@ __all__ = ["Guard", "dump", "install"]
 _shutdown: "Optional[Callable[[], None]]" = None
 _is_asked_for = False
 _is_installed = False
-_grace = 1.0
 _end: "Optional[str]" = None
 # The program's exit code, where that is known.
 _code: "Optional[int]" = None
@@ -83,17 +82,13 @@ def _settle(
     end: "Optional[str]",
     dump_on: "Union[int, str, None]" = None,
 ) -> None:
-    global _grace, _end, _is_asked_for, _is_installed
+    global _end, _is_asked_for, _is_installed
     if end not in (None, "continue", "exit"):
         raise ValueError("end is %r; it takes 'continue' or 'exit'" % (end,))
     for name, value in (("DEADLINE", deadline), ("GRACE", grace), ("REPORT", report)):
         if value is not None:
             _native.set("RTFINALIZE_" + name, _as_text(value))
             _is_asked_for = True
-    if grace is not None:
-        _grace = _native.seconds(_as_text(grace))
-    elif "RTFINALIZE_GRACE" in os.environ:
-        _grace = _grace_of_environment()
     _end = end or _end
     if dump_on is not None:
         _dump_on(dump_on)
@@ -116,16 +111,6 @@ def _by_environment() -> None:
     install(end=end if end in ("continue", "exit") else None)
     if end is not None and _end != end:
         _native.tell("RTFINALIZE_END is '%s'; it takes continue or exit" % end)
-
-
-def _grace_of_environment() -> float:
-    text = os.environ.get("RTFINALIZE_GRACE", "")
-    try:
-        _native.set("RTFINALIZE_GRACE", text)
-    except ValueError:
-        # The library says so, too, when it reads it.
-        return _grace
-    return _native.seconds(text)
 
 
 def _dump_on(signal: "Union[int, str]", setting: str = "dump_on") -> None:
@@ -217,7 +202,7 @@ def _begin() -> "Optional[Engine]":
         return None
     from ._engine import Engine
 
-    _ending = Engine(_grace, _inherited, collects)
+    _ending = Engine(_inherited, collects)
     return _ending
 
 

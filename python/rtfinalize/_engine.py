@@ -32,9 +32,9 @@ def _is_foreign(ident: int) -> bool:
 
 
 class Engine:
-    def __init__(self, grace: float, inherited: "frozenset[int]", collects: bool) -> None:
+    def __init__(self, inherited: "frozenset[int]", collects: bool) -> None:
         self._collects = collects
-        self.files = _files.Files(grace, inherited)
+        self.files = _files.Files(inherited)
         self._doing: "Optional[Callable[[], str]]" = None
         self._main = threading.get_ident()
         # What `threading._shutdown` raised.

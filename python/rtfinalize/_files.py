@@ -71,8 +71,7 @@ def _flush_of(file: "Any") -> "Callable[[Any], None]":
 
 
 class Files:
-    def __init__(self, grace: float, inherited: "frozenset[int]") -> None:
-        self._grace = grace
+    def __init__(self, inherited: "frozenset[int]") -> None:
         self._inherited = inherited
         self._layout: "Optional[Layout]" = None
         self._others: "Set[int]" = set()
@@ -97,8 +96,8 @@ class Files:
         if self._others or self._inherited:
             # Who has a lock, and what a file holds, matters only where somebody else may have locked one.
             self._layout = Layout()
-        left = _native.times()[2] / 1e6
-        until = time.monotonic() + (self._grace if left < 0 else min(self._grace, left / 2))
+        grace, _, left = (us / 1e6 for us in _native.times())
+        until = time.monotonic() + (grace if left < 0 else min(grace, left / 2))
         # In the order in which they were opened, for several may have one destination.
         for file in files:
             is_ours = id(file) not in self._inherited and not isinstance(file, io.BufferedReader)

@@ -1,0 +1,66 @@
+/* What takes longer than it may. */
+#include "native.h"
+
+struct native_bounds native_bounds;
+
+/* Python code that takes longer than it may is interrupted, as by Ctrl-C; what does not heed that is the end of the
+ * process, where that is wanted. Called on a thread of the library's, while the finalizing thread is inside the
+ * callback. */
+static void interrupt(void)
+{
+    struct sigaction action;
+    int number = native_bounds.interrupts_by;
+    if (number != 0 && sigaction(number, NULL, &action) == 0 && action.sa_handler != SIG_DFL
+        && action.sa_handler != SIG_IGN) {
+        pthread_kill(native_bounds.finalizer, number);
+    }
+}
+
+/* The process ends in a moment, and the finalizing thread is stuck. Files take the interpreter's lock to be flushed,
+ * which that thread may keep: another one tries, and is waited for a moment. */
+static PyObject *rescue_files(PyObject *unused)
+{
+    (void)unused;
+    return PyObject_CallMethod(native_engine, "rescue_files", NULL);
+}
+
+static void rescue_within(double seconds)
+{
+    struct errand *errand = native_new_errand(rescue_files, NULL);
+    if (errand == NULL) {
+        return;
+    }
+    switch (native_run_within(errand, seconds)) {
+    case 0:
+        rt_tell("'main': Python's files could not be flushed: the interpreter's lock is kept");
+        break;
+    case -1:
+        native_free_errand(errand);
+        break;
+    default: /* what it raised goes with the process */
+        break;
+    }
+}
+
+int32_t native_on_event(const rt_event *event, void *arg)
+{
+    (void)arg;
+    if (event->kind != RT_EVENT_OVERRUN) {
+        return 0;
+    }
+    if (event->subject != RT_SUBJECT_CALLBACK && event->subject != RT_SUBJECT_RUNTIME) {
+        return RT_OVERRUN_SKIP; /* the library's own wait just ends */
+    }
+    native_bounds.ran_out = 1;
+    if (event->phase < RT_PHASE_FREEZE
+        && (native_bounds.interrupted != event->since_us + 1 || !native_bounds.ends_process)) {
+        native_bounds.interrupted = event->since_us + 1;
+        interrupt();
+        return RT_OVERRUN_SKIP;
+    }
+    if (!native_bounds.ends_process) {
+        return RT_OVERRUN_SKIP;
+    }
+    rescue_within(0.5);
+    return RT_OVERRUN_EXIT;
+}
