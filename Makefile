@@ -19,7 +19,7 @@
 # make test-python   in each of them the package's own tests, programs in trouble at their end, stock beside the package
 #                 (RUNS=20 each), and everyday exits to the byte
 # make python-free-threaded  a free-threaded CPython 3.13 for the two, target/cpython/stock-nogil/python; minutes
-# make header     include/rtfinalize.h from src/capi
+# make header     include/rtfinalize.h from src/capi, and include/rtfinalize_python.c from python
 # make install    PREFIX, LIBDIR, INCLUDEDIR, PCLIBDIR, DESTDIR; and make uninstall
 #
 # CARGO, CC, CXX and CARGO_TARGET_DIR are honoured.
@@ -115,6 +115,7 @@ python-free-threaded:
 
 header:
 	RTFINALIZE_BLESS=1 $(CARGO) test --quiet --test header the_shipped_header_is_the_generated_one
+	python/host/amalgamate
 
 install: all
 	$(INSTALL) -d $(DESTDIR)$(LIBDIR) $(DESTDIR)$(INCLUDEDIR) $(DESTDIR)$(PCLIBDIR)
@@ -122,7 +123,7 @@ install: all
 	ln -sf librtfinalize.so.$(VERSION) $(DESTDIR)$(LIBDIR)/$(SONAME)
 	ln -sf $(SONAME) $(DESTDIR)$(LIBDIR)/librtfinalize.so
 	$(INSTALL) -m 644 $(RELEASE)/librtfinalize.a $(DESTDIR)$(LIBDIR)/librtfinalize.a
-	$(INSTALL) -m 644 include/rtfinalize.h $(DESTDIR)$(INCLUDEDIR)/rtfinalize.h
+	$(INSTALL) -m 644 include/rtfinalize.h include/rtfinalize_python.h include/rtfinalize_python.c $(DESTDIR)$(INCLUDEDIR)
 	sed -e 's|@VERSION@|$(VERSION)|' -e 's|@PREFIX@|$(PREFIX)|' \
 		-e 's|@LIBDIR@|$(LIBDIR:$(PREFIX)/%=$${prefix}/%)|' \
 		-e 's|@INCLUDEDIR@|$(INCLUDEDIR:$(PREFIX)/%=$${prefix}/%)|' \
@@ -134,7 +135,8 @@ install: all
 uninstall:
 	$(RM) $(DESTDIR)$(LIBDIR)/librtfinalize.a $(DESTDIR)$(LIBDIR)/librtfinalize.so \
 		$(DESTDIR)$(LIBDIR)/$(SONAME) $(DESTDIR)$(LIBDIR)/librtfinalize.so.$(VERSION) \
-		$(DESTDIR)$(INCLUDEDIR)/rtfinalize.h $(DESTDIR)$(PCLIBDIR)/rtfinalize.pc
+		$(DESTDIR)$(INCLUDEDIR)/rtfinalize.h $(DESTDIR)$(INCLUDEDIR)/rtfinalize_python.h \
+		$(DESTDIR)$(INCLUDEDIR)/rtfinalize_python.c $(DESTDIR)$(PCLIBDIR)/rtfinalize.pc
 
 clean:
 	$(CARGO) clean

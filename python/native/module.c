@@ -1,6 +1,8 @@
 /* The module. */
 #include "native.h"
 
+const char native_name[] = "main";
+
 /* faulthandler lists a module as an extension only if its definition has functions; so it gets those of one file. */
 static struct PyModuleDef definition = {
     PyModuleDef_HEAD_INIT, "rtfinalize._native", "The library, for the engine.", -1, native_finalize_methods,
@@ -33,7 +35,7 @@ PyObject *rtfinalize_native_module(void)
     }
     native_correct_code_at_exit();
     module = PyModule_Create(&definition);
-    if (module != NULL && add_functions(module) < 0) {
+    if (module != NULL && (add_functions(module) < 0 || PyModule_AddStringConstant(module, "RUNTIME", native_name) < 0)) {
         Py_CLEAR(module);
     }
 #ifdef Py_GIL_DISABLED

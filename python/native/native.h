@@ -16,8 +16,8 @@
 #endif
 #define PY_SSIZE_T_CLEAN
 #include <pyconfig.h>
-/* A Python without the lock has no stable ABI before 3.15. */
-#ifndef Py_GIL_DISABLED
+/* A Python without the lock has no stable ABI before 3.15; and a host is compiled for its own Python. */
+#if !defined(Py_GIL_DISABLED) && !defined(RTPY_HOST)
 #define Py_LIMITED_API 0x03090000
 #endif
 #include <Python.h>
@@ -107,6 +107,9 @@ void native_lose_output(void);
 
 /* The program's own exit code if that is known and not 0, else 120. */
 int native_code_of_loss(void);
+
+/* What the runtime is called in lines on stderr. */
+extern const char native_name[];
 
 /* ---- steps.c ---- */
 

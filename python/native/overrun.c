@@ -27,12 +27,15 @@ static PyObject *rescue_files(PyObject *unused)
 static void rescue_within(double seconds)
 {
     struct errand *errand = native_new_errand(rescue_files, NULL);
+    char line[128];
     if (errand == NULL) {
         return;
     }
     switch (native_run_within(errand, seconds)) {
     case 0:
-        rt_tell("'main': Python's files could not be flushed: the interpreter's lock is kept");
+        snprintf(line, sizeof line, "'%s': Python's files could not be flushed: the interpreter's lock is kept",
+                 native_name);
+        rt_tell(line);
         break;
     case -1:
         native_free_errand(errand);

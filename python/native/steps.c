@@ -8,7 +8,10 @@ PyThreadState *native_finalizing;
 /* With the interpreter's lock. */
 static int call_engine(const char *method)
 {
-    PyObject *result = PyObject_CallMethod(native_engine, method, NULL);
+    PyObject *result = native_engine == NULL ? NULL : PyObject_CallMethod(native_engine, method, NULL);
+    if (native_engine == NULL) {
+        return -1; /* it could not be made, and that was said */
+    }
     if (result == NULL) {
         PyErr_WriteUnraisable(native_engine);
         return -1;

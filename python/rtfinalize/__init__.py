@@ -182,6 +182,15 @@ def _ends_by(code: int) -> None:
     _native.set_code(code & 0xFF)
 
 
+def _hand_over() -> None:
+    """The end is that of a host that has embedded this Python: CPython's own `threading._shutdown` stands in its place."""
+    global _is_installed, _is_ending
+    _is_installed = False
+    _is_ending = True
+    if _shutdown is not None:
+        sys.modules["threading"]._shutdown = _shutdown  # type: ignore[attr-defined]
+
+
 def _begin() -> "Optional[Engine]":
     """The process ends: an engine for that, or `None` if CPython's own end does as well."""
     global _is_installed, _is_ending, _ending

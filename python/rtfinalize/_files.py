@@ -180,7 +180,7 @@ class Files:
         _native.output_was_lost()
         _native.note_file(name_of(file), 0, count, 0, why)
         if self._losses <= NAMED:
-            _native.tell("'main': %d bytes of '%s' are not written: %s" % (count, name_of(file), why))
+            _native.tell("'%s': %d bytes of '%s' are not written: %s" % (_native.RUNTIME, count, name_of(file), why))
         else:
             self._others_lost += count
 
@@ -188,8 +188,8 @@ class Files:
         others = self._losses - NAMED
         if others > 0:
             _native.tell(
-                "'main': %d bytes of %d other file%s are not written; the report (RTFINALIZE_REPORT) names them"
-                % (self._others_lost, others, "s" if others > 1 else "")
+                "'%s': %d bytes of %d other file%s are not written; the report (RTFINALIZE_REPORT) names them"
+                % (_native.RUNTIME, self._others_lost, others, "s" if others > 1 else "")
             )
         self._losses = self._others_lost = 0
 

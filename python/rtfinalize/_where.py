@@ -13,10 +13,11 @@ if TYPE_CHECKING:
     from ._locks import Locks
 
 # A person knows their own function, and not the one of these that it waits in.
+_US = __name__.rpartition(".")[0]
 _OF_PYTHON = frozenset(
-    ("threading", "queue", "concurrent.futures.thread", "concurrent.futures._base", "asyncio", "rtfinalize")
+    ("threading", "queue", "concurrent.futures.thread", "concurrent.futures._base", "asyncio", _US)
 )
-_BELOW = ("asyncio.", "rtfinalize.")
+_BELOW = ("asyncio.", _US + ".")
 
 # The attribute of a thread that says where it was started (`_starts`).
 STARTED = "_rtfinalize_started"

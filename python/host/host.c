@@ -1,0 +1,596 @@
+/*
+ * A Python that a host has embedded.
+ *
+ * Its lives. One begins with rtpy_start and ends with the finalization of its runtime, by rtpy_finalize or with the parent
+ * runtime's. `state` is changed under `lives` only:
+ *
+ *     NO_LIFE --rtpy_start--> LIVES --end_python--> ENDED        Py_FinalizeEx was called; rtpy_start may follow
+ *                                   --end_python--> LEFT_ALONE   it was not; for good
+ *
+ * A thread that comes in reads `view`, which is that of the present life (Release in rtpy_start, Acquire in rtpy_ensure: a
+ * thread that sees the view finds Python initialized), and takes a guard from it: from the view of a life that is over none
+ * is to be had, and while one is open the finalization does not go on to stop threads and to end Python. So whoever has
+ * a guard may take the interpreter's lock. The one exception are guards that are open when the deadline passes: then Python
+ * is left alone.
+ */
+#include "rtfinalize_python.h"
+
+#ifdef __GNUC__
+#pragma GCC visibility push(hidden)
+#endif
+
+enum life_state { NO_LIFE, LIVES, ENDED, LEFT_ALONE };
+
+static pthread_mutex_t lives = PTHREAD_MUTEX_INITIALIZER;
+static enum life_state state;
+static char not_again[512]; /* why rtpy_start cannot start Python again; empty if it can */
+static _Atomic(rt_view *) view;
+static atomic_uint life;
+
+/* The life whose Python is gone, or is about to be on the thread that asks. */
+static atomic_uint gone;
+
+/* Whether the calling thread has the interpreter's lock. PyGILState_Check says yes to everybody once there was a
+ * subinterpreter. */
+static int has_lock(void)
+{
+#if PY_VERSION_HEX >= 0x030D0000
+    return PyThreadState_GetUnchecked() != NULL;
+#else
+    /* Until 3.11 that is the state of whichever thread has the lock. */
+    PyThreadState *own = PyGILState_GetThisThreadState();
+    return own != NULL && own == _PyThreadState_UncheckedGet();
+#endif
+}
+
+/* The thread state of a thread that calls rtpy_finalize with the interpreter's lock. */
+static _Thread_local PyThreadState *caller;
+
+/* A guard was not waited for any longer. */
+static atomic_int has_open_guards;
+
+static rt_event_callback host_on_event;
+static void *host_event_arg;
+
+/* ---- the engine ---- */
+
+struct engine_module {
+    const char *name;
+    const char *const *lines; /* ends with NULL */
+};
+/* The modules of the engine, which `amalgamate` writes here. */
+
+static PyObject *thread_states(PyObject *module, PyObject *unused)
+{
+    PyObject *list = PyList_New(0);
+    PyThreadState *own = PyThreadState_Get(), *thread;
+    (void)module;
+    (void)unused;
+    for (thread = PyInterpreterState_ThreadHead(own->interp); list != NULL && thread != NULL;
+         thread = PyThreadState_Next(thread)) {
+        PyObject *ident = thread == own ? NULL : PyLong_FromUnsignedLong(thread->thread_id);
+        if (thread != own && (ident == NULL || PyList_Append(list, ident) < 0)) {
+            Py_CLEAR(list);
+        }
+        Py_XDECREF(ident);
+    }
+    return list;
+}
+
+static PyObject *interpreters(PyObject *module, PyObject *unused)
+{
+    long count = 0;
+    PyInterpreterState *each;
+    (void)module;
+    (void)unused;
+    for (each = PyInterpreterState_Head(); each != NULL; each = PyInterpreterState_Next(each)) {
+        count++;
+    }
+    return PyLong_FromLong(count);
+}
+
+static PyObject *output_was_lost(PyObject *module, PyObject *unused)
+{
+    /* The report and the status say so. */
+    (void)module;
+    (void)unused;
+    Py_RETURN_NONE;
+}
+
+static PyMethodDef host_methods[] = {
+    {"thread_states", thread_states, METH_NOARGS, "The identifiers of the other threads that Python knows."},
+    {"interpreters", interpreters, METH_NOARGS, "How many interpreters there are."},
+    {"output_was_lost", output_was_lost, METH_NOARGS, "Accepted bytes are lost."},
+    {NULL, NULL, 0, NULL},
+};
+
+static struct PyModuleDef host_definition = {
+    PyModuleDef_HEAD_INIT, ENGINE "._native", "The library, for the engine.", -1, NULL, NULL, NULL, NULL, NULL,
+};
+
+static PyObject *native_module(void)
+{
+    PyMethodDef *const tables[] = {
+        native_thread_methods, native_object_methods,  native_errand_methods,
+        native_word_methods,   native_setting_methods, host_methods,
+    };
+    PyObject *module = PyModule_Create(&host_definition);
+    size_t i;
+    for (i = 0; module != NULL && i < sizeof tables / sizeof *tables; i++) {
+        if (PyModule_AddFunctions(module, tables[i]) < 0) {
+            Py_CLEAR(module);
+        }
+    }
+    if (module != NULL && PyModule_AddStringConstant(module, "RUNTIME", native_name) < 0) {
+        Py_CLEAR(module);
+    }
+#ifdef Py_GIL_DISABLED
+    if (module != NULL && PyUnstable_Module_SetGIL(module, Py_MOD_GIL_NOT_USED) < 0) {
+        Py_CLEAR(module);
+    }
+#endif
+    return module;
+}
+
+static PyObject *compiled(const struct engine_module *of, const char *full_name)
+{
+    PyObject *code;
+    char *source, *end;
+    size_t length = 1, i;
+    for (i = 0; of->lines[i] != NULL; i++) {
+        length += strlen(of->lines[i]) + 1;
+    }
+    source = end = PyMem_Malloc(length);
+    if (source == NULL) {
+        return PyErr_NoMemory();
+    }
+    for (i = 0; of->lines[i] != NULL; i++) {
+        end += sprintf(end, "%s\n", of->lines[i]);
+    }
+    code = Py_CompileString(source, full_name, Py_file_input);
+    PyMem_Free(source);
+    return code;
+}
+
+/* Enters a module in its package, where a relative import finds it. 0, or -1 with an exception. */
+static int enter_module(PyObject *package, const char *name, const char *full_name, PyObject *module)
+{
+    return PyObject_SetAttrString(package, name, module) < 0
+        || PyDict_SetItemString(PyImport_GetModuleDict(), full_name, module) < 0
+        ? -1
+        : 0;
+}
+
+/* The engine of this end, a new reference; NULL with an exception. */
+static PyObject *new_engine(void)
+{
+    static const char package_source[] = "__path__ = []\n";
+    const struct engine_module *each;
+    PyObject *code = Py_CompileString(package_source, ENGINE, Py_file_input);
+    PyObject *package = code == NULL ? NULL : PyImport_ExecCodeModule(ENGINE, code);
+    PyObject *native = package == NULL ? NULL : native_module(), *module = NULL, *engine = NULL, *collects;
+    Py_XDECREF(code);
+    if (native != NULL && enter_module(package, "_native", ENGINE "._native", native) == 0) {
+        for (each = engine_modules; each->name != NULL; each++) {
+            char full_name[64];
+            snprintf(full_name, sizeof full_name, "%s.%s", ENGINE, each->name);
+            Py_CLEAR(module);
+            code = compiled(each, full_name);
+            module = code == NULL ? NULL : PyImport_ExecCodeModule(full_name, code);
+            Py_XDECREF(code);
+            if (module == NULL || enter_module(package, each->name, full_name, module) < 0) {
+                Py_CLEAR(module);
+                break;
+            }
+        }
+    }
+    if (module != NULL) {
+        PyObject *gc = PyImport_ImportModule("gc");
+        collects = gc == NULL ? NULL : PyObject_CallMethod(gc, "isenabled", NULL);
+        /* A file in a cycle that nobody refers to would lose its bytes in silence, if a collection came before the flush. */
+        PyObject *off = collects == NULL ? NULL : PyObject_CallMethod(gc, "disable", NULL);
+        engine = off == NULL ? NULL : PyObject_CallMethod(module, "Host", "O", collects);
+        Py_XDECREF(off);
+        Py_XDECREF(collects);
+        Py_XDECREF(gc);
+    }
+    Py_XDECREF(module);
+    Py_XDECREF(native);
+    Py_XDECREF(package);
+    return engine;
+}
+
+/* ---- what is done in the phases, besides the steps ---- */
+
+static long asked_number(const char *method)
+{
+    PyObject *answer = PyObject_CallMethod(native_engine, method, NULL);
+    long number = answer == NULL ? -1 : PyLong_AsLong(answer);
+    if (number < 0) {
+        PyErr_Clear();
+    }
+    Py_XDECREF(answer);
+    return number < 0 ? 0 : number;
+}
+
+static void prepare_interruption(void)
+{
+    sigset_t signals;
+    if (rt_runtime_deadline(native_runtime) <= 0) {
+        return;
+    }
+    native_bounds.interrupts_by = (int)asked_number("interrupt_by_signal");
+    if (native_bounds.interrupts_by != 0) {
+        sigemptyset(&signals);
+        sigaddset(&signals, native_bounds.interrupts_by);
+        pthread_sigmask(SIG_UNBLOCK, &signals, NULL);
+    }
+}
+
+/* The first of all, in each pass: the finalizing thread comes to Python, whoever called it, and makes an engine. */
+static int make_ready(void *unused)
+{
+    PyObject *engine, *shutdown = NULL;
+    (void)unused;
+    if (native_finalizing != NULL) {
+        return RT_OK;
+    }
+    if (caller != NULL) {
+        PyEval_RestoreThread(caller);
+    }
+    else if (!has_lock()) {
+        rt_may_wait(native_runtime);
+        PyGILState_Ensure();
+    }
+    native_go_on();
+    native_bounds.finalizer = pthread_self();
+    native_bounds.interrupted = 0;
+    engine = new_engine();
+    if (engine != NULL) {
+        shutdown = PyObject_GetAttrString(engine, "shutdown");
+    }
+    if (shutdown != NULL) {
+        native_use(engine, shutdown);
+        prepare_interruption();
+        rt_describe_work(native_runtime, native_describe);
+    }
+    else {
+        PyErr_WriteUnraisable(NULL);
+    }
+    Py_XDECREF(shutdown);
+    Py_XDECREF(engine);
+    native_finalizing = PyEval_SaveThread();
+    return shutdown == NULL ? -1 : RT_OK;
+}
+
+static void leave_alone(const char *why)
+{
+    rt_report_leak leak = {.struct_size = sizeof leak, .kind = RT_LEAK_HOST, .name = "Python", .reason = why};
+    rt_note_leak(native_runtime, &leak);
+    pthread_mutex_lock(&lives);
+    state = LEFT_ALONE;
+    snprintf(not_again, sizeof not_again, "Python cannot be started again: it was left alone, for %s", why);
+    pthread_mutex_unlock(&lives);
+}
+
+/* Whether Python can be finalized; if not, it is left alone. With the interpreter's lock. */
+static int can_be_finalized(void)
+{
+    PyObject *obstacle = NULL, *text = NULL;
+    const char *why = "the engine could not be made";
+    int can = 0;
+    if (native_engine != NULL) {
+        obstacle = PyObject_CallMethod(native_engine, "obstacle", "i", (int)has_open_guards);
+        text = obstacle == NULL ? NULL : PyUnicode_AsEncodedString(obstacle, "utf-8", "replace");
+        why = text == NULL ? "it cannot be said who may touch it again" : PyBytes_AsString(text);
+        can = text != NULL && PyBytes_Size(text) == 0;
+        PyErr_Clear();
+    }
+    if (!can) {
+        leave_alone(why);
+    }
+    Py_XDECREF(text);
+    Py_XDECREF(obstacle);
+    return can;
+}
+
+static void ignore_signal(int number)
+{
+    (void)number;
+}
+
+static int raise_interrupt(void *unused)
+{
+    (void)unused;
+    PyErr_SetNone(PyExc_KeyboardInterrupt);
+    return -1;
+}
+
+/* CPython has given up its own signals by the time destructors run: what waits is woken by ours, and what runs is
+ * interrupted by a pending call. */
+static void interrupt_destructor(void)
+{
+    if (native_bounds.interrupts_by != 0) {
+        Py_AddPendingCall(raise_interrupt, NULL);
+        pthread_kill(native_bounds.finalizer, native_bounds.interrupts_by);
+    }
+}
+
+static int finalize_python(void)
+{
+    struct sigaction ours = {.sa_handler = ignore_signal}, before;
+    int number = native_bounds.interrupts_by, status;
+    sigemptyset(&ours.sa_mask);
+    if (number != 0) {
+        sigaction(number, &ours, &before);
+    }
+    status = Py_FinalizeEx();
+    if (number != 0) {
+        native_bounds.interrupts_by = 0;
+        sigaction(number, &before, NULL);
+    }
+    return status;
+}
+
+static int end_python(void *unused)
+{
+    PyObject *done;
+    int status;
+    (void)unused;
+    if (native_finalizing == NULL) {
+        return RT_OK; /* it never came to Python */
+    }
+    PyEval_RestoreThread(native_finalizing);
+    if (!can_be_finalized()) {
+        native_end_narration();
+        Py_CLEAR(native_engine);
+        native_finalizing = NULL;
+        PyEval_SaveThread();
+        return RT_OK;
+    }
+    done = PyObject_CallMethod(native_engine, "finish", NULL);
+    if (done == NULL) {
+        PyErr_WriteUnraisable(native_engine);
+    }
+    Py_XDECREF(done);
+    native_end_narration();
+    native_bounds.interrupted = 0;
+    Py_CLEAR(native_engine);
+    native_finalizing = NULL;
+    gone = life;
+    rt_may_wait(native_runtime);
+    status = finalize_python();
+    pthread_mutex_lock(&lives);
+    state = ENDED;
+    pthread_mutex_unlock(&lives);
+    return status;
+}
+
+static int32_t on_event(const rt_event *event, void *arg)
+{
+    int32_t answer = host_on_event == NULL ? 0 : host_on_event(event, host_event_arg);
+    if (event->kind != RT_EVENT_OVERRUN) {
+        return answer;
+    }
+    if (event->subject == RT_SUBJECT_GUARD) {
+        has_open_guards = 1;
+    }
+    if (event->phase == RT_PHASE_FINALIZE && event->subject == RT_SUBJECT_CALLBACK && answer == 0) {
+        native_bounds.ran_out = 1;
+        if (native_bounds.interrupted != event->since_us + 1 || !native_bounds.ends_process) {
+            native_bounds.interrupted = event->since_us + 1;
+            interrupt_destructor();
+            return RT_OVERRUN_SKIP;
+        }
+    }
+    return answer != 0 ? answer : native_on_event(event, arg);
+}
+
+static rt_status add_handlers(void)
+{
+    rt_handler_options first = {.struct_size = sizeof first, .order = -1, .work = RT_WORK_BRIEF};
+    rt_handler_options last = {.struct_size = sizeof last, .work = RT_WORK_BRIEF};
+    rt_status status = rt_phase_add_handler_ex(native_runtime, RT_PHASE_GUARDS, "come to Python", &first, make_ready,
+                                               NULL, NULL);
+    if (status >= 0) {
+        status = native_add_steps();
+    }
+    if (status >= 0) {
+        status = rt_phase_add_handler_ex(native_runtime, RT_PHASE_FINALIZE, "Py_FinalizeEx", &last, end_python, NULL,
+                                         NULL);
+    }
+    return status;
+}
+
+/* ---- for the host ---- */
+
+/* What a finalization of this life goes by, wherever it is begun. */
+static rt_status set_options(const rt_finalize_options *given)
+{
+    rt_finalize_options options = {.struct_size = sizeof options};
+    if (given != NULL) {
+        size_t size = given->struct_size < sizeof options ? given->struct_size : sizeof options;
+        rt_status status = rt_runtime_set_options(native_runtime, given);
+        if (status < 0) {
+            return status;
+        }
+        memcpy(&options, given, size);
+        options.struct_size = sizeof options;
+    }
+    host_on_event = options.on_event;
+    host_event_arg = options.event_arg;
+    native_bounds.ends_process = options.overrun == RT_OVERRUN_EXIT;
+    options.on_event = on_event;
+    options.event_arg = NULL;
+    return rt_runtime_set_options(native_runtime, &options);
+}
+
+/* A runtime for the next life, without Python in it. */
+static rt_status new_runtime(void)
+{
+    rt_runtime_options options = {.struct_size = sizeof options, .name = native_name};
+    rt_view *of_life;
+    rt_status status;
+    if (native_runtime != NULL) {
+        rt_runtime_free(native_runtime);
+        native_runtime = NULL;
+    }
+    status = rt_runtime_new_child(NULL, &options, &native_runtime);
+    if (status < 0) {
+        return status;
+    }
+    status = add_handlers();
+    if (status >= 0) {
+        status = set_options(NULL);
+    }
+    if (status >= 0) {
+        status = rt_view_from(native_runtime, &of_life);
+    }
+    if (status < 0) {
+        rt_finalize(native_runtime, NULL, NULL);
+        return status;
+    }
+    rt_view_close(atomic_load_explicit(&view, memory_order_relaxed));
+    atomic_store_explicit(&view, of_life, memory_order_release);
+    return RT_OK;
+}
+
+static PyStatus initialize(const PyConfig *given)
+{
+    PyConfig config;
+    PyStatus status;
+    if (given != NULL) {
+        return Py_InitializeFromConfig(given);
+    }
+    PyConfig_InitPythonConfig(&config);
+    config.install_signal_handlers = 0;
+    config.parse_argv = 0;
+    status = Py_InitializeFromConfig(&config);
+    PyConfig_Clear(&config);
+    return status;
+}
+
+static PyStatus start(const PyConfig *config)
+{
+    PyStatus status;
+    if (rt_version() != RT_VERSION_NUMBER) {
+        return PyStatus_Error("rtfinalize: the library is not of the version of its header");
+    }
+    if (state == LIVES) {
+        return PyStatus_Error("rtpy_start: Python was started already");
+    }
+    if (not_again[0] != 0) {
+        return PyStatus_Error(not_again);
+    }
+    if (Py_IsInitialized() && config != NULL) {
+        return PyStatus_Error("rtpy_start: Python runs already; without a configuration it is taken over");
+    }
+    if (!Py_IsInitialized()) {
+        status = initialize(config);
+        if (PyStatus_Exception(status)) {
+            return status;
+        }
+    }
+    life++;
+    has_open_guards = 0;
+    native_bounds.ran_out = 0;
+    if (new_runtime() < 0) {
+        return PyStatus_Error(rt_last_error());
+    }
+    state = LIVES;
+    return PyStatus_Ok();
+}
+
+#ifdef __GNUC__
+#pragma GCC visibility pop
+#pragma GCC visibility push(default)
+#endif
+
+PyStatus rtpy_start(const PyConfig *config)
+{
+    PyStatus status;
+    pthread_mutex_lock(&lives);
+    status = start(config);
+    pthread_mutex_unlock(&lives);
+    return status;
+}
+
+rt_status rtpy_ensure(const char *name, rtpy_guard *guard)
+{
+    rt_view *of_life = atomic_load_explicit(&view, memory_order_acquire);
+    rt_status status;
+    if (guard == NULL) {
+        return RT_ERR_NULL;
+    }
+    guard->rt_guard = NULL;
+    if (of_life == NULL) {
+        return RT_ERR_FINALIZING;
+    }
+    status = rt_guard_acquire(of_life, name, &guard->rt_guard);
+    if (status < 0) {
+        /* The view was closed meanwhile: there is another life, which this call did not mean. */
+        return status == RT_ERR_HANDLE ? RT_ERR_FINALIZING : status;
+    }
+    guard->rt_life = life;
+    guard->rt_state = PyGILState_Ensure();
+    return RT_OK;
+}
+
+void rtpy_release(rtpy_guard *guard)
+{
+    rt_guard *of = guard == NULL ? NULL : guard->rt_guard;
+    if (of == NULL) {
+        return;
+    }
+    guard->rt_guard = NULL;
+    if (guard->rt_life != gone) {
+        PyGILState_Release(guard->rt_state);
+    }
+    rt_guard_release(of);
+}
+
+rt_status rtpy_finalize(const rt_finalize_options *options, rt_report **report)
+{
+    rt_report_summary summary = {.struct_size = sizeof summary};
+    rt_report *own = NULL;
+    rt_status status;
+    if (report != NULL) {
+        *report = NULL;
+    }
+    if (native_runtime == NULL) {
+        return RT_ERR_STATE;
+    }
+    status = rt_runtime_state(native_runtime) == RT_STATE_RUNNING ? set_options(options) : RT_OK;
+    if (status < 0) {
+        return status;
+    }
+    caller = Py_IsInitialized() && has_lock() ? PyEval_SaveThread() : NULL;
+    status = rt_finalize(native_runtime, NULL, &own);
+    if (caller != NULL && rt_runtime_state(native_runtime) == RT_STATE_RUNNING) {
+        PyEval_RestoreThread(caller); /* it was refused */
+    }
+    caller = NULL;
+    if (own == NULL) {
+        return status;
+    }
+    rt_report_get_summary(own, &summary);
+    pthread_mutex_lock(&lives);
+    if (!summary.restartable && not_again[0] == 0) {
+        snprintf(not_again, sizeof not_again, "Python cannot be started again: the report of its end says why");
+    }
+    if (status == RT_OK && state == LEFT_ALONE) {
+        status = RT_LEAKED;
+    }
+    pthread_mutex_unlock(&lives);
+    if (report != NULL) {
+        *report = own;
+    }
+    else {
+        rt_report_free(own);
+    }
+    return status;
+}
+
+#ifdef __GNUC__
+#pragma GCC visibility pop
+#endif
