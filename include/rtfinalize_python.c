@@ -38,6 +38,7 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <signal.h>
@@ -45,7 +46,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <time.h>
+#include <ucontext.h>
 #include <unistd.h>
 
 #if PY_VERSION_HEX < 0x030A0000
@@ -75,6 +78,9 @@ static inline PyObject *native_checked(rt_status status)
 
 /* The calling thread is one that the finalization needs: it is never stopped. */
 void native_go_on(void);
+
+/* A thread, by Python's number of it, will never run again. */
+void native_note_stopped(unsigned long ident);
 
 /* ---- errand.c ---- */
 
@@ -145,11 +151,16 @@ rt_status native_add_steps(void);
 /* Set before the finalization begins. */
 extern struct native_bounds {
     pthread_t finalizer;
-    int interrupts_by; /* a signal that has Python raise KeyboardInterrupt; 0: nothing is interrupted */
+    int interrupts_by; /* see native_interrupt_by */
     int ends_process;
     uint64_t interrupted; /* 0, or when what was interrupted had begun, plus 1 */
     atomic_int ran_out;   /* something had to be cut short for want of time */
 } native_bounds;
+
+/* The signal that has Python raise KeyboardInterrupt; 0: nothing is interrupted any more, also not by what was sent
+ * before. On the finalizing thread. */
+void native_interrupt_by(int number);
+void native_interrupt(void);
 
 /* For `rt_finalize_options.on_event`. */
 int32_t native_on_event(const rt_event *event, void *arg);
@@ -189,7 +200,7 @@ static pthread_mutex_t stopped_mutex = PTHREAD_MUTEX_INITIALIZER;
 static unsigned long *stopped;
 static size_t stopped_count, stopped_room;
 
-static void note_stopped(unsigned long ident)
+void native_note_stopped(unsigned long ident)
 {
     pthread_mutex_lock(&stopped_mutex);
     if (stopped_count == stopped_room) {
@@ -215,7 +226,7 @@ static int stop(PyObject *self, PyFrameObject *frame, int what, PyObject *arg)
     if (goes_on) {
         return 0;
     }
-    note_stopped(PyThread_get_thread_ident());
+    native_note_stopped(PyThread_get_thread_ident());
     PyEval_SaveThread();
     rt_thread_park();
     return -1; /* never */
@@ -689,6 +700,17 @@ static PyObject *note_leak(PyObject *module, PyObject *args)
     return native_checked(rt_note_leak(native_runtime, &leak));
 }
 
+static PyObject *note_blocked(PyObject *module, PyObject *args)
+{
+    const char *what, *outcome;
+    double seconds;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "sds:note_blocked", &what, &seconds, &outcome)) {
+        return NULL;
+    }
+    return native_checked(rt_note_blocked(native_runtime, what, (uint64_t)(seconds * 1e6), outcome));
+}
+
 static PyObject *tell(PyObject *module, PyObject *args)
 {
     const char *line;
@@ -701,6 +723,7 @@ PyMethodDef native_setting_methods[] = {
     {"times", times, METH_NOARGS, "Grace, notice and time left, in microseconds; negative is none."},
     {"note_file", note_file, METH_VARARGS, "Enter a file, with bytes written, unwritten, in flight, in the report."},
     {"note_leak", note_leak, METH_VARARGS, "Enter something that is kept on purpose in the report."},
+    {"note_blocked", note_blocked, METH_VARARGS, "Enter a wait that was given up, of so many seconds, in the report."},
     {"tell", tell, METH_VARARGS, "Write a line to stderr, if that is what the process was started with."},
     {NULL, NULL, 0, NULL},
 };
@@ -804,11 +827,13 @@ static const struct step {
 static int run_step(void *arg)
 {
     const struct step *of = arg;
+    const uint64_t interrupted = native_bounds.interrupted;
     int status;
     PyEval_RestoreThread(native_finalizing);
     status = of->run(of->method);
     PyEval_SaveThread();
-    return status;
+    /* What was interrupted has not done what it was to do. */
+    return native_bounds.interrupted != interrupted ? -1 : status;
 }
 
 rt_status native_add_steps(void)
@@ -829,17 +854,32 @@ rt_status native_add_steps(void)
 
 struct native_bounds native_bounds;
 
+/* Held while a signal is sent, so that none is sent after the finalizing thread has seen to it. */
+static pthread_mutex_t interrupting = PTHREAD_MUTEX_INITIALIZER;
+
+void native_interrupt_by(int number)
+{
+    pthread_mutex_lock(&interrupting);
+    native_bounds.interrupts_by = number;
+    pthread_mutex_unlock(&interrupting);
+    /* One that was sent before arrives by the end of a system call, and finds the handler that it was meant for. */
+    pthread_sigmask(SIG_BLOCK, NULL, NULL);
+}
+
 /* Python code that takes longer than it may is interrupted, as by Ctrl-C; what does not heed that is the end of the
  * process, where that is wanted. Called on a thread of the library's, while the finalizing thread is inside the
  * callback. */
-static void interrupt(void)
+void native_interrupt(void)
 {
     struct sigaction action;
-    int number = native_bounds.interrupts_by;
+    int number;
+    pthread_mutex_lock(&interrupting);
+    number = native_bounds.interrupts_by;
     if (number != 0 && sigaction(number, NULL, &action) == 0 && action.sa_handler != SIG_DFL
         && action.sa_handler != SIG_IGN) {
         pthread_kill(native_bounds.finalizer, number);
     }
+    pthread_mutex_unlock(&interrupting);
 }
 
 /* The process ends in a moment, and the finalizing thread is stuck. Files take the interpreter's lock to be flushed,
@@ -884,7 +924,7 @@ int32_t native_on_event(const rt_event *event, void *arg)
     if (event->phase < RT_PHASE_FREEZE
         && (native_bounds.interrupted != event->since_us + 1 || !native_bounds.ends_process)) {
         native_bounds.interrupted = event->since_us + 1;
-        interrupt();
+        native_interrupt();
         return RT_OVERRUN_SKIP;
     }
     if (!native_bounds.ends_process) {
@@ -892,6 +932,185 @@ int32_t native_on_event(const rt_event *event, void *arg)
     }
     rescue_within(0.5);
     return RT_OVERRUN_EXIT;
+}
+
+/* ======== sleepers.c ======== */
+
+/*
+ * Threads that wait in a system call.
+ *
+ * A thread inside a C call is not stopped by a profile function, and most daemon threads are inside one when Python ends:
+ * they sleep, or wait for a lock or a socket. Such a thread is stopped in its system call: a signal wakes it, and the
+ * handler, which runs on that thread, sees by the registers that it was that call which was interrupted, and does not
+ * return. Nowhere else is a thread stopped so, for it might have a lock of the allocator.
+ *
+ * A thread that waits for a lock is one whose wait nobody ends in an orderly way. So it is stopped only where nobody will
+ * miss it: not at a lock in static memory, of which somebody may wait for the waiters to leave (a pthread condition, like
+ * that of the interpreter's lock), nor at one on its own stack, which stands in a list of waiters (from 3.13 on Python's
+ * own locks; whoever wakes the first of that list would wake the one that is stopped).
+ */
+#if defined(__x86_64__)
+#define STOPS_SLEEPERS 1
+#elif defined(__aarch64__)
+#define STOPS_SLEEPERS 1
+#else
+#define STOPS_SLEEPERS 0
+#endif
+
+/* How long a thread is given to answer the signal; it may have blocked it. */
+#define ANSWER_SECONDS 0.1
+
+/* Written by the finalizing thread before the signal is sent, but for the last two, which are the answer. */
+static struct {
+    pid_t thread;
+    int number;
+    atomic_int is_stopped;
+    sem_t answer;
+} sleeper;
+
+/* A signal that nobody uses; 0 if there is none. Of those without a meaning the last are used least. */
+static int unused_signal(void)
+{
+    int number;
+    for (number = SIGRTMAX - 2; number > SIGRTMIN + 8; number--) {
+        struct sigaction action;
+        if (sigaction(number, NULL, &action) == 0 && action.sa_handler == SIG_DFL) {
+            return number;
+        }
+    }
+    return 0;
+}
+
+/* Whether these are the registers of a thread whose system call was just interrupted. */
+static int was_in_system_call(const ucontext_t *at)
+{
+#if defined(__x86_64__)
+    const unsigned char *next = (const unsigned char *)at->uc_mcontext.gregs[REG_RIP];
+    return at->uc_mcontext.gregs[REG_RAX] == -EINTR && next[-2] == 0x0f && next[-1] == 0x05; /* syscall */
+#elif defined(__aarch64__)
+    const uint32_t *next = (const uint32_t *)at->uc_mcontext.pc;
+    return (int64_t)at->uc_mcontext.regs[0] == -EINTR && next[-1] == 0xd4000001; /* svc #0 */
+#else
+    (void)at;
+    return 0;
+#endif
+}
+
+static void stop_here(int number, siginfo_t *info, void *context)
+{
+    int error = errno;
+    (void)number;
+    (void)info;
+    if (syscall(SYS_gettid) == sleeper.thread) {
+        int is_asleep = was_in_system_call(context);
+        sleeper.is_stopped = is_asleep;
+        sem_post(&sleeper.answer);
+        while (is_asleep) {
+            sigset_t all;
+            sigfillset(&all);
+            /* Not sigsuspend, at which a thread can be cancelled. The kernel's set has 64 signals. */
+            syscall(SYS_rt_sigsuspend, &all, 8);
+        }
+    }
+    errno = error;
+}
+
+/* Whether a thread waits in a system call in which it can be stopped. */
+static int waits(pid_t thread)
+{
+    char path[64], text[256];
+    unsigned long args[6], stack;
+    long call;
+    ssize_t length;
+    Dl_info object;
+    int file;
+    snprintf(path, sizeof path, "/proc/self/task/%d/syscall", (int)thread);
+    file = open(path, O_RDONLY | O_CLOEXEC);
+    length = file < 0 ? -1 : read(file, text, sizeof text - 1);
+    if (file >= 0) {
+        close(file);
+    }
+    if (length <= 0) {
+        return 0;
+    }
+    text[length] = 0;
+    if (sscanf(text, "%ld %lx %lx %lx %lx %lx %lx %lx", &call, &args[0], &args[1], &args[2], &args[3], &args[4],
+               &args[5], &stack) != 8) {
+        return 0;
+    }
+    switch (call) {
+    case SYS_futex:
+        return !(args[0] >= stack && args[0] - stack < (8UL << 20)) && dladdr((const void *)args[0], &object) == 0;
+#ifdef SYS_poll
+    case SYS_poll:
+#endif
+#ifdef SYS_select
+    case SYS_select:
+#endif
+#ifdef SYS_epoll_wait
+    case SYS_epoll_wait:
+#endif
+#ifdef SYS_pause
+    case SYS_pause:
+#endif
+    case SYS_nanosleep:
+    case SYS_clock_nanosleep:
+    case SYS_ppoll:
+    case SYS_pselect6:
+    case SYS_epoll_pwait:
+    case SYS_read:
+    case SYS_recvfrom:
+    case SYS_recvmsg:
+    case SYS_accept:
+    case SYS_accept4:
+    case SYS_connect:
+    case SYS_wait4:
+    case SYS_waitid:
+        return 1;
+    default:
+        return 0;
+    }
+}
+
+/* Stops a thread of Python's, by the system's number and by Python's of it, if it waits. */
+static PyObject *stop_sleeper(PyObject *module, PyObject *args)
+{
+    struct sigaction stops = {.sa_sigaction = stop_here, .sa_flags = SA_SIGINFO | SA_ONSTACK};
+    struct sigaction ignores = {.sa_handler = SIG_IGN}, before;
+    struct timespec until;
+    unsigned long ident;
+    int thread;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "ik:stop_sleeper", &thread, &ident)) {
+        return NULL;
+    }
+    sleeper.number = STOPS_SLEEPERS ? unused_signal() : 0;
+    if (sleeper.number == 0 || !waits(thread)) {
+        Py_RETURN_FALSE;
+    }
+    sleeper.thread = thread;
+    sleeper.is_stopped = 0;
+    sem_init(&sleeper.answer, 0, 0);
+    sigfillset(&stops.sa_mask);
+    sigaction(sleeper.number, &stops, &before);
+    if (syscall(SYS_tgkill, getpid(), thread, sleeper.number) == 0) {
+        clock_gettime(CLOCK_REALTIME, &until);
+        until.tv_nsec += (long)(ANSWER_SECONDS * 1e9);
+        if (until.tv_nsec >= 1000000000) {
+            until.tv_nsec -= 1000000000;
+            until.tv_sec++;
+        }
+        while (sem_timedwait(&sleeper.answer, &until) < 0 && errno == EINTR) {
+        }
+    }
+    /* One that has not arrived is taken back by this; with its default it would end the process later. */
+    sigaction(sleeper.number, &ignores, NULL);
+    sigaction(sleeper.number, &before, NULL);
+    if (!sleeper.is_stopped) {
+        Py_RETURN_FALSE;
+    }
+    native_note_stopped(ident);
+    Py_RETURN_TRUE;
 }
 
 /* ======== host.c ======== */
@@ -1357,10 +1576,15 @@ static const char *const source_of_files[] = {
     "        # Whether a thread is left in the middle of a write.",
     "        self.is_cut_off = False",
     "        self._losses = self._others_lost = 0",
+    "        # For files whose locks others have, in all.",
+    "        self._waited = 0.0",
     "",
     "    def look_out_for(self, others: \"Set[int]\", stopped: \"List[int]\") -> None:",
     "        \"\"\"There are these other threads, and of them these have stopped.\"\"\"",
     "        self._others, self._stopped = others, set(stopped)",
+    "",
+    "    def have_stopped(self, stopped: \"List[int]\") -> None:",
+    "        self._stopped = set(stopped)",
     "",
     "    def describe(self) -> str:",
     "        return \"\" if self._now is None else \"flushing %s\" % name_of(self._now)",
@@ -1371,7 +1595,8 @@ static const char *const source_of_files[] = {
     "            # Who has a lock, and what a file holds, matters only where somebody else may have locked one.",
     "            self._layout = Layout()",
     "        grace, _, left = (us / 1e6 for us in _native.times())",
-    "        until = time.monotonic() + (grace if left < 0 else min(grace, left / 2))",
+    "        began = time.monotonic()",
+    "        until = began + (grace if left < 0 else min(grace, left / 2))",
     "        # In the order in which they were opened, for several may have one destination.",
     "        for file in files:",
     "            is_ours = id(file) not in self._inherited and not isinstance(file, io.BufferedReader)",
@@ -1380,6 +1605,7 @@ static const char *const source_of_files[] = {
     "        for file in files:",
     "            if isinstance(file, BUFFERS) and file not in self._stuck and not self._is_free(file, until):",
     "                self._stuck.append(file)",
+    "        self._waited = time.monotonic() - began",
     "        for file in self._stuck:",
     "            self._keep(file)",
     "",
@@ -1477,6 +1703,7 @@ static const char *const source_of_files[] = {
     "            is_ours = id(file) not in self._inherited",
     "            if is_ours and isinstance(file, _WRITERS) and holder not in self._stopped:",
     "                self.is_cut_off = True",
+    "                _native.note_blocked(\"the lock of \" + name_of(file), self._waited, \"cut off: \" + why)",
     "                _native.tell(\"%s is cut off: %s\" % (name_of(file), why))",
     "        # A text file and its buffer are one destination.",
     "        counted: \"Set[int]\" = set()",
@@ -1641,27 +1868,41 @@ static const char *const source_of_host[] = {
     "import atexit",
     "import sys",
     "import threading",
+    "import time",
     "",
     "from . import _native, _where",
-    "from ._engine import Engine",
+    "from ._engine import SWITCH_SECONDS, Engine",
     "",
     "TYPE_CHECKING = False",
     "if TYPE_CHECKING:",
+    "    from types import FrameType",
     "    from typing import Callable, Optional",
     "",
-    "# Of the signals that have no meaning of their own the last ones, which few programs use.",
-    "_SIGNALS_FROM, _SIGNALS_TO = 62, 40",
+    "# How long a thread whose wait was ended may take to come back.",
+    "WAKE_SECONDS = 0.2",
     "",
     "",
     "def _nothing() -> None:",
     "    pass",
     "",
     "",
+    "def _wake(frame: \"Optional[FrameType]\") -> bool:",
+    "    \"\"\"Ends the wait of a thread in `Condition.wait`, in which those for an event, a queue or a semaphore end up, too; it",
+    "    stops as it comes back. (From 3.14 on a thread is not stopped inside a lock.)\"\"\"",
+    "    if frame is None or frame.f_code is not threading.Condition.wait.__code__:",
+    "        return False",
+    "    try:",
+    "        frame.f_locals[\"waiter\"].release()",
+    "    except (KeyError, RuntimeError):",
+    "        # It does not wait yet, or any more.",
+    "        return False",
+    "    return True",
+    "",
+    "",
     "class Host(Engine):",
     "    def __init__(self, collects: bool) -> None:",
     "        Engine.__init__(self, frozenset(), collects)",
     "        self._signal = 0",
-    "        self._handled_before: \"object\" = None",
     "",
     "    @property",
     "    def shutdown(self) -> \"Callable[[], None]\":",
@@ -1670,29 +1911,44 @@ static const char *const source_of_host[] = {
     "        hand_over: \"Optional[Callable[[], None]]\" = getattr(package, \"_hand_over\", None)",
     "        if hand_over is not None:",
     "            hand_over()",
+    "        main = threading.main_thread()",
+    "        locks = getattr(threading, \"_shutdown_locks\", None)",
+    "        if locks is not None and main.ident != self._main:",
+    "            # Until 3.12 the main thread is waited for by all others. It is the host's, and does not end.",
+    "            with threading._shutdown_locks_lock:  # type: ignore[attr-defined]",
+    "                locks.discard(main._tstate_lock)  # type: ignore[attr-defined]",
     "        shutdown: \"Callable[[], None]\" = threading._shutdown  # type: ignore[attr-defined]",
     "        return shutdown",
     "",
-    "    def interrupt_by_signal(self) -> int:",
-    "        \"\"\"The number of a signal by which Python code of the main thread is interrupted, as by Ctrl-C; 0 if there is none.",
-    "",
-    "        The host's own signals stay what they are.",
-    "        \"\"\"",
+    "    def interrupt_by(self, number: int) -> bool:",
+    "        \"\"\"Has this signal interrupt Python code as Ctrl-C does.\"\"\"",
     "        import _signal  # type: ignore[import-not-found]",
     "",
-    "        for number in range(_SIGNALS_FROM, _SIGNALS_TO, -1):",
-    "            try:",
-    "                if _signal.getsignal(number) == _signal.SIG_DFL:",
-    "                    _signal.signal(number, _signal.default_int_handler)",
-    "                    self._signal = number",
-    "                    return number",
-    "            except (OSError, RuntimeError):",
-    "                # That one is not to be had.",
+    "        try:",
+    "            _signal.signal(number, _signal.default_int_handler)",
+    "        except ValueError:",
+    "            # This is not the main thread.",
+    "            return False",
+    "        self._signal = number",
+    "        return True",
+    "",
+    "    def stop_threads(self) -> None:",
+    "        \"\"\"Also those that wait in a system call, which would come back into a Python that is gone.\"\"\"",
+    "        Engine.stop_threads(self)",
+    "        woken = set()",
+    "        for ident in self.unstopped:",
+    "            thread = threading._active.get(ident)  # type: ignore[attr-defined]",
+    "            # Of a thread that Python did not start nobody knows whether it is there still.",
+    "            if thread is None or isinstance(thread, threading._DummyThread) or not thread.native_id:",
     "                continue",
-    "            except ValueError:",
-    "                # This is not the main thread.",
-    "                break",
-    "        return 0",
+    "            if not _native.stop_sleeper(thread.native_id, ident) and _wake(sys._current_frames().get(ident)):",
+    "                woken.add(ident)",
+    "        until = time.monotonic() + WAKE_SECONDS",
+    "        while woken.difference(_native.stopped_threads()) and time.monotonic() < until:",
+    "            time.sleep(SWITCH_SECONDS)",
+    "        stopped = _native.stopped_threads()",
+    "        self.unstopped.difference_update(stopped)",
+    "        self.files.have_stopped(stopped)",
     "",
     "    def obstacle(self, has_open_guards: bool) -> str:",
     "        \"\"\"Why Python cannot be finalized; empty if it can.\"\"\"",
@@ -1708,13 +1964,17 @@ static const char *const source_of_host[] = {
     "            return \"a subinterpreter is open still\"",
     "        return \"\"",
     "",
-    "    def finish(self) -> None:",
-    "        \"\"\"Python is about to be finalized: what has been done is not to be done once more.\"\"\"",
+    "    def leave(self) -> None:",
+    "        \"\"\"What was changed for this end is as before.\"\"\"",
     "        self.collect_again()",
     "        if self._signal:",
     "            import _signal",
     "",
     "            _signal.signal(self._signal, _signal.SIG_DFL)",
+    "",
+    "    def finish(self) -> None:",
+    "        \"\"\"Python is about to be finalized: what has been done is not to be done once more.\"\"\"",
+    "        self.leave()",
     "        threading._shutdown = _nothing  # type: ignore[attr-defined]",
     "        # Those that were left out at the deadline.",
     "        atexit._clear()",
@@ -1769,6 +2029,7 @@ static PyObject *output_was_lost(PyObject *module, PyObject *unused)
 
 static PyMethodDef host_methods[] = {
     {"thread_states", thread_states, METH_NOARGS, "The identifiers of the other threads that Python knows."},
+    {"stop_sleeper", stop_sleeper, METH_VARARGS, "Stop a thread that waits in a system call."},
     {"interpreters", interpreters, METH_NOARGS, "How many interpreters there are."},
     {"output_was_lost", output_was_lost, METH_NOARGS, "Accepted bytes are lost."},
     {NULL, NULL, 0, NULL},
@@ -1872,28 +2133,29 @@ static PyObject *new_engine(void)
 
 /* ---- what is done in the phases, besides the steps ---- */
 
-static long asked_number(const char *method)
+/* Has Python raise KeyboardInterrupt when the signal comes; it does so on its main thread only. */
+static int is_interrupted_by(int number)
 {
-    PyObject *answer = PyObject_CallMethod(native_engine, method, NULL);
-    long number = answer == NULL ? -1 : PyLong_AsLong(answer);
-    if (number < 0) {
-        PyErr_Clear();
-    }
+    PyObject *answer = PyObject_CallMethod(native_engine, "interrupt_by", "i", number);
+    int is = answer == Py_True;
+    PyErr_Clear();
     Py_XDECREF(answer);
-    return number < 0 ? 0 : number;
+    return is;
 }
 
 static void prepare_interruption(void)
 {
     sigset_t signals;
+    int number;
     if (rt_runtime_deadline(native_runtime) <= 0) {
         return;
     }
-    native_bounds.interrupts_by = (int)asked_number("interrupt_by_signal");
-    if (native_bounds.interrupts_by != 0) {
+    number = unused_signal();
+    if (number != 0 && is_interrupted_by(number)) {
         sigemptyset(&signals);
-        sigaddset(&signals, native_bounds.interrupts_by);
+        sigaddset(&signals, number);
         pthread_sigmask(SIG_UNBLOCK, &signals, NULL);
+        native_interrupt_by(number);
     }
 }
 
@@ -1964,11 +2226,6 @@ static int can_be_finalized(void)
     return can;
 }
 
-static void ignore_signal(int number)
-{
-    (void)number;
-}
-
 static int raise_interrupt(void *unused)
 {
     (void)unused;
@@ -1976,60 +2233,73 @@ static int raise_interrupt(void *unused)
     return -1;
 }
 
-/* CPython has given up its own signals by the time destructors run: what waits is woken by ours, and what runs is
- * interrupted by a pending call. */
-static void interrupt_destructor(void)
+/* CPython has given up its own signals by the time destructors run. A signal wakes what waits, and a pending call
+ * interrupts what runs; until 3.12 only the main thread itself can ask for one that it sees. */
+static void interrupt_destructor(int number)
 {
-    if (native_bounds.interrupts_by != 0) {
-        Py_AddPendingCall(raise_interrupt, NULL);
-        pthread_kill(native_bounds.finalizer, native_bounds.interrupts_by);
-    }
+    int error = errno;
+    (void)number;
+    Py_AddPendingCall(raise_interrupt, NULL);
+    errno = error;
 }
 
-static int finalize_python(void)
+static int finalize_python(int number)
 {
-    struct sigaction ours = {.sa_handler = ignore_signal}, before;
-    int number = native_bounds.interrupts_by, status;
+    struct sigaction ours = {.sa_handler = interrupt_destructor}, before;
+    int status;
     sigemptyset(&ours.sa_mask);
+    native_bounds.interrupted = 0;
     if (number != 0) {
         sigaction(number, &ours, &before);
+        native_interrupt_by(number);
     }
     status = Py_FinalizeEx();
     if (number != 0) {
-        native_bounds.interrupts_by = 0;
+        native_interrupt_by(0);
         sigaction(number, &before, NULL);
     }
-    return status;
+    return native_bounds.interrupted != 0 ? -1 : status;
+}
+
+/* The end of the engine; answers by which signal it had Python code interrupted. */
+static int end_engine(const char *method)
+{
+    PyObject *done = NULL;
+    int number = native_bounds.interrupts_by;
+    native_interrupt_by(0);
+    if (PyErr_CheckSignals() < 0) {
+        PyErr_Clear(); /* the interruption that came last */
+    }
+    if (native_engine != NULL) {
+        done = PyObject_CallMethod(native_engine, method, NULL);
+        if (done == NULL) {
+            PyErr_WriteUnraisable(native_engine);
+        }
+    }
+    Py_XDECREF(done);
+    native_end_narration();
+    Py_CLEAR(native_engine);
+    native_finalizing = NULL;
+    return number;
 }
 
 static int end_python(void *unused)
 {
-    PyObject *done;
-    int status;
+    int status, number;
     (void)unused;
     if (native_finalizing == NULL) {
         return RT_OK; /* it never came to Python */
     }
     PyEval_RestoreThread(native_finalizing);
     if (!can_be_finalized()) {
-        native_end_narration();
-        Py_CLEAR(native_engine);
-        native_finalizing = NULL;
+        end_engine("leave");
         PyEval_SaveThread();
         return RT_OK;
     }
-    done = PyObject_CallMethod(native_engine, "finish", NULL);
-    if (done == NULL) {
-        PyErr_WriteUnraisable(native_engine);
-    }
-    Py_XDECREF(done);
-    native_end_narration();
-    native_bounds.interrupted = 0;
-    Py_CLEAR(native_engine);
-    native_finalizing = NULL;
+    number = end_engine("finish");
     gone = life;
     rt_may_wait(native_runtime);
-    status = finalize_python();
+    status = finalize_python(number);
     pthread_mutex_lock(&lives);
     state = ENDED;
     pthread_mutex_unlock(&lives);
@@ -2049,7 +2319,7 @@ static int32_t on_event(const rt_event *event, void *arg)
         native_bounds.ran_out = 1;
         if (native_bounds.interrupted != event->since_us + 1 || !native_bounds.ends_process) {
             native_bounds.interrupted = event->since_us + 1;
-            interrupt_destructor();
+            native_interrupt();
             return RT_OVERRUN_SKIP;
         }
     }

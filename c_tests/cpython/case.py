@@ -30,6 +30,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parent / "cases"
+# Those that embed a stock interpreter.
+HOSTS = FOLDER.parents[2] / "python" / "tests" / "hosts"
 COMMENT = re.compile(r"(?:#|//) ?([a-z]+): +(.*)")
 
 
@@ -132,5 +134,5 @@ def read(program: Path) -> Case:
     return case
 
 
-def all_cases() -> list[Case]:
-    return [read(file) for file in sorted(FOLDER.iterdir()) if file.suffix in (".py", ".c", ".cpp")]
+def all_cases(folder: Path = FOLDER) -> list[Case]:
+    return [read(file) for file in sorted(folder.iterdir()) if file.suffix in (".py", ".c", ".cpp")]

@@ -99,6 +99,7 @@ static PyObject *output_was_lost(PyObject *module, PyObject *unused)
 
 static PyMethodDef host_methods[] = {
     {"thread_states", thread_states, METH_NOARGS, "The identifiers of the other threads that Python knows."},
+    {"stop_sleeper", stop_sleeper, METH_VARARGS, "Stop a thread that waits in a system call."},
     {"interpreters", interpreters, METH_NOARGS, "How many interpreters there are."},
     {"output_was_lost", output_was_lost, METH_NOARGS, "Accepted bytes are lost."},
     {NULL, NULL, 0, NULL},
@@ -202,28 +203,29 @@ static PyObject *new_engine(void)
 
 /* ---- what is done in the phases, besides the steps ---- */
 
-static long asked_number(const char *method)
+/* Has Python raise KeyboardInterrupt when the signal comes; it does so on its main thread only. */
+static int is_interrupted_by(int number)
 {
-    PyObject *answer = PyObject_CallMethod(native_engine, method, NULL);
-    long number = answer == NULL ? -1 : PyLong_AsLong(answer);
-    if (number < 0) {
-        PyErr_Clear();
-    }
+    PyObject *answer = PyObject_CallMethod(native_engine, "interrupt_by", "i", number);
+    int is = answer == Py_True;
+    PyErr_Clear();
     Py_XDECREF(answer);
-    return number < 0 ? 0 : number;
+    return is;
 }
 
 static void prepare_interruption(void)
 {
     sigset_t signals;
+    int number;
     if (rt_runtime_deadline(native_runtime) <= 0) {
         return;
     }
-    native_bounds.interrupts_by = (int)asked_number("interrupt_by_signal");
-    if (native_bounds.interrupts_by != 0) {
+    number = unused_signal();
+    if (number != 0 && is_interrupted_by(number)) {
         sigemptyset(&signals);
-        sigaddset(&signals, native_bounds.interrupts_by);
+        sigaddset(&signals, number);
         pthread_sigmask(SIG_UNBLOCK, &signals, NULL);
+        native_interrupt_by(number);
     }
 }
 
@@ -294,11 +296,6 @@ static int can_be_finalized(void)
     return can;
 }
 
-static void ignore_signal(int number)
-{
-    (void)number;
-}
-
 static int raise_interrupt(void *unused)
 {
     (void)unused;
@@ -306,60 +303,73 @@ static int raise_interrupt(void *unused)
     return -1;
 }
 
-/* CPython has given up its own signals by the time destructors run: what waits is woken by ours, and what runs is
- * interrupted by a pending call. */
-static void interrupt_destructor(void)
+/* CPython has given up its own signals by the time destructors run. A signal wakes what waits, and a pending call
+ * interrupts what runs; until 3.12 only the main thread itself can ask for one that it sees. */
+static void interrupt_destructor(int number)
 {
-    if (native_bounds.interrupts_by != 0) {
-        Py_AddPendingCall(raise_interrupt, NULL);
-        pthread_kill(native_bounds.finalizer, native_bounds.interrupts_by);
-    }
+    int error = errno;
+    (void)number;
+    Py_AddPendingCall(raise_interrupt, NULL);
+    errno = error;
 }
 
-static int finalize_python(void)
+static int finalize_python(int number)
 {
-    struct sigaction ours = {.sa_handler = ignore_signal}, before;
-    int number = native_bounds.interrupts_by, status;
+    struct sigaction ours = {.sa_handler = interrupt_destructor}, before;
+    int status;
     sigemptyset(&ours.sa_mask);
+    native_bounds.interrupted = 0;
     if (number != 0) {
         sigaction(number, &ours, &before);
+        native_interrupt_by(number);
     }
     status = Py_FinalizeEx();
     if (number != 0) {
-        native_bounds.interrupts_by = 0;
+        native_interrupt_by(0);
         sigaction(number, &before, NULL);
     }
-    return status;
+    return native_bounds.interrupted != 0 ? -1 : status;
+}
+
+/* The end of the engine; answers by which signal it had Python code interrupted. */
+static int end_engine(const char *method)
+{
+    PyObject *done = NULL;
+    int number = native_bounds.interrupts_by;
+    native_interrupt_by(0);
+    if (PyErr_CheckSignals() < 0) {
+        PyErr_Clear(); /* the interruption that came last */
+    }
+    if (native_engine != NULL) {
+        done = PyObject_CallMethod(native_engine, method, NULL);
+        if (done == NULL) {
+            PyErr_WriteUnraisable(native_engine);
+        }
+    }
+    Py_XDECREF(done);
+    native_end_narration();
+    Py_CLEAR(native_engine);
+    native_finalizing = NULL;
+    return number;
 }
 
 static int end_python(void *unused)
 {
-    PyObject *done;
-    int status;
+    int status, number;
     (void)unused;
     if (native_finalizing == NULL) {
         return RT_OK; /* it never came to Python */
     }
     PyEval_RestoreThread(native_finalizing);
     if (!can_be_finalized()) {
-        native_end_narration();
-        Py_CLEAR(native_engine);
-        native_finalizing = NULL;
+        end_engine("leave");
         PyEval_SaveThread();
         return RT_OK;
     }
-    done = PyObject_CallMethod(native_engine, "finish", NULL);
-    if (done == NULL) {
-        PyErr_WriteUnraisable(native_engine);
-    }
-    Py_XDECREF(done);
-    native_end_narration();
-    native_bounds.interrupted = 0;
-    Py_CLEAR(native_engine);
-    native_finalizing = NULL;
+    number = end_engine("finish");
     gone = life;
     rt_may_wait(native_runtime);
-    status = finalize_python();
+    status = finalize_python(number);
     pthread_mutex_lock(&lives);
     state = ENDED;
     pthread_mutex_unlock(&lives);
@@ -379,7 +389,7 @@ static int32_t on_event(const rt_event *event, void *arg)
         native_bounds.ran_out = 1;
         if (native_bounds.interrupted != event->since_us + 1 || !native_bounds.ends_process) {
             native_bounds.interrupted = event->since_us + 1;
-            interrupt_destructor();
+            native_interrupt();
             return RT_OVERRUN_SKIP;
         }
     }

@@ -48,7 +48,7 @@ static int finalize(PyObject *package, PyObject *made, PyObject *shutdown)
     native_use(made, shutdown);
     native_go_on();
     native_bounds.finalizer = pthread_self();
-    native_bounds.interrupts_by = SIGINT;
+    native_interrupt_by(SIGINT);
     native_bounds.ends_process = 1;
     if (deadline_us > 0) {
         options.on_event = native_on_event;

@@ -26,6 +26,7 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <signal.h>
@@ -33,7 +34,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <time.h>
+#include <ucontext.h>
 #include <unistd.h>
 
 #if PY_VERSION_HEX < 0x030A0000
@@ -63,6 +66,9 @@ static inline PyObject *native_checked(rt_status status)
 
 /* The calling thread is one that the finalization needs: it is never stopped. */
 void native_go_on(void);
+
+/* A thread, by Python's number of it, will never run again. */
+void native_note_stopped(unsigned long ident);
 
 /* ---- errand.c ---- */
 
@@ -133,11 +139,16 @@ rt_status native_add_steps(void);
 /* Set before the finalization begins. */
 extern struct native_bounds {
     pthread_t finalizer;
-    int interrupts_by; /* a signal that has Python raise KeyboardInterrupt; 0: nothing is interrupted */
+    int interrupts_by; /* see native_interrupt_by */
     int ends_process;
     uint64_t interrupted; /* 0, or when what was interrupted had begun, plus 1 */
     atomic_int ran_out;   /* something had to be cut short for want of time */
 } native_bounds;
+
+/* The signal that has Python raise KeyboardInterrupt; 0: nothing is interrupted any more, also not by what was sent
+ * before. On the finalizing thread. */
+void native_interrupt_by(int number);
+void native_interrupt(void);
 
 /* For `rt_finalize_options.on_event`. */
 int32_t native_on_event(const rt_event *event, void *arg);

@@ -3,17 +3,32 @@
 
 struct native_bounds native_bounds;
 
+/* Held while a signal is sent, so that none is sent after the finalizing thread has seen to it. */
+static pthread_mutex_t interrupting = PTHREAD_MUTEX_INITIALIZER;
+
+void native_interrupt_by(int number)
+{
+    pthread_mutex_lock(&interrupting);
+    native_bounds.interrupts_by = number;
+    pthread_mutex_unlock(&interrupting);
+    /* One that was sent before arrives by the end of a system call, and finds the handler that it was meant for. */
+    pthread_sigmask(SIG_BLOCK, NULL, NULL);
+}
+
 /* Python code that takes longer than it may is interrupted, as by Ctrl-C; what does not heed that is the end of the
  * process, where that is wanted. Called on a thread of the library's, while the finalizing thread is inside the
  * callback. */
-static void interrupt(void)
+void native_interrupt(void)
 {
     struct sigaction action;
-    int number = native_bounds.interrupts_by;
+    int number;
+    pthread_mutex_lock(&interrupting);
+    number = native_bounds.interrupts_by;
     if (number != 0 && sigaction(number, NULL, &action) == 0 && action.sa_handler != SIG_DFL
         && action.sa_handler != SIG_IGN) {
         pthread_kill(native_bounds.finalizer, number);
     }
+    pthread_mutex_unlock(&interrupting);
 }
 
 /* The process ends in a moment, and the finalizing thread is stuck. Files take the interpreter's lock to be flushed,
@@ -58,7 +73,7 @@ int32_t native_on_event(const rt_event *event, void *arg)
     if (event->phase < RT_PHASE_FREEZE
         && (native_bounds.interrupted != event->since_us + 1 || !native_bounds.ends_process)) {
         native_bounds.interrupted = event->since_us + 1;
-        interrupt();
+        native_interrupt();
         return RT_OVERRUN_SKIP;
     }
     if (!native_bounds.ends_process) {

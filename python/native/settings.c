@@ -41,6 +41,17 @@ static PyObject *note_leak(PyObject *module, PyObject *args)
     return native_checked(rt_note_leak(native_runtime, &leak));
 }
 
+static PyObject *note_blocked(PyObject *module, PyObject *args)
+{
+    const char *what, *outcome;
+    double seconds;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "sds:note_blocked", &what, &seconds, &outcome)) {
+        return NULL;
+    }
+    return native_checked(rt_note_blocked(native_runtime, what, (uint64_t)(seconds * 1e6), outcome));
+}
+
 static PyObject *tell(PyObject *module, PyObject *args)
 {
     const char *line;
@@ -53,6 +64,7 @@ PyMethodDef native_setting_methods[] = {
     {"times", times, METH_NOARGS, "Grace, notice and time left, in microseconds; negative is none."},
     {"note_file", note_file, METH_VARARGS, "Enter a file, with bytes written, unwritten, in flight, in the report."},
     {"note_leak", note_leak, METH_VARARGS, "Enter something that is kept on purpose in the report."},
+    {"note_blocked", note_blocked, METH_VARARGS, "Enter a wait that was given up, of so many seconds, in the report."},
     {"tell", tell, METH_VARARGS, "Write a line to stderr, if that is what the process was started with."},
     {NULL, NULL, 0, NULL},
 };

@@ -96,11 +96,13 @@ static const struct step {
 static int run_step(void *arg)
 {
     const struct step *of = arg;
+    const uint64_t interrupted = native_bounds.interrupted;
     int status;
     PyEval_RestoreThread(native_finalizing);
     status = of->run(of->method);
     PyEval_SaveThread();
-    return status;
+    /* What was interrupted has not done what it was to do. */
+    return native_bounds.interrupted != interrupted ? -1 : status;
 }
 
 rt_status native_add_steps(void)

@@ -22,7 +22,7 @@ static pthread_mutex_t stopped_mutex = PTHREAD_MUTEX_INITIALIZER;
 static unsigned long *stopped;
 static size_t stopped_count, stopped_room;
 
-static void note_stopped(unsigned long ident)
+void native_note_stopped(unsigned long ident)
 {
     pthread_mutex_lock(&stopped_mutex);
     if (stopped_count == stopped_room) {
@@ -48,7 +48,7 @@ static int stop(PyObject *self, PyFrameObject *frame, int what, PyObject *arg)
     if (goes_on) {
         return 0;
     }
-    note_stopped(PyThread_get_thread_ident());
+    native_note_stopped(PyThread_get_thread_ident());
     PyEval_SaveThread();
     rt_thread_park();
     return -1; /* never */

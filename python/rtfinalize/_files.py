@@ -83,10 +83,15 @@ class Files:
         # Whether a thread is left in the middle of a write.
         self.is_cut_off = False
         self._losses = self._others_lost = 0
+        # For files whose locks others have, in all.
+        self._waited = 0.0
 
     def look_out_for(self, others: "Set[int]", stopped: "List[int]") -> None:
         """There are these other threads, and of them these have stopped."""
         self._others, self._stopped = others, set(stopped)
+
+    def have_stopped(self, stopped: "List[int]") -> None:
+        self._stopped = set(stopped)
 
     def describe(self) -> str:
         return "" if self._now is None else "flushing %s" % name_of(self._now)
@@ -97,7 +102,8 @@ class Files:
             # Who has a lock, and what a file holds, matters only where somebody else may have locked one.
             self._layout = Layout()
         grace, _, left = (us / 1e6 for us in _native.times())
-        until = time.monotonic() + (grace if left < 0 else min(grace, left / 2))
+        began = time.monotonic()
+        until = began + (grace if left < 0 else min(grace, left / 2))
         # In the order in which they were opened, for several may have one destination.
         for file in files:
             is_ours = id(file) not in self._inherited and not isinstance(file, io.BufferedReader)
@@ -106,6 +112,7 @@ class Files:
         for file in files:
             if isinstance(file, BUFFERS) and file not in self._stuck and not self._is_free(file, until):
                 self._stuck.append(file)
+        self._waited = time.monotonic() - began
         for file in self._stuck:
             self._keep(file)
 
@@ -203,6 +210,7 @@ class Files:
             is_ours = id(file) not in self._inherited
             if is_ours and isinstance(file, _WRITERS) and holder not in self._stopped:
                 self.is_cut_off = True
+                _native.note_blocked("the lock of " + name_of(file), self._waited, "cut off: " + why)
                 _native.tell("%s is cut off: %s" % (name_of(file), why))
         # A text file and its buffer are one destination.
         counted: "Set[int]" = set()

@@ -1,0 +1,25 @@
+// title: an exit callback sleeps for good, and there is a deadline
+// of: map
+// set: RTFINALIZE_DEADLINE=1s
+// seconds: 10
+// exit: 120
+// says: in stuck \(<string>
+// arrives: alive: b"alive"
+// arrives: log: b"a line"
+// stock: always
+#include "host.h"
+
+int main(void)
+{
+    int code;
+    host_start();
+    host_run("import atexit\n"
+             "@atexit.register\n"
+             "def stuck():\n"
+             "    __import__('time').sleep(3600)\n"
+             "file = open('log', 'w')\n"
+             "file.write('a line')\n");
+    code = host_finalize();
+    host_lives_on();
+    return code;
+}
