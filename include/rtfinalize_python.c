@@ -151,6 +151,7 @@ rt_status native_add_steps(void);
 /* Set before the finalization begins. */
 extern struct native_bounds {
     pthread_t finalizer;
+    unsigned long finalizer_ident; /* Python's number of it */
     int interrupts_by; /* see native_interrupt_by */
     int ends_process;
     uint64_t interrupted; /* 0, or when what was interrupted had begun, plus 1 */
@@ -160,7 +161,9 @@ extern struct native_bounds {
 /* The signal that has Python raise KeyboardInterrupt; 0: nothing is interrupted any more, also not by what was sent
  * before. On the finalizing thread. */
 void native_interrupt_by(int number);
-void native_interrupt(void);
+
+/* Sends it; whether there is somebody who handles it. */
+int native_send_interrupt(void);
 
 /* For `rt_finalize_options.on_event`. */
 int32_t native_on_event(const rt_event *event, void *arg);
@@ -866,20 +869,45 @@ void native_interrupt_by(int number)
     pthread_sigmask(SIG_BLOCK, NULL, NULL);
 }
 
-/* Python code that takes longer than it may is interrupted, as by Ctrl-C; what does not heed that is the end of the
- * process, where that is wanted. Called on a thread of the library's, while the finalizing thread is inside the
- * callback. */
-void native_interrupt(void)
+static PyObject *raise_in_finalizer(PyObject *unused)
+{
+    (void)unused;
+    PyThreadState_SetAsyncExc(native_bounds.finalizer_ident, PyExc_KeyboardInterrupt);
+    return Py_NewRef(Py_None);
+}
+
+/* Where no signal does it, as the thread is not Python's main thread or the program has no handler: what runs in
+ * Python gets an exception, but what waits does not notice. */
+static void raise_within(double seconds)
+{
+    struct errand *errand = native_new_errand(raise_in_finalizer, NULL);
+    if (errand != NULL && native_run_within(errand, seconds) != 0) {
+        native_free_errand(errand);
+    }
+}
+
+int native_send_interrupt(void)
 {
     struct sigaction action;
-    int number;
+    int number, is_sent = 0;
     pthread_mutex_lock(&interrupting);
     number = native_bounds.interrupts_by;
     if (number != 0 && sigaction(number, NULL, &action) == 0 && action.sa_handler != SIG_DFL
         && action.sa_handler != SIG_IGN) {
-        pthread_kill(native_bounds.finalizer, number);
+        is_sent = pthread_kill(native_bounds.finalizer, number) == 0;
     }
     pthread_mutex_unlock(&interrupting);
+    return is_sent;
+}
+
+/* Python code that takes longer than it may is interrupted, as by Ctrl-C; what does not heed that is the end of the
+ * process, where that is wanted. Called on a thread of the library's, while the finalizing thread is inside the
+ * callback. */
+static void interrupt(void)
+{
+    if (!native_send_interrupt()) {
+        raise_within(0.2);
+    }
 }
 
 /* The process ends in a moment, and the finalizing thread is stuck. Files take the interpreter's lock to be flushed,
@@ -924,13 +952,15 @@ int32_t native_on_event(const rt_event *event, void *arg)
     if (event->phase < RT_PHASE_FREEZE
         && (native_bounds.interrupted != event->since_us + 1 || !native_bounds.ends_process)) {
         native_bounds.interrupted = event->since_us + 1;
-        native_interrupt();
+        interrupt();
         return RT_OVERRUN_SKIP;
     }
     if (!native_bounds.ends_process) {
         return RT_OVERRUN_SKIP;
     }
-    rescue_within(0.5);
+    if (event->phase < RT_PHASE_FINALIZE) {
+        rescue_within(0.5); /* later no thread comes to Python any more */
+    }
     return RT_OVERRUN_EXIT;
 }
 
@@ -2176,6 +2206,7 @@ static int make_ready(void *unused)
     }
     native_go_on();
     native_bounds.finalizer = pthread_self();
+    native_bounds.finalizer_ident = PyThread_get_thread_ident();
     native_bounds.interrupted = 0;
     engine = new_engine();
     if (engine != NULL) {
@@ -2319,7 +2350,7 @@ static int32_t on_event(const rt_event *event, void *arg)
         native_bounds.ran_out = 1;
         if (native_bounds.interrupted != event->since_us + 1 || !native_bounds.ends_process) {
             native_bounds.interrupted = event->since_us + 1;
-            native_interrupt();
+            native_send_interrupt();
             return RT_OVERRUN_SKIP;
         }
     }

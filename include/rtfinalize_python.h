@@ -102,10 +102,16 @@ void rtpy_release(rtpy_guard *guard);
  *
  * In this order: guards are waited for, then threads that are not daemons, then exit callbacks are called; then the other
  * threads are stopped where they hold no file's lock, every file that Python knows is flushed, once and in the order in
- * which the files were opened, and Py_FinalizeEx is called. Py_FinalizeEx is not called where a thread may come
- * back and touch what it would free: one that sits in a C function, or that has opened a guard and not released it when
- * the deadline passed. Python is then left alone: it stays in memory, stands in the report's ledger of leaks with the
- * reason, and cannot be started again.
+ * which the files were opened, and Py_FinalizeEx is called. Threads are stopped for good, where they call or return in
+ * Python code, or where they wait in a system call; what they hold of C libraries they keep.
+ *
+ * Py_FinalizeEx is not called where a thread may come back and touch what it would free: one that works in a C function
+ * or waits there for what only that function knows, one that Python did not start and that is inside, or one that has
+ * opened a guard and not released it when the deadline passed; nor while there are subinterpreters. Python is then left
+ * alone: it stays in memory, stands in the report's ledger of leaks with the reason, and cannot be started again.
+ *
+ * Guards of the calling thread are not waited for; one that is open still makes the finalization incomplete, and Python
+ * cannot be started again.
  *
  * With a deadline (`deadline_us`, RTFINALIZE_DEADLINE) Python code that takes longer is interrupted, by
  * KeyboardInterrupt: a thread that is waited for, an exit callback, a destructor. C code cannot be interrupted; what

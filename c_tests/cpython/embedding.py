@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 from case import Case
+import needs
 
 ROOT = Path(__file__).resolve().parents[2]
 TARGET = ROOT / "target"
@@ -18,6 +19,7 @@ print(json.dumps(dict(
     release=sys.version_info[:3], prefix=sys.base_prefix, exec_prefix=sys.base_exec_prefix,
     includes=[sysconfig.get_path("include"), os.path.dirname(sysconfig.get_config_h_filename())],
     folders=[of("LIBPL"), of("LIBDIR"), os.path.dirname(sysconfig.get_config_h_filename())],
+    path=[folder for folder in sys.path if folder] if sysconfig.is_python_build() else [],
     name="python" + of("LDVERSION"), multiarch=of("MULTIARCH") or "",
     libraries=" ".join(of(name) or "" for name in ("LIBS", "SYSLIBS", "LINKFORSHARED")))))
 """
@@ -56,16 +58,22 @@ class Embedded:
         raise LookupError(f"there is no lib{self.facts['name']}")
 
     def command(self, case: Case) -> list[str]:
-        case.environment["PYTHONHOME"] = f"{self.facts['prefix']}:{self.facts['exec_prefix']}"
+        place = needs.folder(case.needs, ".".join(map(str, self.release()[:2]))) if case.needs else None
+        if self.facts["path"]:
+            # One that is not installed has its modules in several places.
+            case.environment["PYTHONPATH"] = os.pathsep.join([*([str(place)] if place else []), *self.facts["path"]])
+        else:
+            case.environment["PYTHONHOME"] = f"{self.facts['prefix']}:{self.facts['exec_prefix']}"
         program = self.place / case.name
         sources = [case.program, *([ROOT / "include" / "rtfinalize_python.c"] if self.is_fork else [])]
         inputs = [*sources, *case.program.parent.glob("*.h"), *(ROOT / "include").glob("*.h"), self.library]
         if not program.is_file() or program.stat().st_mtime < max(file.stat().st_mtime for file in inputs):
             self.place.mkdir(parents=True, exist_ok=True)
-            self._compile(sources, program)
+            # A package that comes with headers of its own, as pybind11 does.
+            self._compile(sources, program, [place / case.needs / "include"] if place else [])
         return [*self._loader(), str(program)]
 
-    def _compile(self, sources: list[Path], program: Path) -> None:
+    def _compile(self, sources: list[Path], program: Path, more: list[Path]) -> None:
         release = Path(os.environ.get("CARGO_TARGET_DIR", TARGET)).resolve() / "release"
         objects = []
         for source in sources:
@@ -74,7 +82,7 @@ class Embedded:
             own = source.parent.name == "include"
             objects.append(self.place / f"{program.name}-{source.stem}.o")
             subprocess.run([*compiler, "-O1", "-g", "-Wall", "-Wextra", "-Werror", "-pthread", "-c", source, "-o", objects[-1],
-                            f"-I{ROOT / 'include'}", *(f"-I{folder}" for folder in self.facts["includes"]),
+                            f"-I{ROOT / 'include'}", *(f"-I{folder}" for folder in [*more, *self.facts["includes"]]),
                             *(["-Wpedantic"] if own else []), *([] if self.is_fork else ["-DSTOCK"])], check=True)
         subprocess.run([os.environ.get("CXX", "c++"), "-pthread", *objects, self.library, "-o", program,
                         *shlex.split(self.facts["libraries"]), f"-L{release}", f"-Wl,-rpath,{release}", "-lrtfinalize",

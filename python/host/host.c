@@ -246,6 +246,7 @@ static int make_ready(void *unused)
     }
     native_go_on();
     native_bounds.finalizer = pthread_self();
+    native_bounds.finalizer_ident = PyThread_get_thread_ident();
     native_bounds.interrupted = 0;
     engine = new_engine();
     if (engine != NULL) {
@@ -389,7 +390,7 @@ static int32_t on_event(const rt_event *event, void *arg)
         native_bounds.ran_out = 1;
         if (native_bounds.interrupted != event->since_us + 1 || !native_bounds.ends_process) {
             native_bounds.interrupted = event->since_us + 1;
-            native_interrupt();
+            native_send_interrupt();
             return RT_OVERRUN_SKIP;
         }
     }

@@ -48,6 +48,7 @@ static int finalize(PyObject *package, PyObject *made, PyObject *shutdown)
     native_use(made, shutdown);
     native_go_on();
     native_bounds.finalizer = pthread_self();
+    native_bounds.finalizer_ident = PyThread_get_thread_ident();
     native_interrupt_by(SIGINT);
     native_bounds.ends_process = 1;
     if (deadline_us > 0) {

@@ -139,6 +139,7 @@ rt_status native_add_steps(void);
 /* Set before the finalization begins. */
 extern struct native_bounds {
     pthread_t finalizer;
+    unsigned long finalizer_ident; /* Python's number of it */
     int interrupts_by; /* see native_interrupt_by */
     int ends_process;
     uint64_t interrupted; /* 0, or when what was interrupted had begun, plus 1 */
@@ -148,7 +149,9 @@ extern struct native_bounds {
 /* The signal that has Python raise KeyboardInterrupt; 0: nothing is interrupted any more, also not by what was sent
  * before. On the finalizing thread. */
 void native_interrupt_by(int number);
-void native_interrupt(void);
+
+/* Sends it; whether there is somebody who handles it. */
+int native_send_interrupt(void);
 
 /* For `rt_finalize_options.on_event`. */
 int32_t native_on_event(const rt_event *event, void *arg);

@@ -2,6 +2,7 @@
 // of: map, gh-113793
 // arrives: alive: b"alive"
 // arrives: lives: b"01234"
+// seconds: 30
 #include "host.h"
 
 enum { THREADS = 4, LIVES = 5 };
@@ -20,6 +21,7 @@ static void *call(void *unused)
             host_release(&guard);
             sem_post(&ready);
         }
+        usleep(100); /* as in threads_race */
     }
     return NULL;
 }
