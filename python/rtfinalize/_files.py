@@ -110,8 +110,10 @@ class Files:
             if is_ours and self._may_have_bytes(file):
                 self._flush(file, until)
         for file in files:
-            if isinstance(file, BUFFERS) and file not in self._stuck and not self._is_free(file, until):
-                self._stuck.append(file)
+            if isinstance(file, BUFFERS) and file not in self._stuck:
+                # What somebody is reading loses nothing, and may never come.
+                if not self._is_free(file, 0.0 if isinstance(file, io.BufferedReader) else until):
+                    self._stuck.append(file)
         self._waited = time.monotonic() - began
         for file in self._stuck:
             self._keep(file)

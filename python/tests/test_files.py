@@ -1,0 +1,29 @@
+"""Files at the end of a program: what is waited for, and for how long."""
+
+# A thread that waits in its file's lock: `waits()` returns once it does.
+READS = """
+reader, writer = os.pipe()
+file = open(reader, "rb")
+threading.Thread(target=lambda: file.read(1), name="reader", daemon=True).start()
+says("'reader'", "in read of descriptor %d" % reader)
+"""
+
+
+def test_a_thread_that_reads_is_not_waited_for(run):
+    # Nothing can be lost with it. The grace is longer than a test may take.
+    assert run(READS + "print('done')", ["--grace", "600s"]) == (0, "done\n", "")
+
+
+def test_a_socket_that_is_read_is_not_waited_for(run):
+    code, out, err = run(
+        """
+        import socket
+        here, there = socket.socketpair()
+        file = here.makefile("rwb")
+        threading.Thread(target=file.readline, name="reader", daemon=True).start()
+        says("'reader'", "holds the lock of")
+        print("done")
+        """,
+        ["--grace", "600s"],
+    )
+    assert (code, out, err) == (0, "done\n", "")
