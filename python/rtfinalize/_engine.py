@@ -74,10 +74,12 @@ class Engine:
 
     def _threads_waited_for(self) -> str:
         frames = sys._current_frames()
+        # A pool's worker is waited for also if it is a daemon, as one is that a daemon's work has started.
+        joined = _where.joined(frames.get(self._main))
         waited_for = [
             _where.thread(t.ident, frames)
             for t in threading.enumerate()
-            if not t.daemon and t.ident != self._main and t.ident in frames
+            if (t is joined or not t.daemon) and t.ident != self._main and t.ident in frames
         ]
         # The frame of this function is among them, and would keep all of them.
         frames.clear()
@@ -87,7 +89,15 @@ class Engine:
         return "waiting for " + ", ".join(waited_for[:NAMED]) + (" and %d more" % more if more > 0 else "")
 
     def _callback(self) -> str:
-        return _where.place(sys._current_frames().get(self._main))
+        frames = sys._current_frames()
+        frame = frames.get(self._main)
+        place, joined = _where.place(frame), _where.joined(frame)
+        if joined is not None and joined.ident in frames:
+            place += ", waiting for " + _where.thread(joined.ident, frames)
+        # One of these may be the frame of this function.
+        frame = None
+        frames.clear()
+        return place
 
     # ---- the steps ----
 

@@ -49,6 +49,16 @@ def place(frame: "Optional[FrameType]") -> str:
     return "in " + at(frame.f_code, frame.f_lineno or frame.f_code.co_firstlineno)
 
 
+def joined(frame: "Optional[FrameType]") -> "Optional[threading.Thread]":
+    """The thread whose end is waited for."""
+    while frame is not None and not is_known(frame):
+        if frame.f_code.co_name == "join" and frame.f_globals.get("__name__") == "threading":
+            thread = _local(frame, "self")
+            return thread if isinstance(thread, threading.Thread) else None
+        frame = frame.f_back
+    return None
+
+
 # ---- what a worker of a pool works on ----
 
 
@@ -184,6 +194,9 @@ def thread(
         work = ""
     held = "" if locks is None else locks.of(ident, native_id)
     where = place(frame)
+    other = joined(frame)
+    if other is not None:
+        where += ", waiting for %s to end" % name(other.ident)
     # It may be the frame of this very function, which would keep itself and all below it.
     frame = None
     return "".join((name(ident), ", ", where, call(native_id), held, work, started(known)))

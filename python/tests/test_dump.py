@@ -86,6 +86,20 @@ def test_names_the_holder_of_a_lock_and_who_waits_for_it(run):
     assert (code, err) == (0, "")
 
 
+def test_names_the_thread_that_one_waits_for(run):
+    code, out, err = run(
+        """
+        go_on = threading.Event()
+        worker = threading.Thread(target=go_on.wait, name="worker")
+        worker.start()
+        threading.Thread(target=worker.join, name="waiter").start()
+        says("thread 'waiter', ", ", waiting for thread 'worker' to end")
+        go_on.set()
+        """
+    )
+    assert (code, out, err) == (0, "", "")
+
+
 def test_names_the_work_of_a_pool(run):
     code, out, err = run(
         """

@@ -35,6 +35,7 @@ def test_leaves():
 def test_after():
     pass
 """
+WAITS = "waiting for thread 'MainThread' to end"
 
 
 def test_off_by_default(tests):
@@ -53,7 +54,7 @@ def test_reports_a_thread(tests, daemon):
         [
             "*rtfinalize: left behind*",
             "test_it.py::test_leaves: the test left behind:",
-            "  %s 'loiterer', in loiter (*test_it.py:*), started in test_leaves (*test_it.py:*)" % kind,
+            "  %s 'loiterer', in loiter (*test_it.py:*), %s, started in test_leaves (*test_it.py:*)" % (kind, WAITS),
         ]
     )
     result.stdout.no_fnmatch_line("*test_after*")
@@ -67,7 +68,7 @@ def test_fails_for_a_thread(tests):
         [
             "*ERROR at teardown of test_leaves*",
             "the test left behind:",
-            "  daemon thread 'loiterer', in loiter (*), started in test_leaves (*",
+            "  daemon thread 'loiterer', in loiter (*), %s, started in test_leaves (*" % WAITS,
         ]
     )
 
