@@ -12,8 +12,8 @@ static struct PyModuleDef definition = {
 static int add_functions(PyObject *module)
 {
     PyMethodDef *const tables[] = {
-        native_thread_methods, native_object_methods, native_errand_methods, native_dump_methods,
-        native_word_methods,   native_code_methods,   native_guard_methods,  native_setting_methods,
+        native_thread_methods, native_clock_methods, native_object_methods, native_errand_methods,  native_dump_methods,
+        native_word_methods,   native_code_methods,  native_guard_methods,  native_setting_methods,
     };
     size_t i;
     for (i = 0; i < sizeof tables / sizeof *tables; i++) {
@@ -34,6 +34,7 @@ PyObject *rtfinalize_native_module(void)
         return NULL;
     }
     native_correct_code_at_exit();
+    native_note_main_thread();
     module = PyModule_Create(&definition);
     if (module != NULL && (add_functions(module) < 0 || PyModule_AddStringConstant(module, "RUNTIME", native_name) < 0)) {
         Py_CLEAR(module);

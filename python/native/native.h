@@ -27,6 +27,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <signal.h>
@@ -69,6 +70,11 @@ void native_go_on(void);
 
 /* A thread, by Python's number of it, will never run again. */
 void native_note_stopped(unsigned long ident);
+
+/* ---- clock.c ---- */
+
+/* As the module is loaded, and whenever the calling thread may be the main one. */
+void native_note_main_thread(void);
 
 /* ---- errand.c ---- */
 
@@ -158,8 +164,8 @@ int32_t native_on_event(const rt_event *event, void *arg);
 
 /* ---- what Python sees ---- */
 
-extern PyMethodDef native_thread_methods[], native_object_methods[], native_errand_methods[], native_dump_methods[],
-    native_word_methods[], native_code_methods[], native_finalize_methods[], native_guard_methods[],
-    native_setting_methods[];
+extern PyMethodDef native_thread_methods[], native_clock_methods[], native_object_methods[], native_errand_methods[],
+    native_dump_methods[], native_word_methods[], native_code_methods[], native_finalize_methods[],
+    native_guard_methods[], native_setting_methods[];
 
 #endif

@@ -68,11 +68,9 @@ def dump(file: "Optional[TextIO]" = None) -> None:
 
 def _dump_for_signal() -> None:
     """Called on a thread of the library's."""
-    import _thread
-
     from . import _dump
 
-    _dump.write(_dump.describe(_thread.get_ident(), _is_ending, _ending), None)
+    _dump.write(_dump.describe(_native.this_thread(), _is_ending, _ending), None)
 
 
 def _settle(

@@ -5,7 +5,7 @@ import os
 import sys
 import threading
 
-from . import _guards, _locks, _where
+from . import _guards, _locks, _native, _where
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,11 +26,15 @@ def _lines(without: "Optional[int]", is_ending: bool, engine: "Optional[Engine]"
     # No lock of `threading` is taken: the thread that has it may be the one that is stuck.
     frames = sys._current_frames()
     active = list(threading._active.items())  # type: ignore[attr-defined]
-    main = threading.main_thread().ident
+    main = _native.main_thread() or threading.main_thread().ident
     daemons = {ident for ident, known in active if known.daemon}
     # A dummy stands for a thread that Python did not start, and stays when that has ended.
     idents = {i: None for i, known in active if i in frames or not isinstance(known, threading._DummyThread)}
     idents.update((ident, None) for ident in frames)
+    for ident in list(idents):
+        # gevent has it by the number of a greenlet, too.
+        if ident != main and _where.known(ident) is threading.main_thread():
+            del idents[ident]
     idents.pop(without or 0, None)
     locks = _locks.Locks()
     flushing = "" if engine is None else engine.files.describe()
@@ -58,12 +62,8 @@ def describe(without: "Optional[int]", is_ending: bool, engine: "Optional[Engine
 
 def _write(descriptor: int, text: str) -> None:
     """Writes past the stream, whose lock another thread may have, and not to a pipe that nobody reads."""
-    import select
-
     data = text.encode("utf-8", "backslashreplace")
-    room = select.poll()
-    room.register(descriptor, select.POLLOUT)
-    while data and room.poll(ROOM_MS):
+    while data and _native.has_room(descriptor, ROOM_MS):
         data = data[os.write(descriptor, data[:PIECE]) :]
 
 

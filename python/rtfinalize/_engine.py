@@ -8,7 +8,6 @@ import atexit
 import gc
 import sys
 import threading
-import time
 
 from . import _files, _native, _where
 
@@ -27,7 +26,7 @@ NAMED = 8
 
 
 def _is_foreign(ident: int) -> bool:
-    thread = threading._active.get(ident)  # type: ignore[attr-defined]
+    thread = _where.known(ident)
     return thread is None or isinstance(thread, threading._DummyThread)
 
 
@@ -36,7 +35,7 @@ class Engine:
         self._collects = collects
         self.files = _files.Files(inherited)
         self._doing: "Optional[Callable[[], str]]" = None
-        self._main = threading.get_ident()
+        self._main = _native.this_thread()
         # What `threading._shutdown` raised.
         self.raised: "Optional[BaseException]" = None
         # Whether a thread has been in Python that Python did not start. It may come again at any time, also once there is
@@ -47,8 +46,7 @@ class Engine:
     @property
     def has_threads_at_work(self) -> bool:
         """Whether a thread works in native code, whose memory libc's exit handlers may free (OpenSSL's do)."""
-        active = threading._active  # type: ignore[attr-defined]
-        known = (active.get(ident) for ident in self.unstopped)
+        known = map(_where.known, self.unstopped)
         return any(_where.works(getattr(thread, "native_id", None)) for thread in known)
 
     # ---- what takes long ----
@@ -112,7 +110,7 @@ class Engine:
 
     def stop_threads(self) -> None:
         self._doing = None
-        since = time.monotonic()
+        since = _native.now()
         until, seen = since + STOP_SECONDS, -1
         while True:
             stopped = _native.stopped_threads()
@@ -120,7 +118,7 @@ class Engine:
             self.files.look_out_for(others, stopped)
             self.has_foreign_threads |= any(_is_foreign(ident) for ident in others)
             self.unstopped = others.difference(stopped)
-            now = time.monotonic()
+            now = _native.now()
             if not self.unstopped or now > until:
                 return
             if len(stopped) != seen:
@@ -129,7 +127,7 @@ class Engine:
                 # Nobody stopped in that time: the others sleep, and stop when they come back.
                 return
             _native.stop_threads()
-            time.sleep(SWITCH_SECONDS)
+            _native.pause(SWITCH_SECONDS)
 
     def flush_files(self) -> None:
         self._doing = self.files.describe

@@ -7,7 +7,6 @@ not exactly one such word nothing is known (`None`), and nothing is guessed.
 
 import io
 import sys
-import threading
 from . import _native
 
 TYPE_CHECKING = False
@@ -73,7 +72,7 @@ class Layout:
         part = words_of(file)
 
         def look() -> int:
-            me = threading.get_ident()
+            me = _native.this_thread()
             owners.extend(at for at, word in enumerate(words_of(file)) if word == me)
             return accepted - taken
 

@@ -3,7 +3,6 @@
 import gc
 import io
 import sys
-import time
 
 from . import _native, _where
 from ._fields import Layout
@@ -102,7 +101,7 @@ class Files:
             # Who has a lock, and what a file holds, matters only where somebody else may have locked one.
             self._layout = Layout()
         grace, _, left = (us / 1e6 for us in _native.times())
-        began = time.monotonic()
+        began = _native.now()
         until = began + (grace if left < 0 else min(grace, left / 2))
         # In the order in which they were opened, for several may have one destination.
         for file in files:
@@ -114,7 +113,7 @@ class Files:
                 # What somebody is reading loses nothing, and may never come.
                 if not self._is_free(file, 0.0 if isinstance(file, io.BufferedReader) else until):
                     self._stuck.append(file)
-        self._waited = time.monotonic() - began
+        self._waited = _native.now() - began
         for file in self._stuck:
             self._keep(file)
 
@@ -139,9 +138,9 @@ class Files:
             holder = self._holder(file)
             if holder == 0:
                 return True
-            if holder in self._stopped or time.monotonic() >= until:
+            if holder in self._stopped or _native.now() >= until:
                 return False
-            time.sleep(LOOK_SECONDS)
+            _native.pause(LOOK_SECONDS)
 
     def _flush(self, file: "Any", until: float) -> None:
         if not self._is_free(file, until):
@@ -152,7 +151,7 @@ class Files:
         try:
             if self._others:
                 # Another thread may take the lock this very moment.
-                left = max(until - time.monotonic(), LOOK_SECONDS)
+                left = max(until - _native.now(), LOOK_SECONDS)
                 if not _native.within(left, lambda: flush(file)) and self._holder(file):
                     self._stuck.append(file)
             else:

@@ -5,10 +5,9 @@ import gc
 import io
 import sys
 import threading
-import time
 import weakref
 
-from . import _files, _guards, _where
+from . import _files, _guards, _native, _where
 from ._fields import Layout
 from ._locks import Locks
 
@@ -126,7 +125,7 @@ class Leaks:
     def end_test(self, with_files: bool) -> "List[Tuple[str, List[str]]]":
         """By owner, what the test left behind, and the fixtures that ended with it."""
         self._test.add(self._new())
-        until = time.monotonic() + self._grace
+        until = _native.now() + self._grace
         left = []
         ended, self._ended = self._ended, []
         given_away = [thing for thing in self._test.alive() if _is_thread(thing) and self._give_away(thing)]
@@ -147,7 +146,7 @@ class Leaks:
         for thread in threads:
             if any(fnmatch.fnmatchcase(thread.name, pattern) for pattern in self._ignored_threads):
                 continue
-            threading.Thread.join(thread, max(until - time.monotonic(), 0))
+            threading.Thread.join(thread, max(until - _native.now(), 0))
             if thread.is_alive():
                 locks = locks or Locks()
                 lines.append(_where.thread(thread.ident, None, locks))

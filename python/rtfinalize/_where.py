@@ -5,6 +5,8 @@ import stat
 import sys
 import threading
 
+from . import _native
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import CodeType, FrameType
@@ -114,7 +116,7 @@ _FUTEX = {"x86_64": b"202", "aarch64": b"98"}.get(_machine)
 def _system_call(native_id: "Optional[int]") -> "List[bytes]":
     """The number of the system call that a thread is in, and its arguments; empty if nobody knows."""
     # The calling thread is in the one that asks.
-    if native_id in (None, threading.get_native_id()):
+    if native_id in (None, _native.this_native_thread()):
         return []
     try:
         with open("/proc/self/task/%d/syscall" % native_id, "rb", 0) as file:
@@ -166,17 +168,25 @@ def sleeps_at(native_id: "Optional[int]") -> int:
 # ---- threads ----
 
 
+def known(ident: "Optional[int]") -> "Optional[threading.Thread]":
+    """What `threading` knows of a thread. gevent has it know the main one by the number of a greenlet."""
+    thread: "Optional[threading.Thread]" = threading._active.get(ident)  # type: ignore[attr-defined]
+    if thread is None and ident and ident == _native.main_thread():
+        return threading.main_thread()
+    return thread
+
+
 def name(ident: "Optional[int]") -> str:
     """`thread 'fetcher'`, or `daemon thread 'fetcher'`."""
-    known = threading._active.get(ident)  # type: ignore[attr-defined]
-    if known is None:
+    thread = known(ident)
+    if thread is None:
         return "thread %s" % ident
-    return "%sthread '%s'" % ("daemon " if known.daemon else "", known.name)
+    return "%sthread '%s'" % ("daemon " if thread.daemon else "", thread.name)
 
 
-def started(known: "Optional[threading.Thread]") -> str:
+def started(thread: "Optional[threading.Thread]") -> str:
     """`, started in main (app.py:30)`, if that was noted."""
-    noted: "Optional[Tuple[CodeType, int, int]]" = getattr(known, STARTED, None)
+    noted: "Optional[Tuple[CodeType, int, int]]" = getattr(thread, STARTED, None)
     return "" if noted is None else ", started in " + at(noted[0], noted[1])
 
 
@@ -185,8 +195,8 @@ def thread(
 ) -> str:
     """`thread 'fetcher', in fetch (app.py:12), in read of descriptor 3, started in main (app.py:30)`."""
     frame = sys._current_frames().get(ident or 0) if frames is None else frames.get(ident or 0)
-    known = threading._active.get(ident)  # type: ignore[attr-defined]
-    native_id = getattr(known, "native_id", None)
+    of = known(ident)
+    native_id = getattr(of, "native_id", None)
     try:
         work = _work(frame)
     except Exception:
@@ -199,4 +209,4 @@ def thread(
         where += ", waiting for %s to end" % name(other.ident)
     # It may be the frame of this very function, which would keep itself and all below it.
     frame = None
-    return "".join((name(ident), ", ", where, call(native_id), held, work, started(known)))
+    return "".join((name(ident), ", ", where, call(native_id), held, work, started(of)))
