@@ -73,15 +73,16 @@ def _local(frame: "FrameType", name: str) -> "Any":
     return value
 
 
-def _name_of(function: "Any") -> str:
+def _name_of(function: "Any", arguments: "Tuple[Any, ...]") -> str:
     """`crunch (app.py:5)`, of a function that may be wrapped."""
     for _ in range(8):
-        if type(function).__module__ != "functools" or not hasattr(function, "func"):
+        if arguments and type(getattr(function, "__self__", None)).__name__ == "Context":
+            # asyncio.to_thread and grpc have the function called by `context.run`.
+            function, arguments = arguments[0], arguments[1:]
+        elif type(function).__module__ == "functools" and hasattr(function, "func"):
+            function, arguments = function.func, getattr(function, "args", ()) + arguments
+        else:
             break
-        within = function.func
-        # asyncio.to_thread wraps the function in `context.run`.
-        is_run = type(getattr(within, "__self__", None)).__name__ == "Context" and function.args
-        function = function.args[0] if is_run else within
     code = getattr(function, "__code__", None)
     name = getattr(function, "__qualname__", None) or type(function).__qualname__
     return "%s (%s:%d)" % (name, code.co_filename, code.co_firstlineno) if code is not None else str(name)
@@ -93,8 +94,8 @@ def _work(frame: "Optional[FrameType]") -> str:
         frame = frame.f_back
     item: "Any" = None if frame is None else _local(frame, "work_item")
     # 3.14 keeps function and arguments in `task`.
-    function = item.task[0] if hasattr(item, "task") else getattr(item, "fn", None)
-    return "" if function is None else ", working on " + _name_of(function)
+    work = item.task if hasattr(item, "task") else (getattr(item, "fn", None), getattr(item, "args", ()))
+    return "" if work[0] is None else ", working on " + _name_of(*work[:2])
 
 
 def _is_worker(frame: "FrameType") -> bool:

@@ -103,7 +103,7 @@ def test_names_the_thread_that_one_waits_for(run):
 def test_names_the_work_of_a_pool(run):
     code, out, err = run(
         """
-        import asyncio, concurrent.futures, functools
+        import asyncio, concurrent.futures, contextvars, functools
         rtfinalize.install()
         go_on = threading.Event()
         def crunch(*_):
@@ -114,6 +114,9 @@ def test_names_the_work_of_a_pool(run):
         r, w = os.pipe()
         pool.submit(functools.partial(os.read, r, 1))
         pool.submit(len, "").result()
+        more = concurrent.futures.ThreadPoolExecutor(1, "more")
+        more.submit(contextvars.copy_context().run, functools.partial(crunch, 1))
+        says("'more_0'", "in crunch", "working on crunch (")
         line = says("'pool_0'", "in crunch", "working on crunch (", "started in <module>")
         print(line[line.rindex("app.py:"):])
         says("'pool_1'", "in crunch", "working on crunch (")
