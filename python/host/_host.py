@@ -3,7 +3,6 @@
 import atexit
 import sys
 import threading
-import time
 
 from . import _native, _where
 from ._engine import SWITCH_SECONDS, Engine
@@ -78,9 +77,9 @@ class Host(Engine):
                 continue
             if not _native.stop_sleeper(thread.native_id, ident) and _wake(sys._current_frames().get(ident)):
                 woken.add(ident)
-        until = time.monotonic() + WAKE_SECONDS
-        while woken.difference(_native.stopped_threads()) and time.monotonic() < until:
-            time.sleep(SWITCH_SECONDS)
+        until = _native.now() + WAKE_SECONDS
+        while woken.difference(_native.stopped_threads()) and _native.now() < until:
+            _native.pause(SWITCH_SECONDS)
         stopped = _native.stopped_threads()
         self.unstopped.difference_update(stopped)
         self.files.have_stopped(stopped)

@@ -112,8 +112,8 @@ static struct PyModuleDef host_definition = {
 static PyObject *native_module(void)
 {
     PyMethodDef *const tables[] = {
-        native_thread_methods, native_object_methods,  native_errand_methods,
-        native_word_methods,   native_setting_methods, host_methods,
+        native_thread_methods, native_clock_methods, native_signal_methods,  native_object_methods,
+        native_errand_methods, native_word_methods,  native_setting_methods, host_methods,
     };
     PyObject *module = PyModule_Create(&host_definition);
     size_t i;
@@ -245,6 +245,7 @@ static int make_ready(void *unused)
         PyGILState_Ensure();
     }
     native_go_on();
+    native_note_main_thread();
     native_bounds.finalizer = pthread_self();
     native_bounds.finalizer_ident = PyThread_get_thread_ident();
     native_bounds.interrupted = 0;
@@ -338,6 +339,7 @@ static int end_engine(const char *method)
     PyObject *done = NULL;
     int number = native_bounds.interrupts_by;
     native_interrupt_by(0);
+    native_release_signals(0);
     if (PyErr_CheckSignals() < 0) {
         PyErr_Clear(); /* the interruption that came last */
     }

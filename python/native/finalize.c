@@ -74,6 +74,7 @@ static int finalize(PyObject *package, PyObject *made, PyObject *shutdown)
         PyErr_WriteUnraisable(made);
     }
     Py_XDECREF(result);
+    native_release_signals(0);
     bound_the_rest(deadline_us, began);
     return 0;
 }
@@ -95,6 +96,7 @@ static PyObject *raise_again(void)
  */
 static PyObject *at_exit(PyObject *module, PyObject *unused)
 {
+    int held = native_hold_signals();
     PyObject *package = PyImport_ImportModule("rtfinalize");
     PyObject *made = package == NULL ? NULL : PyObject_CallMethod(package, "_begin", NULL);
     PyObject *shutdown, *result;
@@ -102,6 +104,9 @@ static PyObject *at_exit(PyObject *module, PyObject *unused)
     (void)unused;
     if (made == NULL) {
         PyErr_Clear();
+    }
+    if (held) {
+        native_release_signals(1);
     }
     shutdown = package == NULL ? NULL : PyObject_GetAttrString(package, "_shutdown");
     if (shutdown == NULL || shutdown == Py_None) {

@@ -76,6 +76,14 @@ void native_note_stopped(unsigned long ident);
 /* As the module is loaded, and whenever the calling thread may be the main one. */
 void native_note_main_thread(void);
 
+/* ---- signals.c ---- */
+
+/* From here on no handler of the program's is called. Whether that is so by this call. */
+int native_hold_signals(void);
+
+/* They are called again, and perhaps also for what has come meanwhile. What has been raised stays raised. */
+void native_release_signals(int hands_on);
+
 /* ---- errand.c ---- */
 
 /* A condition whose times are those of `native_time_in`. */
@@ -164,8 +172,8 @@ int32_t native_on_event(const rt_event *event, void *arg);
 
 /* ---- what Python sees ---- */
 
-extern PyMethodDef native_thread_methods[], native_clock_methods[], native_object_methods[], native_errand_methods[],
-    native_dump_methods[], native_word_methods[], native_code_methods[], native_finalize_methods[],
-    native_guard_methods[], native_setting_methods[];
+extern PyMethodDef native_thread_methods[], native_clock_methods[], native_signal_methods[], native_object_methods[],
+    native_errand_methods[], native_dump_methods[], native_word_methods[], native_code_methods[],
+    native_finalize_methods[], native_guard_methods[], native_setting_methods[];
 
 #endif

@@ -8,9 +8,15 @@ PyThreadState *native_finalizing;
 /* With the interpreter's lock. */
 static int call_engine(const char *method)
 {
-    PyObject *result = native_engine == NULL ? NULL : PyObject_CallMethod(native_engine, method, NULL);
+    PyObject *result;
+    int held;
     if (native_engine == NULL) {
         return -1; /* it could not be made, and that was said */
+    }
+    held = native_hold_signals();
+    result = PyObject_CallMethod(native_engine, method, NULL);
+    if (held) {
+        native_release_signals(1);
     }
     if (result == NULL) {
         PyErr_WriteUnraisable(native_engine);
@@ -62,6 +68,13 @@ static int join_threads(const char *method)
     return 0;
 }
 
+/* From now on no signal comes to the program any more. */
+static int stop_threads(const char *method)
+{
+    native_hold_signals();
+    return call_engine(method);
+}
+
 static int run_exit_callbacks(const char *method)
 {
     PyObject *module, *result;
@@ -88,7 +101,7 @@ static const struct step {
 } steps[] = {
     {RT_PHASE_THREADS, -1, "threading._shutdown", join_threads, "threads_are_joined"},
     {RT_PHASE_ATEXIT, -1, "exit callbacks", run_exit_callbacks, "callbacks_are_run"},
-    {RT_PHASE_FREEZE, -1, "stop threads", call_engine, "stop_threads"},
+    {RT_PHASE_FREEZE, -1, "stop threads", stop_threads, "stop_threads"},
     {RT_PHASE_FLUSH_FROZEN, -1, "flush files", call_engine, "flush_files"},
     {RT_PHASE_FLUSH_FROZEN, 0, "account for files", call_engine, "account_for_files"},
 };

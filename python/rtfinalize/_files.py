@@ -79,6 +79,8 @@ class Files:
         # Those whose lock a thread has that may never give it back, and those that could not be flushed.
         self._stuck: "List[Any]" = []
         self._failed: "List[Tuple[Any, Exception]]" = []
+        # Those whose flush somebody interrupted by Ctrl-C.
+        self._interrupted: "List[Any]" = []
         # Whether a thread is left in the middle of a write.
         self.is_cut_off = False
         self._losses = self._others_lost = 0
@@ -114,7 +116,7 @@ class Files:
                 if not self._is_free(file, 0.0 if isinstance(file, io.BufferedReader) else until):
                     self._stuck.append(file)
         self._waited = _native.now() - began
-        for file in self._stuck:
+        for file in self._stuck + self._interrupted:
             self._keep(file)
 
     def _may_have_bytes(self, file: "Any") -> bool:
@@ -146,6 +148,9 @@ class Files:
         if not self._is_free(file, until):
             self._stuck.append(file)
             return
+        if any(one is getattr(file, "buffer", None) for one in self._interrupted):
+            self._interrupted.append(file)
+            return
         flush = _flush_of(file)
         self._now = file
         try:
@@ -155,7 +160,9 @@ class Files:
                 if not _native.within(left, lambda: flush(file)) and self._holder(file):
                     self._stuck.append(file)
             else:
-                flush(file)
+                _native.interruptibly(lambda: flush(file))
+        except KeyboardInterrupt:
+            self._interrupted.append(file)
         except Exception as error:
             self._failed.append((file, error))
         self._now = None
@@ -217,6 +224,7 @@ class Files:
         counted: "Set[int]" = set()
         ours = [file for file in self._stuck if id(file) not in self._inherited]
         unwritten: "List[Tuple[Any, object]]" = [(file, "its lock is held") for file in ours]
+        unwritten += [(file, "interrupted") for file in self._interrupted]
         for file, reason in unwritten + list(self._failed):
             left = 0
             for part in (file, getattr(file, "buffer", None)):
