@@ -39,6 +39,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <signal.h>
@@ -81,6 +82,19 @@ void native_go_on(void);
 
 /* A thread, by Python's number of it, will never run again. */
 void native_note_stopped(unsigned long ident);
+
+/* ---- clock.c ---- */
+
+/* As the module is loaded, and whenever the calling thread may be the main one. */
+void native_note_main_thread(void);
+
+/* ---- signals.c ---- */
+
+/* From here on no handler of the program's is called. Whether that is so by this call. */
+int native_hold_signals(void);
+
+/* They are called again, and perhaps also for what has come meanwhile. What has been raised stays raised. */
+void native_release_signals(int hands_on);
 
 /* ---- errand.c ---- */
 
@@ -170,9 +184,9 @@ int32_t native_on_event(const rt_event *event, void *arg);
 
 /* ---- what Python sees ---- */
 
-extern PyMethodDef native_thread_methods[], native_object_methods[], native_errand_methods[], native_dump_methods[],
-    native_word_methods[], native_code_methods[], native_finalize_methods[], native_guard_methods[],
-    native_setting_methods[];
+extern PyMethodDef native_thread_methods[], native_clock_methods[], native_signal_methods[], native_object_methods[],
+    native_errand_methods[], native_dump_methods[], native_word_methods[], native_code_methods[],
+    native_finalize_methods[], native_guard_methods[], native_setting_methods[];
 
 #endif
 
@@ -301,6 +315,209 @@ static PyObject *stopped_threads(PyObject *module, PyObject *unused)
 PyMethodDef native_thread_methods[] = {
     {"stop_threads", stop_threads, METH_NOARGS, "Stop every other thread at its next call or return."},
     {"stopped_threads", stopped_threads, METH_NOARGS, "The identifiers of the threads that were stopped."},
+    {NULL, NULL, 0, NULL},
+};
+
+/* ======== clock.c ======== */
+
+/*
+ * Time, threads and descriptors past what programs put in the place of Python's own functions.
+ *
+ * gevent and eventlet replace `time.sleep`, `threading.get_ident` and `select.poll` by functions that switch to other work,
+ * and that number greenlets; libraries for tests stop `time.monotonic`. The end of a program relies on none of these.
+ */
+
+static PyObject *now(PyObject *module, PyObject *unused)
+{
+    struct timespec at = native_time_in(0);
+    (void)module;
+    (void)unused;
+    return PyFloat_FromDouble((double)at.tv_sec + (double)at.tv_nsec / 1e9);
+}
+
+static PyObject *pause_for(PyObject *module, PyObject *args)
+{
+    double seconds;
+    struct timespec time;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "d:pause", &seconds)) {
+        return NULL;
+    }
+    time.tv_sec = (time_t)seconds;
+    time.tv_nsec = (long)((seconds - (double)time.tv_sec) * 1e9);
+    Py_BEGIN_ALLOW_THREADS
+    nanosleep(&time, NULL);
+    Py_END_ALLOW_THREADS
+    Py_RETURN_NONE;
+}
+
+static PyObject *this_thread(PyObject *module, PyObject *unused)
+{
+    (void)module;
+    (void)unused;
+    return PyLong_FromUnsignedLong(PyThread_get_thread_ident());
+}
+
+static PyObject *this_native_thread(PyObject *module, PyObject *unused)
+{
+    (void)module;
+    (void)unused;
+    return PyLong_FromLong(syscall(SYS_gettid));
+}
+
+/* The main thread, and the process whose that is. */
+static unsigned long main_ident;
+static pid_t main_process;
+
+void native_note_main_thread(void)
+{
+    if (syscall(SYS_gettid) == getpid()) {
+        main_ident = PyThread_get_thread_ident();
+        main_process = getpid();
+    }
+}
+
+static PyObject *main_thread(PyObject *module, PyObject *unused)
+{
+    (void)module;
+    (void)unused;
+    native_note_main_thread();
+    return PyLong_FromUnsignedLong(main_process == getpid() ? main_ident : 0);
+}
+
+static PyObject *has_room(PyObject *module, PyObject *args)
+{
+    struct pollfd of = {.events = POLLOUT};
+    int milliseconds, ready;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "ii:has_room", &of.fd, &milliseconds)) {
+        return NULL;
+    }
+    Py_BEGIN_ALLOW_THREADS
+    ready = poll(&of, 1, milliseconds);
+    Py_END_ALLOW_THREADS
+    return PyBool_FromLong(ready > 0);
+}
+
+PyMethodDef native_clock_methods[] = {
+    {"now", now, METH_NOARGS, "The seconds of the monotonic clock."},
+    {"pause", pause_for, METH_VARARGS, "Sleep so many seconds, or until a signal comes."},
+    {"this_thread", this_thread, METH_NOARGS, "The identifier of the calling thread."},
+    {"this_native_thread", this_native_thread, METH_NOARGS, "The system's number of the calling thread."},
+    {"main_thread", main_thread, METH_NOARGS, "The identifier of the process's first thread; 0 if it is not known."},
+    {"has_room", has_room, METH_VARARGS, "Whether a descriptor can be written to, within so many milliseconds."},
+    {NULL, NULL, 0, NULL},
+};
+
+/* ======== signals.c ======== */
+
+/*
+ * Signals while the engine is at work.
+ *
+ * A handler in Python is called on the main thread between any two instructions, those of the engine too, and may raise:
+ * a file would not be flushed, or a thread not be stopped. So a function of ours, which raises nothing, is in the
+ * handlers' place meanwhile. What came before threads are stopped is handed on to the handlers; afterwards nobody is there
+ * who could act on it, but Ctrl-C and SIGTERM still interrupt the flush of a file, which may take for ever.
+ */
+
+static PyObject *handlers[NSIG]; /* those that are replaced */
+static char has_come[NSIG];
+static int is_held, may_interrupt;
+
+static PyObject *take_note(PyObject *self, PyObject *args)
+{
+    int number;
+    PyObject *frame;
+    (void)self;
+    if (!PyArg_ParseTuple(args, "iO", &number, &frame)) {
+        return NULL;
+    }
+    has_come[number] = 1;
+    if (may_interrupt && (number == SIGINT || number == SIGTERM)) {
+        may_interrupt = 0;
+        PyErr_SetString(PyExc_KeyboardInterrupt, "interrupted");
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
+static PyMethodDef of_take_note = {"take_note", take_note, METH_VARARGS, NULL};
+
+/* What has come already is handled first, and may raise: it is nobody's, then, as ever at the end. */
+static int set_handler(PyObject *module, int number, PyObject *handler)
+{
+    int tries;
+    for (tries = 0; tries < 1000; tries++) {
+        PyObject *before = PyObject_CallMethod(module, "signal", "iO", number, handler);
+        if (before != NULL) {
+            Py_DECREF(before);
+            return 1;
+        }
+        if (PyErr_ExceptionMatches(PyExc_ValueError)) {
+            break; /* not on the main thread, where no handler is called either */
+        }
+        PyErr_WriteUnraisable(handler);
+    }
+    PyErr_Clear();
+    return 0;
+}
+
+int native_hold_signals(void)
+{
+    PyObject *module, *ours;
+    int number;
+    if (is_held) {
+        return 0;
+    }
+    module = PyImport_ImportModule("_signal");
+    ours = PyCFunction_New(&of_take_note, NULL);
+    for (number = 1; module != NULL && ours != NULL && number < NSIG; number++) {
+        PyObject *handler = PyObject_CallMethod(module, "getsignal", "i", number);
+        has_come[number] = 0;
+        if (handler != NULL && PyCallable_Check(handler) && set_handler(module, number, ours)) {
+            handlers[number] = Py_NewRef(handler);
+        }
+        Py_XDECREF(handler);
+        PyErr_Clear(); /* Python does not know some numbers */
+    }
+    Py_XDECREF(ours);
+    Py_XDECREF(module);
+    PyErr_Clear();
+    is_held = 1;
+    return 1;
+}
+
+void native_release_signals(int hands_on)
+{
+    PyObject *type, *value, *trace, *module;
+    int number;
+    PyErr_Fetch(&type, &value, &trace);
+    module = PyImport_ImportModule("_signal");
+    for (number = 1; number < NSIG; number++) {
+        if (handlers[number] != NULL && module != NULL && set_handler(module, number, handlers[number])
+            && has_come[number] && hands_on) {
+            raise(number);
+        }
+        Py_CLEAR(handlers[number]);
+    }
+    Py_XDECREF(module);
+    PyErr_Clear();
+    is_held = 0;
+    PyErr_Restore(type, value, trace);
+}
+
+static PyObject *interruptibly(PyObject *module, PyObject *call)
+{
+    PyObject *result;
+    (void)module;
+    may_interrupt = 1;
+    result = PyObject_CallNoArgs(call);
+    may_interrupt = 0;
+    return result;
+}
+
+PyMethodDef native_signal_methods[] = {
+    {"interruptibly", interruptibly, METH_O, "Call what Ctrl-C and SIGTERM may interrupt, also while threads are stopped."},
     {NULL, NULL, 0, NULL},
 };
 
@@ -742,9 +959,15 @@ PyThreadState *native_finalizing;
 /* With the interpreter's lock. */
 static int call_engine(const char *method)
 {
-    PyObject *result = native_engine == NULL ? NULL : PyObject_CallMethod(native_engine, method, NULL);
+    PyObject *result;
+    int held;
     if (native_engine == NULL) {
         return -1; /* it could not be made, and that was said */
+    }
+    held = native_hold_signals();
+    result = PyObject_CallMethod(native_engine, method, NULL);
+    if (held) {
+        native_release_signals(1);
     }
     if (result == NULL) {
         PyErr_WriteUnraisable(native_engine);
@@ -796,6 +1019,13 @@ static int join_threads(const char *method)
     return 0;
 }
 
+/* From now on no signal comes to the program any more. */
+static int stop_threads(const char *method)
+{
+    native_hold_signals();
+    return call_engine(method);
+}
+
 static int run_exit_callbacks(const char *method)
 {
     PyObject *module, *result;
@@ -822,7 +1052,7 @@ static const struct step {
 } steps[] = {
     {RT_PHASE_THREADS, -1, "threading._shutdown", join_threads, "threads_are_joined"},
     {RT_PHASE_ATEXIT, -1, "exit callbacks", run_exit_callbacks, "callbacks_are_run"},
-    {RT_PHASE_FREEZE, -1, "stop threads", call_engine, "stop_threads"},
+    {RT_PHASE_FREEZE, -1, "stop threads", stop_threads, "stop_threads"},
     {RT_PHASE_FLUSH_FROZEN, -1, "flush files", call_engine, "flush_files"},
     {RT_PHASE_FLUSH_FROZEN, 0, "account for files", call_engine, "account_for_files"},
 };
@@ -1214,6 +1444,8 @@ static const char *const source_of_where[] = {
     "import sys",
     "import threading",
     "",
+    "from . import _native",
+    "",
     "TYPE_CHECKING = False",
     "if TYPE_CHECKING:",
     "    from types import CodeType, FrameType",
@@ -1258,6 +1490,16 @@ static const char *const source_of_where[] = {
     "    return \"in \" + at(frame.f_code, frame.f_lineno or frame.f_code.co_firstlineno)",
     "",
     "",
+    "def joined(frame: \"Optional[FrameType]\") -> \"Optional[threading.Thread]\":",
+    "    \"\"\"The thread whose end is waited for.\"\"\"",
+    "    while frame is not None and not is_known(frame):",
+    "        if frame.f_code.co_name == \"join\" and frame.f_globals.get(\"__name__\") == \"threading\":",
+    "            thread = _local(frame, \"self\")",
+    "            return thread if isinstance(thread, threading.Thread) else None",
+    "        frame = frame.f_back",
+    "    return None",
+    "",
+    "",
     "# ---- what a worker of a pool works on ----",
     "",
     "",
@@ -1270,15 +1512,16 @@ static const char *const source_of_where[] = {
     "    return value",
     "",
     "",
-    "def _name_of(function: \"Any\") -> str:",
+    "def _name_of(function: \"Any\", arguments: \"Tuple[Any, ...]\") -> str:",
     "    \"\"\"`crunch (app.py:5)`, of a function that may be wrapped.\"\"\"",
     "    for _ in range(8):",
-    "        if type(function).__module__ != \"functools\" or not hasattr(function, \"func\"):",
+    "        if arguments and type(getattr(function, \"__self__\", None)).__name__ == \"Context\":",
+    "            # asyncio.to_thread and grpc have the function called by `context.run`.",
+    "            function, arguments = arguments[0], arguments[1:]",
+    "        elif type(function).__module__ == \"functools\" and hasattr(function, \"func\"):",
+    "            function, arguments = function.func, getattr(function, \"args\", ()) + arguments",
+    "        else:",
     "            break",
-    "        within = function.func",
-    "        # asyncio.to_thread wraps the function in `context.run`.",
-    "        is_run = type(getattr(within, \"__self__\", None)).__name__ == \"Context\" and function.args",
-    "        function = function.args[0] if is_run else within",
     "    code = getattr(function, \"__code__\", None)",
     "    name = getattr(function, \"__qualname__\", None) or type(function).__qualname__",
     "    return \"%s (%s:%d)\" % (name, code.co_filename, code.co_firstlineno) if code is not None else str(name)",
@@ -1290,8 +1533,8 @@ static const char *const source_of_where[] = {
     "        frame = frame.f_back",
     "    item: \"Any\" = None if frame is None else _local(frame, \"work_item\")",
     "    # 3.14 keeps function and arguments in `task`.",
-    "    function = item.task[0] if hasattr(item, \"task\") else getattr(item, \"fn\", None)",
-    "    return \"\" if function is None else \", working on \" + _name_of(function)",
+    "    work = item.task if hasattr(item, \"task\") else (getattr(item, \"fn\", None), getattr(item, \"args\", ()))",
+    "    return \"\" if work[0] is None else \", working on \" + _name_of(*work[:2])",
     "",
     "",
     "def _is_worker(frame: \"FrameType\") -> bool:",
@@ -1313,7 +1556,7 @@ static const char *const source_of_where[] = {
     "def _system_call(native_id: \"Optional[int]\") -> \"List[bytes]\":",
     "    \"\"\"The number of the system call that a thread is in, and its arguments; empty if nobody knows.\"\"\"",
     "    # The calling thread is in the one that asks.",
-    "    if native_id in (None, threading.get_native_id()):",
+    "    if native_id in (None, _native.this_native_thread()):",
     "        return []",
     "    try:",
     "        with open(\"/proc/self/task/%d/syscall\" % native_id, \"rb\", 0) as file:",
@@ -1365,17 +1608,25 @@ static const char *const source_of_where[] = {
     "# ---- threads ----",
     "",
     "",
+    "def known(ident: \"Optional[int]\") -> \"Optional[threading.Thread]\":",
+    "    \"\"\"What `threading` knows of a thread. gevent has it know the main one by the number of a greenlet.\"\"\"",
+    "    thread: \"Optional[threading.Thread]\" = threading._active.get(ident)  # type: ignore[attr-defined]",
+    "    if thread is None and ident and ident == _native.main_thread():",
+    "        return threading.main_thread()",
+    "    return thread",
+    "",
+    "",
     "def name(ident: \"Optional[int]\") -> str:",
     "    \"\"\"`thread 'fetcher'`, or `daemon thread 'fetcher'`.\"\"\"",
-    "    known = threading._active.get(ident)  # type: ignore[attr-defined]",
-    "    if known is None:",
+    "    thread = known(ident)",
+    "    if thread is None:",
     "        return \"thread %s\" % ident",
-    "    return \"%sthread '%s'\" % (\"daemon \" if known.daemon else \"\", known.name)",
+    "    return \"%sthread '%s'\" % (\"daemon \" if thread.daemon else \"\", thread.name)",
     "",
     "",
-    "def started(known: \"Optional[threading.Thread]\") -> str:",
+    "def started(thread: \"Optional[threading.Thread]\") -> str:",
     "    \"\"\"`, started in main (app.py:30)`, if that was noted.\"\"\"",
-    "    noted: \"Optional[Tuple[CodeType, int, int]]\" = getattr(known, STARTED, None)",
+    "    noted: \"Optional[Tuple[CodeType, int, int]]\" = getattr(thread, STARTED, None)",
     "    return \"\" if noted is None else \", started in \" + at(noted[0], noted[1])",
     "",
     "",
@@ -1384,8 +1635,8 @@ static const char *const source_of_where[] = {
     ") -> str:",
     "    \"\"\"`thread 'fetcher', in fetch (app.py:12), in read of descriptor 3, started in main (app.py:30)`.\"\"\"",
     "    frame = sys._current_frames().get(ident or 0) if frames is None else frames.get(ident or 0)",
-    "    known = threading._active.get(ident)  # type: ignore[attr-defined]",
-    "    native_id = getattr(known, \"native_id\", None)",
+    "    of = known(ident)",
+    "    native_id = getattr(of, \"native_id\", None)",
     "    try:",
     "        work = _work(frame)",
     "    except Exception:",
@@ -1393,9 +1644,12 @@ static const char *const source_of_where[] = {
     "        work = \"\"",
     "    held = \"\" if locks is None else locks.of(ident, native_id)",
     "    where = place(frame)",
+    "    other = joined(frame)",
+    "    if other is not None:",
+    "        where += \", waiting for %s to end\" % name(other.ident)",
     "    # It may be the frame of this very function, which would keep itself and all below it.",
     "    frame = None",
-    "    return \"\".join((name(ident), \", \", where, call(native_id), held, work, started(known)))",
+    "    return \"\".join((name(ident), \", \", where, call(native_id), held, work, started(of)))",
     NULL,
 };
 
@@ -1409,7 +1663,6 @@ static const char *const source_of_fields[] = {
     "",
     "import io",
     "import sys",
-    "import threading",
     "from . import _native",
     "",
     "TYPE_CHECKING = False",
@@ -1475,7 +1728,7 @@ static const char *const source_of_fields[] = {
     "        part = words_of(file)",
     "",
     "        def look() -> int:",
-    "            me = threading.get_ident()",
+    "            me = _native.this_thread()",
     "            owners.extend(at for at, word in enumerate(words_of(file)) if word == me)",
     "            return accepted - taken",
     "",
@@ -1526,7 +1779,6 @@ static const char *const source_of_files[] = {
     "import gc",
     "import io",
     "import sys",
-    "import time",
     "",
     "from . import _native, _where",
     "from ._fields import Layout",
@@ -1603,6 +1855,8 @@ static const char *const source_of_files[] = {
     "        # Those whose lock a thread has that may never give it back, and those that could not be flushed.",
     "        self._stuck: \"List[Any]\" = []",
     "        self._failed: \"List[Tuple[Any, Exception]]\" = []",
+    "        # Those whose flush somebody interrupted by Ctrl-C.",
+    "        self._interrupted: \"List[Any]\" = []",
     "        # Whether a thread is left in the middle of a write.",
     "        self.is_cut_off = False",
     "        self._losses = self._others_lost = 0",
@@ -1625,7 +1879,7 @@ static const char *const source_of_files[] = {
     "            # Who has a lock, and what a file holds, matters only where somebody else may have locked one.",
     "            self._layout = Layout()",
     "        grace, _, left = (us / 1e6 for us in _native.times())",
-    "        began = time.monotonic()",
+    "        began = _native.now()",
     "        until = began + (grace if left < 0 else min(grace, left / 2))",
     "        # In the order in which they were opened, for several may have one destination.",
     "        for file in files:",
@@ -1633,10 +1887,12 @@ static const char *const source_of_files[] = {
     "            if is_ours and self._may_have_bytes(file):",
     "                self._flush(file, until)",
     "        for file in files:",
-    "            if isinstance(file, BUFFERS) and file not in self._stuck and not self._is_free(file, until):",
-    "                self._stuck.append(file)",
-    "        self._waited = time.monotonic() - began",
-    "        for file in self._stuck:",
+    "            if isinstance(file, BUFFERS) and file not in self._stuck:",
+    "                # What somebody is reading loses nothing, and may never come.",
+    "                if not self._is_free(file, 0.0 if isinstance(file, io.BufferedReader) else until):",
+    "                    self._stuck.append(file)",
+    "        self._waited = _native.now() - began",
+    "        for file in self._stuck + self._interrupted:",
     "            self._keep(file)",
     "",
     "    def _may_have_bytes(self, file: \"Any\") -> bool:",
@@ -1660,24 +1916,29 @@ static const char *const source_of_files[] = {
     "            holder = self._holder(file)",
     "            if holder == 0:",
     "                return True",
-    "            if holder in self._stopped or time.monotonic() >= until:",
+    "            if holder in self._stopped or _native.now() >= until:",
     "                return False",
-    "            time.sleep(LOOK_SECONDS)",
+    "            _native.pause(LOOK_SECONDS)",
     "",
     "    def _flush(self, file: \"Any\", until: float) -> None:",
     "        if not self._is_free(file, until):",
     "            self._stuck.append(file)",
+    "            return",
+    "        if any(one is getattr(file, \"buffer\", None) for one in self._interrupted):",
+    "            self._interrupted.append(file)",
     "            return",
     "        flush = _flush_of(file)",
     "        self._now = file",
     "        try:",
     "            if self._others:",
     "                # Another thread may take the lock this very moment.",
-    "                left = max(until - time.monotonic(), LOOK_SECONDS)",
+    "                left = max(until - _native.now(), LOOK_SECONDS)",
     "                if not _native.within(left, lambda: flush(file)) and self._holder(file):",
     "                    self._stuck.append(file)",
     "            else:",
-    "                flush(file)",
+    "                _native.interruptibly(lambda: flush(file))",
+    "        except KeyboardInterrupt:",
+    "            self._interrupted.append(file)",
     "        except Exception as error:",
     "            self._failed.append((file, error))",
     "        self._now = None",
@@ -1739,6 +2000,7 @@ static const char *const source_of_files[] = {
     "        counted: \"Set[int]\" = set()",
     "        ours = [file for file in self._stuck if id(file) not in self._inherited]",
     "        unwritten: \"List[Tuple[Any, object]]\" = [(file, \"its lock is held\") for file in ours]",
+    "        unwritten += [(file, \"interrupted\") for file in self._interrupted]",
     "        for file, reason in unwritten + list(self._failed):",
     "            left = 0",
     "            for part in (file, getattr(file, \"buffer\", None)):",
@@ -1765,7 +2027,6 @@ static const char *const source_of_engine[] = {
     "import gc",
     "import sys",
     "import threading",
-    "import time",
     "",
     "from . import _files, _native, _where",
     "",
@@ -1784,7 +2045,7 @@ static const char *const source_of_engine[] = {
     "",
     "",
     "def _is_foreign(ident: int) -> bool:",
-    "    thread = threading._active.get(ident)  # type: ignore[attr-defined]",
+    "    thread = _where.known(ident)",
     "    return thread is None or isinstance(thread, threading._DummyThread)",
     "",
     "",
@@ -1793,7 +2054,7 @@ static const char *const source_of_engine[] = {
     "        self._collects = collects",
     "        self.files = _files.Files(inherited)",
     "        self._doing: \"Optional[Callable[[], str]]\" = None",
-    "        self._main = threading.get_ident()",
+    "        self._main = _native.this_thread()",
     "        # What `threading._shutdown` raised.",
     "        self.raised: \"Optional[BaseException]\" = None",
     "        # Whether a thread has been in Python that Python did not start. It may come again at any time, also once there is",
@@ -1804,8 +2065,7 @@ static const char *const source_of_engine[] = {
     "    @property",
     "    def has_threads_at_work(self) -> bool:",
     "        \"\"\"Whether a thread works in native code, whose memory libc's exit handlers may free (OpenSSL's do).\"\"\"",
-    "        active = threading._active  # type: ignore[attr-defined]",
-    "        known = (active.get(ident) for ident in self.unstopped)",
+    "        known = map(_where.known, self.unstopped)",
     "        return any(_where.works(getattr(thread, \"native_id\", None)) for thread in known)",
     "",
     "    # ---- what takes long ----",
@@ -1831,10 +2091,12 @@ static const char *const source_of_engine[] = {
     "",
     "    def _threads_waited_for(self) -> str:",
     "        frames = sys._current_frames()",
+    "        # A pool's worker is waited for also if it is a daemon, as one is that a daemon's work has started.",
+    "        joined = _where.joined(frames.get(self._main))",
     "        waited_for = [",
     "            _where.thread(t.ident, frames)",
     "            for t in threading.enumerate()",
-    "            if not t.daemon and t.ident != self._main and t.ident in frames",
+    "            if (t is joined or not t.daemon) and t.ident != self._main and t.ident in frames",
     "        ]",
     "        # The frame of this function is among them, and would keep all of them.",
     "        frames.clear()",
@@ -1844,7 +2106,15 @@ static const char *const source_of_engine[] = {
     "        return \"waiting for \" + \", \".join(waited_for[:NAMED]) + (\" and %d more\" % more if more > 0 else \"\")",
     "",
     "    def _callback(self) -> str:",
-    "        return _where.place(sys._current_frames().get(self._main))",
+    "        frames = sys._current_frames()",
+    "        frame = frames.get(self._main)",
+    "        place, joined = _where.place(frame), _where.joined(frame)",
+    "        if joined is not None and joined.ident in frames:",
+    "            place += \", waiting for \" + _where.thread(joined.ident, frames)",
+    "        # One of these may be the frame of this function.",
+    "        frame = None",
+    "        frames.clear()",
+    "        return place",
     "",
     "    # ---- the steps ----",
     "",
@@ -1859,7 +2129,7 @@ static const char *const source_of_engine[] = {
     "",
     "    def stop_threads(self) -> None:",
     "        self._doing = None",
-    "        since = time.monotonic()",
+    "        since = _native.now()",
     "        until, seen = since + STOP_SECONDS, -1",
     "        while True:",
     "            stopped = _native.stopped_threads()",
@@ -1867,7 +2137,7 @@ static const char *const source_of_engine[] = {
     "            self.files.look_out_for(others, stopped)",
     "            self.has_foreign_threads |= any(_is_foreign(ident) for ident in others)",
     "            self.unstopped = others.difference(stopped)",
-    "            now = time.monotonic()",
+    "            now = _native.now()",
     "            if not self.unstopped or now > until:",
     "                return",
     "            if len(stopped) != seen:",
@@ -1876,7 +2146,7 @@ static const char *const source_of_engine[] = {
     "                # Nobody stopped in that time: the others sleep, and stop when they come back.",
     "                return",
     "            _native.stop_threads()",
-    "            time.sleep(SWITCH_SECONDS)",
+    "            _native.pause(SWITCH_SECONDS)",
     "",
     "    def flush_files(self) -> None:",
     "        self._doing = self.files.describe",
@@ -1898,7 +2168,6 @@ static const char *const source_of_host[] = {
     "import atexit",
     "import sys",
     "import threading",
-    "import time",
     "",
     "from . import _native, _where",
     "from ._engine import SWITCH_SECONDS, Engine",
@@ -1973,9 +2242,9 @@ static const char *const source_of_host[] = {
     "                continue",
     "            if not _native.stop_sleeper(thread.native_id, ident) and _wake(sys._current_frames().get(ident)):",
     "                woken.add(ident)",
-    "        until = time.monotonic() + WAKE_SECONDS",
-    "        while woken.difference(_native.stopped_threads()) and time.monotonic() < until:",
-    "            time.sleep(SWITCH_SECONDS)",
+    "        until = _native.now() + WAKE_SECONDS",
+    "        while woken.difference(_native.stopped_threads()) and _native.now() < until:",
+    "            _native.pause(SWITCH_SECONDS)",
     "        stopped = _native.stopped_threads()",
     "        self.unstopped.difference_update(stopped)",
     "        self.files.have_stopped(stopped)",
@@ -2072,8 +2341,8 @@ static struct PyModuleDef host_definition = {
 static PyObject *native_module(void)
 {
     PyMethodDef *const tables[] = {
-        native_thread_methods, native_object_methods,  native_errand_methods,
-        native_word_methods,   native_setting_methods, host_methods,
+        native_thread_methods, native_clock_methods, native_signal_methods,  native_object_methods,
+        native_errand_methods, native_word_methods,  native_setting_methods, host_methods,
     };
     PyObject *module = PyModule_Create(&host_definition);
     size_t i;
@@ -2205,6 +2474,7 @@ static int make_ready(void *unused)
         PyGILState_Ensure();
     }
     native_go_on();
+    native_note_main_thread();
     native_bounds.finalizer = pthread_self();
     native_bounds.finalizer_ident = PyThread_get_thread_ident();
     native_bounds.interrupted = 0;
@@ -2298,6 +2568,7 @@ static int end_engine(const char *method)
     PyObject *done = NULL;
     int number = native_bounds.interrupts_by;
     native_interrupt_by(0);
+    native_release_signals(0);
     if (PyErr_CheckSignals() < 0) {
         PyErr_Clear(); /* the interruption that came last */
     }
