@@ -60,6 +60,14 @@ static inline PyObject *Py_NewRef(PyObject *object)
 }
 #endif
 
+/* The headers of 3.12 and 3.13 hold these for immortal, also where the module shall run on an older Python. */
+#undef Py_RETURN_NONE
+#undef Py_RETURN_TRUE
+#undef Py_RETURN_FALSE
+#define Py_RETURN_NONE return Py_NewRef(Py_None)
+#define Py_RETURN_TRUE return Py_NewRef(Py_True)
+#define Py_RETURN_FALSE return Py_NewRef(Py_False)
+
 /* None, or what the library has against it as an exception. */
 static inline PyObject *native_checked(rt_status status)
 {
