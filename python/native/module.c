@@ -12,8 +12,9 @@ static struct PyModuleDef definition = {
 static int add_functions(PyObject *module)
 {
     PyMethodDef *const tables[] = {
-        native_thread_methods, native_clock_methods, native_signal_methods, native_object_methods,  native_errand_methods,
-        native_dump_methods,   native_word_methods,  native_code_methods,   native_guard_methods,   native_setting_methods,
+        native_thread_methods, native_clock_methods,   native_signal_methods,  native_object_methods,
+        native_errand_methods, native_dump_methods,    native_word_methods,    native_code_methods,
+        native_guard_methods,  native_setting_methods, native_compile_methods,
     };
     size_t i;
     for (i = 0; i < sizeof tables / sizeof *tables; i++) {

@@ -69,7 +69,7 @@ static int join_threads(const char *method)
 }
 
 /* From now on no signal comes to the program any more. */
-static int stop_threads(const char *method)
+static int stop_others(const char *method)
 {
     native_hold_signals();
     return call_engine(method);
@@ -101,7 +101,7 @@ static const struct step {
 } steps[] = {
     {RT_PHASE_THREADS, -1, "threading._shutdown", join_threads, "threads_are_joined"},
     {RT_PHASE_ATEXIT, -1, "exit callbacks", run_exit_callbacks, "callbacks_are_run"},
-    {RT_PHASE_FREEZE, -1, "stop threads", stop_threads, "stop_threads"},
+    {RT_PHASE_FREEZE, -1, "stop threads", stop_others, "stop_threads"},
     {RT_PHASE_FLUSH_FROZEN, -1, "flush files", call_engine, "flush_files"},
     {RT_PHASE_FLUSH_FROZEN, 0, "account for files", call_engine, "account_for_files"},
 };

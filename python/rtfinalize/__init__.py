@@ -10,17 +10,19 @@ import os
 import sys
 
 from . import _native
-from ._guards import Guard as Guard
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Callable, Optional, TextIO, Union
+    from typing import Any, Callable, Optional, TextIO, Union
 
     from ._engine import Engine
+    from ._guards import Guard as Guard
 
 __all__ = ["Guard", "dump", "install"]
 
+# CPython's `threading._shutdown`, where the program has loaded that module, and whether ours is called in its place.
 _shutdown: "Optional[Callable[[], None]]" = None
+_has_place = False
 _is_asked_for = False
 _is_installed = False
 _end: "Optional[str]" = None
@@ -31,6 +33,16 @@ _has_forked = False
 _is_ending = False
 _ending: "Optional[Engine]" = None
 _dumps_on_signal = False
+
+
+def __getattr__(name: str) -> "Any":
+    # Of a program's start every import is a part that is felt.
+    if name != "Guard":
+        raise AttributeError("module %r has no attribute %r" % (__name__, name))
+    global Guard
+    from ._guards import Guard
+
+    return Guard
 
 
 def _as_text(time: "Union[float, str]") -> str:
@@ -133,6 +145,10 @@ def _dump_on(signal: "Union[int, str]", setting: str = "dump_on") -> None:
         raise ValueError("%s is %r; that signal cannot be caught" % (setting, signal)) from None
     if not _dumps_on_signal:
         _dumps_on_signal = True
+        import threading
+
+        # To `threading` the thread that loads it is the main thread, which the one that dumps is not.
+        threading.main_thread()
         # CPython counts the threads as it forks, and warns of more than one.
         os.register_at_fork(
             before=_native.pause_dumps, after_in_parent=_native.resume_dumps, after_in_child=_native.resume_dumps
@@ -141,15 +157,35 @@ def _dump_on(signal: "Union[int, str]", setting: str = "dump_on") -> None:
 
 def _take_the_place_of_shutdown() -> None:
     """CPython calls `threading._shutdown` first of all as it ends."""
+    global _has_place
+    if _has_place:
+        return
+    _has_place = True
+    if "threading" in sys.modules:
+        _replace_shutdown()
+    else:
+        from . import _threading
+
+        _threading.stand_in(_native.at_exit, _replace_shutdown)
+
+
+def _replace_shutdown() -> None:
     global _shutdown
-    if _shutdown is None:
-        import threading
+    import threading
 
+    _shutdown = threading._shutdown  # type: ignore[attr-defined]
+    threading._shutdown = _native.at_exit  # type: ignore[attr-defined]
+    try:
         from . import _starts
+    except ImportError:
+        # It may be the program's first use of a thread, which does not fail because the package was removed meanwhile.
+        return
+    _starts.note()
 
-        _starts.note()
-        _shutdown = threading._shutdown  # type: ignore[attr-defined]
-        threading._shutdown = _native.at_exit  # type: ignore[attr-defined]
+
+def _give_the_place_back() -> None:
+    if _shutdown is not None:
+        sys.modules["threading"]._shutdown = _shutdown  # type: ignore[attr-defined]
 
 
 def _forked() -> None:
@@ -168,10 +204,10 @@ def _nothing_can_wait() -> bool:
     is_asked_for = _is_asked_for or any(name.startswith("RTFINALIZE_") for name in os.environ)
     if is_asked_for or _has_forked or len(sys._current_frames()) > 1 or atexit._ncallbacks() > 0:
         return False
-    from . import _guards
+    guards = sys.modules.get("rtfinalize._guards")
     from ._files import may_lose_bytes
 
-    return not (_guards.every() or may_lose_bytes())
+    return not (guards is not None and guards.every() or may_lose_bytes())
 
 
 def _ends_by(code: int) -> None:
@@ -201,12 +237,16 @@ def _begin() -> "Optional[Engine]":
     # A file in a cycle that nobody refers to would lose its bytes in silence, if a collection came before the flush.
     collects = gc.isenabled()
     gc.disable()
-    if _shutdown is not None:
-        sys.modules["threading"]._shutdown = _shutdown  # type: ignore[attr-defined]
+    _give_the_place_back()
     if _nothing_can_wait() and not (_end == "exit" and _code is not None):
         if collects:
             gc.enable()
         return None
+    if _shutdown is None:
+        import threading
+
+        threading.main_thread()  # loads it
+        _give_the_place_back()
     from ._engine import Engine
 
     _ending = Engine(_inherited, collects)

@@ -3,6 +3,7 @@
 import sys
 from types import ModuleType
 import rtfinalize
+from rtfinalize import _native
 
 USAGE = """usage: python -m rtfinalize [--deadline TIME] [--grace TIME] [--report FORM[:PATH]] [--end continue|exit]
                             [--dump-on SIGNAL] (FILE | -m MODULE | -c CODE) [ARGUMENT...]
@@ -84,7 +85,8 @@ def _run(kind: str, what: str, arguments: "list[str]") -> None:
     if kind == "-c":
         sys.argv[:] = ["-c"] + arguments
         sys.path[0] = ""
-        exec(compile(what, "<string>", "exec", dont_inherit=True), _main_module(__loader__=None, __spec__=None).__dict__)
+        # Compiled by `exec`, for the reason that `compile_file` has.
+        exec(what, _main_module(__loader__=None, __spec__=None).__dict__)
     elif kind == "-m":
         import runpy
 
@@ -106,7 +108,8 @@ def _run_file(path: str, arguments: "list[str]") -> None:
         _main_module()
         runpy._run_module_as_main("__main__", alter_argv=False)  # type: ignore[attr-defined]
         return
-    from importlib.machinery import SourceFileLoader
+    # The other form of this statement has 3.14 import `warnings`.
+    import importlib.machinery
 
     sys.path[0] = os.path.dirname(os.path.realpath(path))
     try:
@@ -117,9 +120,11 @@ def _run_file(path: str, arguments: "list[str]") -> None:
             "%s: can't open file %r: [Errno %d] %s\n" % (sys.executable, os.path.abspath(path), error.errno or 0, error.strerror)
         )
         raise SystemExit(2)
-    loader = SourceFileLoader("__main__", path)
+    loader = importlib.machinery.SourceFileLoader("__main__", path)
     main = _main_module(__file__=path, __cached__=None, __loader__=loader, __spec__=None, __doc__=None, __package__=None)
-    exec(compile(source, path, "exec", dont_inherit=True), main.__dict__)
+    has_zero = b"\0" in source  # which is for Python to complain of
+    code = compile(source, path, "exec", dont_inherit=True) if has_zero else _native.compile_file(source, path)
+    exec(code, main.__dict__)
 
 
 def _code_of(end: SystemExit) -> int:

@@ -1,19 +1,20 @@
 """Every file that Python knows: flushed once, once everything else has stopped; what cannot be written is counted."""
 
+import _io
 import gc
-import io
 import sys
 
-from . import _native, _where
-from ._fields import Layout
+from . import _native
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Callable, Iterable, Iterator, List, Optional, Set, Tuple
 
-_WRITERS = (io.BufferedWriter, io.BufferedRandom)
-BUFFERS = _WRITERS + (io.BufferedReader,)
-_KINDS = BUFFERS + (io.TextIOWrapper,)
+    from ._fields import Layout
+
+_WRITERS = (_io.BufferedWriter, _io.BufferedRandom)
+BUFFERS = _WRITERS + (_io.BufferedReader,)
+_KINDS = BUFFERS + (_io.TextIOWrapper,)
 
 _STANDARD = ("stdin", "stdout", "stderr", "__stdin__", "__stdout__", "__stderr__")
 
@@ -69,6 +70,12 @@ def _flush_of(file: "Any") -> "Callable[[Any], None]":
     return next(kind for kind in _KINDS if isinstance(file, kind)).flush
 
 
+def _found_layout() -> "Layout":
+    from ._fields import Layout
+
+    return Layout()
+
+
 class Files:
     def __init__(self, inherited: "frozenset[int]") -> None:
         self._inherited = inherited
@@ -101,13 +108,13 @@ class Files:
         files = every()
         if self._others or self._inherited:
             # Who has a lock, and what a file holds, matters only where somebody else may have locked one.
-            self._layout = Layout()
+            self._layout = _found_layout()
         grace, _, left = (us / 1e6 for us in _native.times())
         began = _native.now()
         until = began + (grace if left < 0 else min(grace, left / 2))
         # In the order in which they were opened, for several may have one destination.
         for file in files:
-            is_ours = id(file) not in self._inherited and not isinstance(file, io.BufferedReader)
+            is_ours = id(file) not in self._inherited and not isinstance(file, _io.BufferedReader)
             if is_ours and self._may_have_bytes(file):
                 self._flush(file, until)
         for file in files:
@@ -124,12 +131,12 @@ class Files:
 
     def _unwritten(self, file: "Any") -> "Optional[int]":
         """The bytes that a file holds, without those of its buffer; `None` if nobody knows."""
-        self._layout = self._layout or Layout()
-        return None if isinstance(file, io.BufferedReader) else self._layout.unwritten(file)
+        self._layout = self._layout or _found_layout()
+        return None if isinstance(file, _io.BufferedReader) else self._layout.unwritten(file)
 
     def _holder(self, file: "Any") -> int:
         """The other thread that has the lock of the file; 0 if none is known to."""
-        buffer = getattr(file, "buffer", None) if isinstance(file, io.TextIOWrapper) else file
+        buffer = getattr(file, "buffer", None) if isinstance(file, _io.TextIOWrapper) else file
         if self._layout is None or not isinstance(buffer, BUFFERS):
             return 0
         return self._layout.holder(buffer) or 0
@@ -209,6 +216,8 @@ class Files:
         self._losses = self._others_lost = 0
 
     def account(self) -> None:
+        from . import _where
+
         for file in self._stuck:
             holder = self._holder(file)
             why = "its lock is held by " + _where.thread(holder) if holder else "it is being flushed"

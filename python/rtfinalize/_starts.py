@@ -8,8 +8,6 @@ caller.
 import sys
 import threading
 
-from ._where import STARTED, is_known
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import FrameType
@@ -33,6 +31,9 @@ class _Limbo(Base):
     def __setitem__(self, thread: "Any", same: "Any") -> None:
         dict.__setitem__(self, thread, same)
         try:
+            # Read as the first thread starts.
+            from ._where import STARTED, is_known
+
             frame: "Optional[FrameType]" = sys._getframe(2)
             direct = frame
             while frame is not None and (not is_known(frame) or _overrides_start(frame, thread)):
