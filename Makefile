@@ -106,7 +106,7 @@ test-wheel: wheel sdist
 	@python/tests/wheel --runs $(or $(RUNS),1)
 	@python/tests/sdist
 
-test-python: test-wheel cpython-stock
+test-python: all test-wheel cpython-stock
 	@python/tests/behaviour
 	@python/tests/table --runs $(or $(RUNS),20)
 

@@ -1,6 +1,9 @@
 /* The module. */
 #include "native.h"
 
+/* Made by build.rs: another copy of the library may be in the process, and neither may be taken for the other. */
+#include "hidden.h"
+
 const char native_name[] = "main";
 
 /* faulthandler lists a module as an extension only if its definition has functions; so it gets those of one file. */
