@@ -18,6 +18,7 @@
 # make test-wheel the wheels, in every CPython from 3.9 on that is found or can be fetched, and the sdist
 # make test-python   in each of them the package's own tests, programs in trouble at their end, stock beside the package
 #                 (RUNS=20 each), and everyday exits to the byte
+# make bench-python   what the package costs a program from start to end, stock beside the package (RUNS=40)
 # make python-free-threaded  a free-threaded CPython 3.13 for the two, target/cpython/stock-nogil/python; minutes
 # make header     include/rtfinalize.h from src/capi, and include/rtfinalize_python.c from python
 # make install    PREFIX, LIBDIR, INCLUDEDIR, PCLIBDIR, DESTDIR; and make uninstall
@@ -110,6 +111,9 @@ test-python: all test-wheel cpython-stock
 	@python/tests/behaviour
 	@python/tests/table --runs $(or $(RUNS),20)
 
+bench-python: wheel
+	@python/bench --runs $(or $(RUNS),40)
+
 python-free-threaded:
 	@c_tests/cpython/build stock nogil
 
@@ -142,5 +146,5 @@ clean:
 	$(CARGO) clean
 
 .PHONY: all windows test-windows demo demo-needs test test-needs check lint bench cpython cpython-stock demo-cpython \
-	bench-cpython test-cpython test-cpython-wide wheel wheel-needs sdist test-wheel test-python python-free-threaded header \
-	install uninstall clean
+	bench-cpython test-cpython test-cpython-wide wheel wheel-needs sdist test-wheel test-python bench-python \
+	python-free-threaded header install uninstall clean

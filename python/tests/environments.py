@@ -22,9 +22,9 @@ def _call(*command: "str | Path") -> None:
         raise Refusal(f"{' '.join(map(str, command))} failed:\n{done.stdout.rstrip()}")
 
 
-def made(python: Interpreter) -> Path:
-    """The interpreter of the environment. The wheel is installed anew each time."""
-    place = ENVIRONMENTS / python.name
+def made(python: Interpreter, more: str = "") -> Path:
+    """The interpreter of the environment, of which there may be more than one. The wheel is installed anew each time."""
+    place = ENVIRONMENTS / (python.name + more)
     executable = place / "bin" / "python"
     if not _is_of(place, python):
         shutil.rmtree(place, ignore_errors=True)
