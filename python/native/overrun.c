@@ -15,21 +15,25 @@ void native_interrupt_by(int number)
     pthread_sigmask(SIG_BLOCK, NULL, NULL);
 }
 
+/* A call needs the interpreter's lock, which the finalizing thread may keep: so another thread makes it, and is waited for
+ * a moment. Whether it was made. What it raised is nobody's. */
+static int call_within(PyObject *(*run)(PyObject *), double seconds)
+{
+    struct errand *errand = native_new_errand(run, NULL);
+    int is_done = errand == NULL ? -1 : native_run_within(errand, seconds);
+    if (errand != NULL && is_done != 0) {
+        native_free_errand(errand);
+    }
+    return is_done > 0;
+}
+
+/* Where no signal does it, as the thread is not Python's main thread or the program has no handler: what runs in
+ * Python gets an exception, but what waits does not notice. */
 static PyObject *raise_in_finalizer(PyObject *unused)
 {
     (void)unused;
     PyThreadState_SetAsyncExc(native_bounds.finalizer_ident, PyExc_KeyboardInterrupt);
     return Py_NewRef(Py_None);
-}
-
-/* Where no signal does it, as the thread is not Python's main thread or the program has no handler: what runs in
- * Python gets an exception, but what waits does not notice. */
-static void raise_within(double seconds)
-{
-    struct errand *errand = native_new_errand(raise_in_finalizer, NULL);
-    if (errand != NULL && native_run_within(errand, seconds) != 0) {
-        native_free_errand(errand);
-    }
 }
 
 int native_send_interrupt(void)
@@ -52,36 +56,30 @@ int native_send_interrupt(void)
 static void interrupt(void)
 {
     if (!native_send_interrupt()) {
-        raise_within(0.2);
+        call_within(raise_in_finalizer, 0.2);
     }
 }
 
-/* The process ends in a moment, and the finalizing thread is stuck. Files take the interpreter's lock to be flushed,
- * which that thread may keep: another one tries, and is waited for a moment. */
+static PyObject *say_what_is_cut_short(PyObject *unused)
+{
+    (void)unused;
+    return PyObject_CallMethod(native_engine, "say_what_is_cut_short", NULL);
+}
+
 static PyObject *rescue_files(PyObject *unused)
 {
     (void)unused;
     return PyObject_CallMethod(native_engine, "rescue_files", NULL);
 }
 
+/* The process ends in a moment, and the finalizing thread is stuck. */
 static void rescue_within(double seconds)
 {
-    struct errand *errand = native_new_errand(rescue_files, NULL);
     char line[128];
-    if (errand == NULL) {
-        return;
-    }
-    switch (native_run_within(errand, seconds)) {
-    case 0:
+    if (!call_within(rescue_files, seconds)) {
         snprintf(line, sizeof line, "'%s': Python's files could not be flushed: the interpreter's lock is kept",
                  native_name);
         rt_tell(line);
-        break;
-    case -1:
-        native_free_errand(errand);
-        break;
-    default: /* what it raised goes with the process */
-        break;
     }
 }
 
@@ -97,6 +95,10 @@ int32_t native_on_event(const rt_event *event, void *arg)
     native_bounds.ran_out = 1;
     if (event->phase < RT_PHASE_FREEZE
         && (native_bounds.interrupted != event->since_us + 1 || !native_bounds.ends_process)) {
+        if (native_bounds.interrupted != event->since_us + 1) {
+            /* Of what keeps the lock the last line speaks, which needs no lock. */
+            call_within(say_what_is_cut_short, 0.2);
+        }
         native_bounds.interrupted = event->since_us + 1;
         interrupt();
         return RT_OVERRUN_SKIP;

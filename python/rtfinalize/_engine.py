@@ -89,13 +89,25 @@ class Engine:
     def _callback(self) -> str:
         frames = sys._current_frames()
         frame = frames.get(self._main)
-        place, joined = _where.place(frame), _where.joined(frame)
+        main = _where.known(self._main)
+        native_id = getattr(main, "native_id", None)
+        where = "in a function that is not written in Python" if frame is None else _where.place(frame)
+        joined = _where.joined(frame)
         if joined is not None and joined.ident in frames:
-            place += ", waiting for " + _where.thread(joined.ident, frames)
+            where += ", waiting for " + _where.thread(joined.ident, frames)
+        else:
+            where += _where.waits(frame, native_id) + _where.call(native_id)
         # One of these may be the frame of this function.
         frame = None
         frames.clear()
-        return place
+        return where
+
+    def say_what_is_cut_short(self) -> None:
+        """On another thread, before what takes longer than it may is interrupted."""
+        words = self.describe() or "the end of the program"
+        if self._doing == self._callback:
+            words = "an exit callback, " + words
+        _native.tell("'%s': cut short at the deadline: %s" % (_native.RUNTIME, words))
 
     # ---- the steps ----
 

@@ -1,16 +1,17 @@
 """Where threads are, where they were started and what they wait for, in words that a person recognises."""
 
+import _thread
 import os
 import stat
 import sys
 import threading
 
-from . import _native
+from . import _fields, _native
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import CodeType, FrameType
-    from typing import Any, Dict, List, Optional, Tuple
+    from typing import Any, Dict, Iterator, List, Optional, Tuple
 
     from ._locks import Locks
 
@@ -61,16 +62,20 @@ def joined(frame: "Optional[FrameType]") -> "Optional[threading.Thread]":
     return None
 
 
-# ---- what a worker of a pool works on ----
+def _locals(frame: "FrameType") -> "Dict[str, Any]":
+    names = frame.f_locals
+    values = dict(names)
+    # Until 3.12 this is a copy, which would keep what the frame has long let go. A debugger works with the same copy.
+    if type(names) is dict and frame.f_trace is None and frame.f_code.co_name != "<module>":
+        names.clear()
+    return values
 
 
 def _local(frame: "FrameType", name: str) -> "Any":
-    names = frame.f_locals
-    value = names.get(name)
-    # Until 3.12 this is a copy, which would keep what the frame has long let go. A debugger works with the same copy.
-    if type(names) is dict and frame.f_trace is None:
-        names.clear()
-    return value
+    return _locals(frame).get(name)
+
+
+# ---- what a worker of a pool works on ----
 
 
 def _name_of(function: "Any", arguments: "Tuple[Any, ...]") -> str:
@@ -166,6 +171,78 @@ def sleeps_at(native_id: "Optional[int]") -> int:
     return int(words[1], 16) if len(words) > 1 and words[0] == _FUTEX else 0
 
 
+# ---- what a thread waits for ----
+
+# By module and function; the object whose function it is says the rest.
+_WAITS_IN = {
+    ("threading", "wait"): "waiting for %s",
+    ("threading", "wait_for"): "waiting for %s",
+    ("threading", "acquire"): "waiting for %s",
+    ("threading", "__enter__"): "waiting for %s",
+    ("queue", "get"): "waiting for something in %s",
+    ("queue", "put"): "waiting for room in %s",
+    ("queue", "join"): "waiting for %s to be worked off",
+    ("concurrent.futures._base", "result"): "waiting for %s",
+    ("concurrent.futures._base", "exception"): "waiting for %s",
+}
+
+
+def _of_python_waits(frame: "FrameType") -> str:
+    """What one of Python's own functions waits for that the program has called."""
+    module, function = frame.f_globals.get("__name__"), frame.f_code.co_name
+    other = joined(frame)
+    if other is not None:
+        return "waiting for %s to end" % name(other.ident)
+    thing = _local(frame, "self")
+    words = _WAITS_IN.get((module, function))
+    kind = type(thing).__name__
+    return "" if words is None else words % (("an " if kind[:1] in "AEIOU" else "a ") + kind)
+
+
+_LOCKS = (type(_thread.allocate_lock()), _thread.RLock)
+
+
+def _locks_known_to(frame: "Optional[FrameType]") -> "Iterator[Tuple[str, Any]]":
+    """The locks that a function's variables refer to, and those of the program's main module, by their names."""
+    main = getattr(sys.modules.get("__main__"), "__dict__", {})
+    places = [main] if frame is None else [_locals(frame), frame.f_globals, main]
+    for place in places:
+        for known, value in list(place.items()):
+            if type(value) in _LOCKS:
+                yield known, value
+    for owner in ("self", "cls"):
+        values = getattr(places[0].get(owner), "__dict__", {})
+        yield from ((owner + "." + known, value) for known, value in list(values.items()) if type(value) in _LOCKS)
+
+
+def _lock_waited_for(frame: "Optional[FrameType]", words: "List[bytes]") -> str:
+    """`the lock 'lock'`, or `a lock`, if that is what the thread sleeps for, which is in this system call."""
+    # A sleep that has an end may be one for the interpreter's lock.
+    if len(words) < 5 or words[0] != _FUTEX or int(words[4], 16) != 0:
+        return ""
+    address = int(words[1], 16)
+    for known, lock in _locks_known_to(frame):
+        # From 3.14 on a thread sleeps elsewhere, and nobody knows for which lock.
+        if address in _fields.words_of(lock):
+            owner = repr(lock).partition(" owner=")[2].split(" ")[0]
+            holder = ", which %s holds" % name(int(owner)) if owner.isdigit() and int(owner) else ""
+            return "the lock '%s'%s" % (known, holder)
+    return "a lock"
+
+
+def waits(frame: "Optional[FrameType]", native_id: "Optional[int]") -> str:
+    """`, waiting for the lock 'lock'`, of another thread whose innermost frame this is, or nothing."""
+    called: "Optional[FrameType]" = None
+    while frame is not None and not is_known(frame):
+        called, frame = frame, frame.f_back
+    if called is not None:
+        text = _of_python_waits(called)
+    else:
+        lock = _lock_waited_for(frame, _system_call(native_id))
+        text = "" if not lock else "waiting for " + lock
+    return ", " + text if text else ""
+
+
 # ---- threads ----
 
 
@@ -205,9 +282,12 @@ def thread(
         work = ""
     held = "" if locks is None else locks.of(ident, native_id)
     where = place(frame)
-    other = joined(frame)
-    if other is not None:
-        where += ", waiting for %s to end" % name(other.ident)
+    try:
+        # A file's lock is the one that a person knows.
+        waited_for = "" if "waits for" in held else waits(frame, native_id)
+    except Exception:
+        # The program's own types, too, stand in the variables of its functions.
+        waited_for = ""
     # It may be the frame of this very function, which would keep itself and all below it.
     frame = None
-    return "".join((name(ident), ", ", where, call(native_id), held, work, started(of)))
+    return "".join((name(ident), ", ", where, waited_for, call(native_id), held, work, started(of)))

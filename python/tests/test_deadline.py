@@ -1,5 +1,132 @@
-"""The deadline: what is said of what the end was waiting for."""
+"""What a person reads where a deadline cut something short: one line that says what it was, and where."""
 
+import sys
+import pytest
+
+CUT = "rtfinalize: 'main': cut short at the deadline: "
+
+# From 3.14 on a thread does not say which lock it sleeps for.
+KNOWS_LOCKS = sys.version_info < (3, 14)
+
+
+def line_of(err):
+    (line,) = [line for line in err.splitlines() if line.startswith(CUT)]
+    return line[len(CUT) :]
+
+
+def test_names_the_work_of_a_pool_that_does_not_return(run):
+    code, out, err = run(
+        """
+        from concurrent.futures import ThreadPoolExecutor
+        def fetch(url):
+            threading.Event().wait()
+        def main():
+            ThreadPoolExecutor(2, thread_name_prefix="pool").submit(fetch, "somewhere")
+        main()
+        """,
+        ["--deadline", "500ms"],
+    )
+    assert code == 120
+    line = line_of(err)
+    assert line.startswith("waiting for thread 'pool_0', in fetch (") and ", waiting for an Event, working on fetch (" in line
+    assert ", started in main (" in line
+
+
+WAITS = {
+    "threading.Event().wait()": "waiting for an Event",
+    "threading.Semaphore(0).acquire()": "waiting for a Semaphore",
+    "threading.Barrier(2).wait()": "waiting for a Barrier",
+    "queue.Queue().get()": "waiting for something in a Queue",
+    "full.put(2)": "waiting for room in a Queue",
+    "full.join()": "waiting for a Queue to be worked off",
+    "concurrent.futures.Future().result()": "waiting for a Future",
+    "thread.join()": "waiting for daemon thread 'sleeper', in ",
+}
+
+
+@pytest.mark.parametrize("call", WAITS)
+def test_names_what_an_exit_callback_waits_for(run, call):
+    code, out, err = run(
+        """
+        import atexit, concurrent.futures, queue
+        full = queue.Queue(1)
+        full.put(1)
+        r, w = os.pipe()
+        thread = threading.Thread(target=os.read, args=(r, 1), name="sleeper", daemon=True)
+        thread.start()
+        def close():
+            %s
+        atexit.register(close)
+        """
+        % call,
+        ["--deadline", "500ms"],
+    )
+    assert code == 120
+    line = line_of(err)
+    assert line.startswith("an exit callback, in close (") and line.endswith(WAITS[call])
+
+
+HELD = """
+import atexit
+class Store:
+    def __init__(self, lock):
+        self._lock = lock
+    def close(self):
+        with self._lock:
+            pass
+store = Store(%s)
+go_on = threading.Event()
+def hog():
+    with store._lock:
+        go_on.set()
+        os.read(os.pipe()[0], 1)
+threading.Thread(target=hog, name="hog", daemon=True).start()
+go_on.wait()
+atexit.register(%s)
+"""
+
+
+def test_names_the_lock_that_an_exit_callback_waits_for(run):
+    code, out, err = run(HELD % ("threading.Lock()", "store.close"), ["--deadline", "500ms"])
+    assert code == 120
+    line = line_of(err)
+    assert line.startswith("an exit callback, in ") and "close (" in line
+    assert line.endswith("waiting for the lock 'self._lock'" if KNOWS_LOCKS else "waiting for a lock")
+
+
+def test_names_the_holder_of_a_lock_that_knows_it(run):
+    code, out, err = run(HELD % ("threading.RLock()", "store.close"), ["--deadline", "500ms"])
+    assert code == 120
+    words = "waiting for the lock 'self._lock', which daemon thread 'hog' holds"
+    assert line_of(err).endswith(words if KNOWS_LOCKS else "waiting for a lock")
+
+
+def test_says_that_a_callback_is_not_python(run):
+    code, out, err = run(HELD % ("threading.Lock()", "store._lock.acquire"), ["--deadline", "500ms"])
+    assert code == 120
+    assert line_of(err) == "an exit callback, in a function that is not written in Python, waiting for a lock"
+
+
+def test_a_callback_at_work_waits_for_nothing(run):
+    code, out, err = run(
+        """
+        import atexit
+        def spin():
+            while True:
+                pass
+        threading.Thread(target=lambda: [None for _ in iter(int, 1)], daemon=True).start()
+        atexit.register(spin)
+        """,
+        ["--deadline", "500ms"],
+    )
+    assert code == 120
+    line = line_of(err)
+    assert line.startswith("an exit callback, in spin (") and line.endswith(")")
+
+
+def test_says_nothing_where_the_time_suffices(run):
+    code, out, err = run("import atexit; atexit.register(print, 'done')", ["--deadline", "20s"])
+    assert (code, out, err) == (0, "done\n", "")
 
 def test_names_the_thread_that_an_exit_callback_joins(run):
     code, out, err = run(

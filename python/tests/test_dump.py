@@ -35,7 +35,7 @@ def test_names_every_thread_its_place_and_its_start(run):
     assert lines[0].startswith("rtfinalize: process ") and lines[0].endswith(" is running:")
     assert lines[1].startswith("  thread 'MainThread', in <module> (")
     is_here, starts = line_of(WAITING, "# is here"), line_of(WAITING, "# starts")
-    assert lines[2].startswith("  thread 'fetcher', in fetch (") and "app.py:%d), started in main (" % is_here in lines[2]
+    assert lines[2].startswith("  thread 'fetcher', in fetch (") and "app.py:%d), waiting for an Event, started in main (" % is_here in lines[2]
     assert lines[2].endswith("app.py:%d)" % starts)
     assert lines[3].startswith("  daemon thread 'helper', in fetch (")
 
