@@ -17,7 +17,7 @@ OPTIONS = ("deadline", "grace", "report", "end", "dump-on")
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import NoReturn, Optional
+    from typing import NoReturn
 
 
 def _fail(why: str) -> "NoReturn":
@@ -147,7 +147,6 @@ def _main() -> "int | None":
         rtfinalize._settle(**{name.replace("-", "_"): value for name, value in options.items()})
     except ValueError as error:
         _fail(str(error))
-    ended: "SystemExit | None" = None
     # CPython's own end calls it once the program is over, and at the end of a prompt (`-i`) that follows.
     rtfinalize._take_the_place_of_shutdown()
     code = 0

@@ -5,7 +5,6 @@ our own is brought into states that are known, and a field is the one word that 
 not exactly one such word nothing is known (`None`), and nothing is guessed.
 """
 
-import _thread
 import io
 import sys
 from . import _native

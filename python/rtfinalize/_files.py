@@ -120,7 +120,7 @@ class Files:
         for file in files:
             if isinstance(file, BUFFERS) and file not in self._stuck:
                 # What somebody is reading loses nothing, and may never come.
-                if not self._is_free(file, 0.0 if isinstance(file, io.BufferedReader) else until):
+                if not self._is_free(file, 0.0 if isinstance(file, _io.BufferedReader) else until):
                     self._stuck.append(file)
         self._waited = _native.now() - began
         for file in self._stuck + self._interrupted:

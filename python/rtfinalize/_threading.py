@@ -6,15 +6,16 @@ loaded as soon as Python code asks it for anything, which the statement `import 
 `importlib.util.LazyLoader` works; its own import takes too long.
 """
 
-import _frozen_importlib  # type: ignore[import-not-found]
+import _frozen_importlib
 import _thread
 import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from types import ModuleType as _Module
     from typing import Any, Callable
-
-_Module = type(sys)
+else:
+    _Module = type(sys)
 
 _lock = _thread.RLock()
 _is_loading = False
@@ -54,7 +55,7 @@ _when_used: "Callable[[], None]"
 def stand_in(at_exit: "Callable[[], None]", when_used: "Callable[[], None]") -> None:
     """CPython calls `at_exit` as it ends, as long as nobody uses `threading`; and `when_used` is called once it is loaded."""
     global _at_exit, _when_used
-    spec = _frozen_importlib._find_spec("threading", None)
+    spec = _frozen_importlib._find_spec("threading", None)  # type: ignore[attr-defined]
     if not hasattr(getattr(spec, "loader", None), "exec_module"):
         import threading  # noqa: F401  (from an importer of the program's own, which also says what is wrong)
 

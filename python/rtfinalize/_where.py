@@ -194,7 +194,7 @@ def _of_python_waits(frame: "FrameType") -> str:
     if other is not None:
         return "waiting for %s to end" % name(other.ident)
     thing = _local(frame, "self")
-    words = _WAITS_IN.get((module, function))
+    words = _WAITS_IN.get((str(module), function))
     kind = type(thing).__name__
     return "" if words is None else words % (("an " if kind[:1] in "AEIOU" else "a ") + kind)
 

@@ -1,9 +1,7 @@
 """An environment for each Python, with the package in it as pip installs it from the wheels."""
 
-import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 from interpreters import TARGET, Interpreter, clean_environment

@@ -1,7 +1,6 @@
 """`rtfinalize.dump()`: what a person reads who asks why a program is still running."""
 
 import signal
-import sys
 import pytest
 
 
