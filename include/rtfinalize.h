@@ -2024,6 +2024,27 @@ rt_status rt_thread_checkpoint(struct rt_thread *thread);
 void rt_thread_park(void);
 
 /**
+ * Says what a thread of this process is doing, in words for a person, into a buffer of `size` bytes as a C string:
+ * `running`, `asleep in futex`, `in read of descriptor 0 (pipe:[4711])`. Nothing of it is certain for longer than a
+ * moment. On Windows it is what the thread is called.
+ *
+ * `number` is the system's of the thread: what `gettid` or `GetCurrentThreadId` returns on it. The text is empty if
+ * there is no such thread in this process, or nobody knows. `*needed` (may be NULL) gets the size of the whole, its NUL
+ * included: call with `buffer` NULL and `size` 0 to learn it. What does not fit is cut, and the buffer is a C string all
+ * the same; 256 bytes are enough for most texts.
+ *
+ * Thread: any, about any. Stage: any. Signal handler: limited.
+ *
+ * Returns `RT_OK`; `RT_ERR_SIZE` if it was cut; `RT_ERR_NULL`, `RT_ERR_NO_MEMORY`.
+ *
+ * CPython: none.
+ */
+rt_status rt_thread_whereabouts(uint32_t number,
+                                char *buffer,
+                                size_t size,
+                                size_t *needed);
+
+/**
  * Makes a view of the present life of a runtime and stores it in `*view`.
  *
  * Threads that are to call in later get a view, not the runtime: `rt_guard_acquire` then checks and

@@ -320,9 +320,25 @@ static PyObject *stopped_threads(PyObject *module, PyObject *unused)
     return list;
 }
 
+/* What another thread is doing, by the system's number of it. */
+static PyObject *whereabouts(PyObject *module, PyObject *args)
+{
+    unsigned int number;
+    char text[512];
+    (void)module;
+    if (!PyArg_ParseTuple(args, "I:whereabouts", &number)) {
+        return NULL;
+    }
+    if (rt_thread_whereabouts(number, text, sizeof text, NULL) < 0) {
+        text[0] = 0;
+    }
+    return PyUnicode_DecodeUTF8(text, (Py_ssize_t)strlen(text), "replace");
+}
+
 PyMethodDef native_thread_methods[] = {
     {"stop_threads", stop_threads, METH_NOARGS, "Stop every other thread at its next call or return."},
     {"stopped_threads", stopped_threads, METH_NOARGS, "The identifiers of the threads that were stopped."},
+    {"whereabouts", whereabouts, METH_VARARGS, "What a thread is doing, by the system's number of it."},
     {NULL, NULL, 0, NULL},
 };
 
@@ -1678,13 +1694,7 @@ static const char *const source_of_where[] = {
     "",
     "# ---- system calls ----",
     "",
-    "_NAMES = (\"read\", \"write\", \"writev\", \"recv\", \"send\", \"accept\")",
-    "_NUMBERS = {",
-    "    \"x86_64\": (b\"0\", b\"1\", b\"20\", b\"45\", b\"44\", b\"43\"),",
-    "    \"aarch64\": (b\"63\", b\"64\", b\"66\", b\"207\", b\"206\", b\"202\"),",
-    "}",
     "_machine = os.uname().machine",
-    "_CALLS = dict(zip(_NUMBERS.get(_machine, ()), _NAMES))",
     "_FUTEX = {\"x86_64\": b\"202\", \"aarch64\": b\"98\"}.get(_machine)",
     "",
     "",
@@ -1701,10 +1711,13 @@ static const char *const source_of_where[] = {
     "",
     "",
     "def call(native_id: \"Optional[int]\") -> str:",
-    "    \"\"\"`, in write of descriptor 1`: the system call that another thread is in, or nothing.\"\"\"",
-    "    words = _system_call(native_id)",
-    "    name = _CALLS.get(words[0]) if len(words) > 1 else None",
-    "    return \"\" if name is None else \", in %s of descriptor %d\" % (name, int(words[1], 16) & 0xFFFFFFFF)",
+    "    \"\"\"`, in write of descriptor 1 (/dev/pts/0)`: the system call that another thread is in, or nothing.\"\"\"",
+    "    # The calling thread is in the one that asks.",
+    "    if native_id in (None, _native.this_native_thread()):",
+    "        return \"\"",
+    "    words = _native.whereabouts(native_id)",
+    "    # Asleep is a thread in every wait, and what it waits for is said in words of Python's.",
+    "    return \", \" + words if words.startswith(\"in \") else \"\"",
     "",
     "",
     "# Of these a thread that waits for others or for time comes to no harm.",

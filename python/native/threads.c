@@ -117,8 +117,24 @@ static PyObject *stopped_threads(PyObject *module, PyObject *unused)
     return list;
 }
 
+/* What another thread is doing, by the system's number of it. */
+static PyObject *whereabouts(PyObject *module, PyObject *args)
+{
+    unsigned int number;
+    char text[512];
+    (void)module;
+    if (!PyArg_ParseTuple(args, "I:whereabouts", &number)) {
+        return NULL;
+    }
+    if (rt_thread_whereabouts(number, text, sizeof text, NULL) < 0) {
+        text[0] = 0;
+    }
+    return PyUnicode_DecodeUTF8(text, (Py_ssize_t)strlen(text), "replace");
+}
+
 PyMethodDef native_thread_methods[] = {
     {"stop_threads", stop_threads, METH_NOARGS, "Stop every other thread at its next call or return."},
     {"stopped_threads", stopped_threads, METH_NOARGS, "The identifiers of the threads that were stopped."},
+    {"whereabouts", whereabouts, METH_VARARGS, "What a thread is doing, by the system's number of it."},
     {NULL, NULL, 0, NULL},
 };

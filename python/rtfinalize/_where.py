@@ -109,13 +109,7 @@ def _is_worker(frame: "FrameType") -> bool:
 
 # ---- system calls ----
 
-_NAMES = ("read", "write", "writev", "recv", "send", "accept")
-_NUMBERS = {
-    "x86_64": (b"0", b"1", b"20", b"45", b"44", b"43"),
-    "aarch64": (b"63", b"64", b"66", b"207", b"206", b"202"),
-}
 _machine = os.uname().machine
-_CALLS = dict(zip(_NUMBERS.get(_machine, ()), _NAMES))
 _FUTEX = {"x86_64": b"202", "aarch64": b"98"}.get(_machine)
 
 
@@ -132,10 +126,13 @@ def _system_call(native_id: "Optional[int]") -> "List[bytes]":
 
 
 def call(native_id: "Optional[int]") -> str:
-    """`, in write of descriptor 1`: the system call that another thread is in, or nothing."""
-    words = _system_call(native_id)
-    name = _CALLS.get(words[0]) if len(words) > 1 else None
-    return "" if name is None else ", in %s of descriptor %d" % (name, int(words[1], 16) & 0xFFFFFFFF)
+    """`, in write of descriptor 1 (/dev/pts/0)`: the system call that another thread is in, or nothing."""
+    # The calling thread is in the one that asks.
+    if native_id in (None, _native.this_native_thread()):
+        return ""
+    words = _native.whereabouts(native_id)
+    # Asleep is a thread in every wait, and what it waits for is said in words of Python's.
+    return ", " + words if words.startswith("in ") else ""
 
 
 # Of these a thread that waits for others or for time comes to no harm.

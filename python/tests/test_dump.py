@@ -56,7 +56,7 @@ def test_names_system_call_and_descriptor(run):
         r, w = os.pipe()
         thread = threading.Thread(target=lambda: os.read(r, 1), name="reader")
         thread.start()
-        print(says("'reader'", "in read of descriptor %d" % r))
+        print(says("'reader'", "in read of descriptor %d (pipe:[" % r))
         # The one that asks is in no call that a person knows of.
         print("in read" in next(line for line in said().splitlines() if "MainThread" in line))
         os.write(w, b"x")
@@ -119,7 +119,7 @@ def test_names_the_work_of_a_pool(run):
         line = says("'pool_0'", "in crunch", "working on crunch (", "started in <module>")
         print(line[line.rindex("app.py:"):])
         says("'pool_1'", "in crunch", "working on crunch (")
-        says("'pool_2'", "in read of descriptor %d, working on read, started" % r)
+        says("'pool_2'", "in read of descriptor %d (" % r, ", working on read, started")
         says("'pool_3', waiting for work, started in <module>")
         if hasattr(asyncio, "to_thread"):
             async def main():

@@ -276,6 +276,35 @@ pub unsafe fn give_versioned<T: Copy>(
     Ok(())
 }
 
+/// Writes a text to a buffer of the host's, as a C string: what does not fit is cut. `*needed`, if it is not `NULL`,
+/// gets the size of the whole, its NUL included; a `size` of zero asks for nothing else.
+///
+/// # Errors
+/// `Size` if it was cut; `Null`.
+pub fn give_text(
+    text: &str,
+    buffer: *mut c_char,
+    size: usize,
+    needed: *mut usize,
+) -> Result<Status> {
+    if !needed.is_null() {
+        give(needed, text.len() + 1)?;
+    }
+    if size == 0 {
+        return Ok(Status::Ok);
+    }
+    if buffer.is_null() {
+        return Err(Status::Null.error());
+    }
+    let fits = text.floor_char_boundary(size - 1);
+    // SAFETY: by the header, `size` bytes are writable; `fits` is less.
+    unsafe {
+        buffer.cast::<u8>().copy_from_nonoverlapping(text.as_ptr(), fits);
+        buffer.add(fits).write(0);
+    }
+    if fits == text.len() { Ok(Status::Ok) } else { Err(Status::Size.because("the buffer")) }
+}
+
 fn stated_size<T>(pointer: *const T, first_version: usize) -> Result<usize> {
     if pointer.is_null() {
         return Err(Status::Null.error());

@@ -1,6 +1,6 @@
 //! Reports, as C reads them.
 
-use super::boundary::{boundary_in_dealloc_too, give, give_versioned};
+use super::boundary::{boundary_in_dealloc_too, give, give_text, give_versioned};
 use super::handle::{Pinned, Table};
 use super::rt_status;
 use crate::report::{Form, Report, TextStyle, write_to_reader};
@@ -416,22 +416,7 @@ pub unsafe extern "C-unwind" fn rt_report_format(
     boundary_in_dealloc_too(|| {
         let object = report_of(report)?;
         let text = form_of(form)?.render(&object.report, TextStyle::plain())?;
-        if !needed.is_null() {
-            give(needed, text.len() + 1)?;
-        }
-        if size == 0 {
-            return Ok(Status::Ok);
-        }
-        if buffer.is_null() {
-            return Err(Status::Null.error());
-        }
-        let fits = text.floor_char_boundary(size - 1);
-        // SAFETY: by the header, `size` bytes are writable; `fits` is less.
-        unsafe {
-            buffer.cast::<u8>().copy_from_nonoverlapping(text.as_ptr(), fits);
-            buffer.add(fits).write(0);
-        }
-        if fits == text.len() { Ok(Status::Ok) } else { Err(Status::Size.because("the buffer")) }
+        give_text(&text, buffer, size, needed)
     })
 }
 

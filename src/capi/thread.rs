@@ -1,6 +1,8 @@
 //! Threads and their attachments.
 
-use super::boundary::{boundary, give, light_boundary, text, versioned};
+use super::boundary::{
+    boundary, boundary_in_dealloc_too, give, give_text, light_boundary, text, versioned,
+};
 use super::callback::call_of;
 use super::runtime::{rt_runtime, runtime_of};
 use super::{rt_callback, rt_status};
@@ -8,8 +10,10 @@ use crate::parked;
 use crate::phase::Work;
 use crate::status::{Error, Result, Status};
 use crate::sync::Arc;
+use crate::text::Shown;
 use crate::this_thread;
 use crate::thread::{Attachment, Policy, ThreadOptions};
+use crate::whereabouts;
 use libc::{c_char, c_void};
 
 /// A thread's attachment to a runtime. It belongs to the thread that attached: only that thread may
@@ -242,3 +246,34 @@ pub extern "C-unwind" fn rt_thread_checkpoint(thread: *mut rt_thread) -> rt_stat
 pub extern "C-unwind" fn rt_thread_park() -> ! {
     parked::park_for_good()
 }
+
+/// Says what a thread of this process is doing, in words for a person, into a buffer of `size` bytes as a C string:
+/// `running`, `asleep in futex`, `in read of descriptor 0 (pipe:[4711])`. Nothing of it is certain for longer than a
+/// moment. On Windows it is what the thread is called.
+///
+/// `number` is the system's of the thread: what `gettid` or `GetCurrentThreadId` returns on it. The text is empty if
+/// there is no such thread in this process, or nobody knows. `*needed` (may be NULL) gets the size of the whole, its NUL
+/// included: call with `buffer` NULL and `size` 0 to learn it. What does not fit is cut, and the buffer is a C string all
+/// the same; 256 bytes are enough for most texts.
+///
+/// Thread: any, about any. Stage: any. Signal handler: limited.
+///
+/// Returns `RT_OK`; `RT_ERR_SIZE` if it was cut; `RT_ERR_NULL`, `RT_ERR_NO_MEMORY`.
+///
+/// CPython: none.
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn rt_thread_whereabouts(
+    number: u32,
+    buffer: *mut c_char,
+    size: usize,
+    needed: *mut usize,
+) -> rt_status {
+    boundary_in_dealloc_too(|| {
+        crate::memory::spare(WHEREABOUTS_SIZE)?;
+        let words = whereabouts::of(number).unwrap_or_default();
+        give_text(&Shown(words).to_string(), buffer, size, needed)
+    })
+}
+
+/// No more memory than this is needed at one time: the name of a file may be 4 KiB long.
+const WHEREABOUTS_SIZE: usize = 16 * 1024;
