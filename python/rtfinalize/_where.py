@@ -184,18 +184,6 @@ _WAITS_IN = {
 }
 
 
-def _of_python_waits(frame: "FrameType") -> str:
-    """What one of Python's own functions waits for that the program has called."""
-    module, function = frame.f_globals.get("__name__"), frame.f_code.co_name
-    other = joined(frame)
-    if other is not None:
-        return "waiting for %s to end" % name(other.ident)
-    thing = _local(frame, "self")
-    words = _WAITS_IN.get((str(module), function))
-    kind = type(thing).__name__
-    return "" if words is None else words % (("an " if kind[:1] in "AEIOU" else "a ") + kind)
-
-
 _LOCKS = (type(_thread.allocate_lock()), _thread.RLock)
 
 
@@ -227,16 +215,35 @@ def _lock_waited_for(frame: "Optional[FrameType]", words: "List[bytes]") -> str:
     return "a lock"
 
 
+def _waits(frame: "Optional[FrameType]", native_id: "Optional[int]") -> str:
+    other, called = joined(frame), None
+    if other is not None:
+        return "waiting for %s to end" % name(other.ident)
+    if frame is None or is_known(frame):
+        lock = _lock_waited_for(frame, _system_call(native_id))
+        return "waiting for " + lock if lock else ""
+    while frame is not None and not is_known(frame):
+        # The outermost of them is what the program has called.
+        if _function(frame) in _WAITS_IN:
+            called = frame
+        frame = frame.f_back
+    if called is None:
+        return ""
+    kind = type(_local(called, "self")).__name__
+    return _WAITS_IN[_function(called)] % (("an " if kind[:1] in "AEIOU" else "a ") + kind)
+
+
+def _function(frame: "FrameType") -> "Tuple[Any, str]":
+    return frame.f_globals.get("__name__"), frame.f_code.co_name
+
+
 def waits(frame: "Optional[FrameType]", native_id: "Optional[int]") -> str:
     """`, waiting for the lock 'lock'`, of another thread whose innermost frame this is, or nothing."""
-    called: "Optional[FrameType]" = None
-    while frame is not None and not is_known(frame):
-        called, frame = frame, frame.f_back
-    if called is not None:
-        text = _of_python_waits(called)
-    else:
-        lock = _lock_waited_for(frame, _system_call(native_id))
-        text = "" if not lock else "waiting for " + lock
+    try:
+        text = _waits(frame, native_id)
+    except Exception:
+        # The program's own types, too, stand in the variables of its functions.
+        text = ""
     return ", " + text if text else ""
 
 
@@ -279,12 +286,8 @@ def thread(
         work = ""
     held = "" if locks is None else locks.of(ident, native_id)
     where = place(frame)
-    try:
-        # A file's lock is the one that a person knows.
-        waited_for = "" if "waits for" in held else waits(frame, native_id)
-    except Exception:
-        # The program's own types, too, stand in the variables of its functions.
-        waited_for = ""
+    # A file's lock is the one that a person knows.
+    waited_for = "" if "waits for" in held else waits(frame, native_id)
     # It may be the frame of this very function, which would keep itself and all below it.
     frame = None
     return "".join((name(ident), ", ", where, waited_for, call(native_id), held, work, started(of)))

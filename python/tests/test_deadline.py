@@ -40,7 +40,6 @@ WAITS = {
     "full.put(2)": "waiting for room in a Queue",
     "full.join()": "waiting for a Queue to be worked off",
     "concurrent.futures.Future().result()": "waiting for a Future",
-    "thread.join()": "waiting for daemon thread 'sleeper', in ",
 }
 
 
@@ -51,9 +50,6 @@ def test_names_what_an_exit_callback_waits_for(run, call):
         import atexit, concurrent.futures, queue
         full = queue.Queue(1)
         full.put(1)
-        r, w = os.pipe()
-        thread = threading.Thread(target=os.read, args=(r, 1), name="sleeper", daemon=True)
-        thread.start()
         def close():
             %s
         atexit.register(close)

@@ -93,6 +93,7 @@ def test_names_the_thread_that_one_waits_for(run):
         worker.start()
         threading.Thread(target=worker.join, name="waiter").start()
         says("thread 'waiter', ", ", waiting for thread 'worker' to end")
+        says("thread 'worker', ", ", waiting for an Event")
         go_on.set()
         """
     )
