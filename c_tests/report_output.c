@@ -335,6 +335,29 @@ static void the_path_has_the_number_of_the_process(void)
     CHECK_EQ(leave_folder(), 0);
 }
 
+static void reports_of_several_processes_do_not_overwrite_one_another(void)
+{
+    char path[64];
+    enter_new_folder();
+    rt_number_reports();
+    finalize_into("json:end.json");
+    snprintf(path, sizeof path, "end-%d.json", (int)getpid());
+    check_whole_report(path);
+    CHECK_EQ(access("end.json", F_OK), -1);
+    CHECK_EQ(leave_folder(), 0);
+}
+
+static void a_path_that_has_the_number_gets_it_once(void)
+{
+    char path[64];
+    enter_new_folder();
+    rt_number_reports();
+    finalize_into("json:%p");
+    snprintf(path, sizeof path, "%d", (int)getpid());
+    check_whole_report(path);
+    CHECK_EQ(leave_folder(), 0);
+}
+
 static void a_folder_in_the_place_of_the_report_is_told_in_the_result(void)
 {
     rt_report *report = NULL;
@@ -395,6 +418,8 @@ int main(void)
     RUN(a_report_to_stdout_follows_what_was_written_there);
     RUN(a_report_to_the_file_that_stdout_is_follows_what_was_written_there);
     RUN(the_path_has_the_number_of_the_process);
+    RUN(reports_of_several_processes_do_not_overwrite_one_another);
+    RUN(a_path_that_has_the_number_gets_it_once);
     RUN(a_folder_in_the_place_of_the_report_is_told_in_the_result);
     RUN(a_disk_that_hangs_does_not_keep_the_process_beyond_its_deadline);
     return check_done();

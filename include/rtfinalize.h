@@ -2818,6 +2818,18 @@ rt_status rt_object_dispose(struct rt_runtime *runtime,
                             rt_object object);
 
 /**
+ * Says that this process is one of several with the same settings, such as the child of a `fork` or a worker that its
+ * parent has started: its reports do not overwrite one another's. The file that `RTFINALIZE_REPORT` or its like names
+ * gets the number of the process in its name (`end-4711.json` for `end.json`), unless its path has `%p`; a text begins
+ * with the number.
+ *
+ * Thread: any. Stage: before finalization begins; later it may have no effect. Signal handler: safe.
+ *
+ * CPython: none.
+ */
+void rt_number_reports(void);
+
+/**
  * Fills `*summary`. Set `summary->struct_size` before the call.
  *
  * Thread: any. Stage: any. Signal handler: limited.

@@ -13,6 +13,7 @@ mod trace;
 
 pub use html::to_html;
 pub use json::to_json;
+pub use output::number_reports;
 pub use publish::{Form, Wish, write_to, write_to_reader};
 pub use record::Recorder;
 pub use text::{TextStyle, to_text};

@@ -62,6 +62,19 @@ pub(super) fn report_of(report: *const rt_report) -> Result<Pinned<ReportObject>
     REPORTS.pin(report.addr())
 }
 
+/// Says that this process is one of several with the same settings, such as the child of a `fork` or a worker that its
+/// parent has started: its reports do not overwrite one another's. The file that `RTFINALIZE_REPORT` or its like names
+/// gets the number of the process in its name (`end-4711.json` for `end.json`), unless its path has `%p`; a text begins
+/// with the number.
+///
+/// Thread: any. Stage: before finalization begins; later it may have no effect. Signal handler: safe.
+///
+/// CPython: none.
+#[unsafe(no_mangle)]
+pub extern "C-unwind" fn rt_number_reports() {
+    crate::report::number_reports();
+}
+
 /// For a person: a table with a bar per phase, then what needs attention.
 pub const RT_REPORT_TEXT: u32 = 1;
 /// For a program: one JSON object.

@@ -7,7 +7,7 @@
 
 use super::{Form, Report, TextStyle, write_to};
 use crate::status::{Error, Status};
-use crate::sync::Deadline;
+use crate::sync::{AtomicBool, Deadline, Ordering};
 use libc::c_int;
 use std::ffi::{OsStr, OsString};
 use std::fs::{File, OpenOptions};
@@ -44,6 +44,56 @@ pub(super) fn expanded(path: &OsStr) -> OsString {
     whole.extend_from_slice(rest);
     // SAFETY: whole characters were put in the place of whole characters.
     unsafe { OsString::from_encoded_bytes_unchecked(whole) }
+}
+
+/// Whether this process is one of several with the same settings.
+static IS_ONE_OF_SEVERAL: AtomicBool = AtomicBool::new(false);
+
+/// From now on the reports of this process say whose they are.
+pub fn number_reports() {
+    IS_ONE_OF_SEVERAL.store(true, Ordering::Relaxed);
+}
+
+/// The number of this process, where its reports shall say it.
+pub(super) fn number() -> Option<u32> {
+    IS_ONE_OF_SEVERAL.load(Ordering::Relaxed).then(std::process::id)
+}
+
+/// Where the report with this path goes in this process. One of several processes has a file of its own: with its
+/// number in the name, unless the path has that already or leads to something else than a file.
+pub(super) fn place(path: &OsStr) -> OsString {
+    let whole = expanded(path);
+    match number() {
+        Some(number) if !has_number(path) && is_for_a_file(Path::new(&whole)) => {
+            numbered(Path::new(&whole), number)
+        }
+        _ => whole,
+    }
+}
+
+fn has_number(path: &OsStr) -> bool {
+    let mut bytes = path.as_encoded_bytes().iter();
+    while bytes.any(|&byte| byte == b'%') {
+        if bytes.next() == Some(&b'p') {
+            return true;
+        }
+    }
+    false
+}
+
+fn is_for_a_file(path: &Path) -> bool {
+    descriptor_at(path).is_none() && std::fs::metadata(path).map_or(true, |known| known.is_file())
+}
+
+/// `end-4711.json` for `end.json`.
+fn numbered(path: &Path, number: u32) -> OsString {
+    let mut name = path.file_stem().unwrap_or_default().to_owned();
+    name.push(format!("-{number}"));
+    if let Some(extension) = path.extension() {
+        name.push(".");
+        name.push(extension);
+    }
+    path.with_file_name(name).into_os_string()
 }
 
 /// Writes the report to `path`, waiting for who reads it until `deadline`.
@@ -279,8 +329,27 @@ mod tests {
             assert!(is_expandable(path.as_ref()), "{path}");
             assert_eq!(expanded(path.as_ref()), *whole);
         }
+        for (path, has) in [("plain", false), ("%%p", false), ("a-%p", true), ("%%%p", true)] {
+            assert_eq!(has_number(path.as_ref()), has, "{path}");
+        }
         for path in ["%", "a%d", "%%%", "%P", "a%é"] {
             assert!(!is_expandable(path.as_ref()), "{path}");
         }
+    }
+
+    #[test]
+    fn the_number_of_a_process_stands_before_the_extension() {
+        for (path, whole) in [
+            ("end.json", "end-7.json"),
+            ("of.main/end", "of.main/end-7"),
+            ("/var/log/.end", "/var/log/.end-7"),
+            ("a.b.c", "a.b-7.c"),
+        ] {
+            assert_eq!(numbered(Path::new(path), 7), *whole);
+        }
+        assert!(is_for_a_file(Path::new("no/such/file")));
+        assert!(!is_for_a_file(Path::new("/dev/stderr")));
+        #[cfg(unix)]
+        assert!(!is_for_a_file(Path::new("/dev/null")));
     }
 }

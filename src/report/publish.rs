@@ -149,7 +149,7 @@ impl Wish {
 
     /// The place where the report goes, in this process.
     pub(crate) fn place(&self) -> OsString {
-        self.path.as_deref().map_or_else(|| "stderr".into(), output::expanded)
+        self.path.as_deref().map_or_else(|| "stderr".into(), output::place)
     }
 
     /// Writes the report to `place`, which is [`place`](Wish::place), and waits until `deadline` for whoever reads

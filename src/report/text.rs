@@ -47,6 +47,9 @@ const BAR: usize = 24;
 pub fn to_text(report: &Report, style: TextStyle) -> String {
     let style = TextStyle { width: style.width.max(60), ..style };
     let mut page = Page::new(style);
+    if let Some(number) = super::output::number() {
+        page.line(0, &format!("process {number}"), Plain);
+    }
     headline(&mut page, report);
     phases(&mut page, report);
     trouble(&mut page, report);
