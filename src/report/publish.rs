@@ -3,6 +3,7 @@
 use super::output;
 use super::{Report, TextStyle, to_html, to_json, to_text, to_trace};
 use crate::sink::{STDERR, write_all, write_all_unless_stuck};
+use crate::standard_error::is_stderr;
 use crate::status::Result;
 use crate::sync::Deadline;
 use libc::c_int;
@@ -164,6 +165,7 @@ impl Wish {
         deadline: Deadline,
     ) -> std::result::Result<(), String> {
         let written = match &self.path {
+            None if !is_stderr() => Err("descriptor 2 is not stderr".into()),
             None => output::write_to_reader(report, self.form, STDERR, deadline),
             Some(_) => output::write(report, self.form, Path::new(place), deadline),
         };
