@@ -20,14 +20,23 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
 
+def _say(what: object) -> None:
+    try:
+        sys.stderr.write("%s\n" % (what,))
+    except Exception:
+        # There may be no stderr, or nobody who reads it.
+        pass
+
+
 def _fail(why: str) -> "NoReturn":
-    sys.stderr.write("%s\nrtfinalize: %s\n" % (USAGE, why))
+    _say("%s\nrtfinalize: %s" % (USAGE, why))
     raise SystemExit(2)
 
 
-# Read by each Python at its start. It costs a look at the environment where nobody wants it.
+# Read by each Python at its start. It costs a look at the environment where nobody wants it, and survives the package.
 PTH = """\
-import os; any(n.startswith("RTFINALIZE_") for n in os.environ) and __import__("rtfinalize")._by_environment()
+import os; any(n.startswith("RTFINALIZE_") for n in os.environ) and exec(\
+"try: import rtfinalize as r\\nexcept ImportError: pass\\nelse: r._by_environment()")
 """
 
 
@@ -71,6 +80,8 @@ def _parse(words: "list[str]") -> "tuple[dict[str, str | None], str, str, list[s
         return options, words[0], words[1], words[2:]
     if not words:
         _fail("there is no program to run")
+    if words[0].startswith("-"):
+        _fail("%s is no program; Python's own options come before -m rtfinalize" % words[0])
     return options, "file", words[0], words[1:]
 
 
@@ -81,10 +92,16 @@ def _main_module(**names: object) -> ModuleType:
     return main
 
 
+def _has_path_of_its_own() -> bool:
+    """Whether the first entry of `sys.path` is for this package (-I and -P have none), and goes to the program."""
+    return not (sys.flags.isolated or getattr(sys.flags, "safe_path", False))
+
+
 def _run(kind: str, what: str, arguments: "list[str]") -> None:
     if kind == "-c":
         sys.argv[:] = ["-c"] + arguments
-        sys.path[0] = ""
+        if _has_path_of_its_own():
+            sys.path[0] = ""
         # Compiled by `exec`, for the reason that `compile_file` has.
         exec(what, _main_module(__loader__=None, __spec__=None).__dict__)
     elif kind == "-m":
@@ -104,27 +121,49 @@ def _run_file(path: str, arguments: "list[str]") -> None:
     if os.path.isdir(path) or path.endswith((".pyz", ".zip", ".pyc")):
         import runpy
 
-        sys.path[0] = path
+        path = os.path.abspath(path)
+        # A folder or an archive is in the path whatever the flags are.
+        sys.path[: 1 if _has_path_of_its_own() else 0] = [path]
         _main_module()
         runpy._run_module_as_main("__main__", alter_argv=False)  # type: ignore[attr-defined]
         return
     # The other form of this statement has 3.14 import `warnings`.
     import importlib.machinery
 
-    sys.path[0] = os.path.dirname(os.path.realpath(path))
+    path = os.path.abspath(path)
+    if _has_path_of_its_own():
+        sys.path[0] = os.path.dirname(os.path.realpath(path))
     try:
         with open(path, "rb") as file:
             source = file.read()
     except OSError as error:
-        sys.stderr.write(
-            "%s: can't open file %r: [Errno %d] %s\n" % (sys.executable, os.path.abspath(path), error.errno or 0, error.strerror)
+        _say(
+            "%s: can't open file %r: [Errno %d] %s" % (sys.executable, path, error.errno or 0, error.strerror)
         )
         raise SystemExit(2)
     loader = importlib.machinery.SourceFileLoader("__main__", path)
     main = _main_module(__file__=path, __cached__=None, __loader__=loader, __spec__=None, __doc__=None, __package__=None)
     has_zero = b"\0" in source  # which is for Python to complain of
     code = compile(source, path, "exec", dont_inherit=True) if has_zero else _native.compile_file(source, path)
-    exec(code, main.__dict__)
+    try:
+        exec(code, main.__dict__)
+    finally:
+        _flush_standard_streams()
+
+
+def _flush_standard_streams() -> None:
+    """As Python does after a file's last line, before it prints a traceback or calls anything at its end."""
+    is_alone = len(sys._current_frames()) == 1
+    for stream in (sys.stderr, sys.stdout):
+        try:
+            if is_alone:
+                stream.flush()
+            else:
+                # Another thread may have its lock for good.
+                _native.within(1.0, stream.flush)
+        except BaseException:
+            # What is not written yet is tried again at the end.
+            pass
 
 
 def _code_of(end: SystemExit) -> int:
@@ -134,10 +173,7 @@ def _code_of(end: SystemExit) -> int:
         return 0
     if isinstance(code, int):
         return code & 0xFFFFFFFF if code >= 0 else code
-    try:
-        sys.stderr.write("%s\n" % (code,))
-    except Exception:
-        pass
+    _say(code)
     return 1
 
 
@@ -164,7 +200,7 @@ def _main() -> "int | None":
 def _uncaught(raised: BaseException) -> int:
     """Says what the program did not catch, as Python does, without the frames of this module."""
     trace = raised.__traceback__
-    while trace is not None and trace.tb_frame.f_globals.get("__name__") in (__name__, "runpy"):
+    while trace is not None and trace.tb_frame.f_globals is globals():
         trace = trace.tb_next
     raised.__traceback__ = trace
     sys.last_type, sys.last_value, sys.last_traceback = type(raised), raised, trace

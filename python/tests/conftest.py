@@ -1,5 +1,7 @@
 import os
+import re
 import select
+import signal
 import subprocess
 import sys
 import textwrap
@@ -8,10 +10,15 @@ import pytest
 
 pytest_plugins = ["pytester"]
 
+# A shell has what it runs in the background ignore Ctrl-C, and all that this starts inherits it.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 # No test takes longer, whatever goes wrong.
 BOUND = 30
 
-# Each program begins with this. `says(*words)` waits until a dump has them on one line.
+# Each program begins with this. `says(*words)` waits until a dump has them on one line, `wait_for_shutdown()` until the
+# program waits for its threads.
 PRELUDE = """\
 import io, os, signal, sys, threading, time
 import rtfinalize
@@ -31,6 +38,22 @@ def says(*words):
     os.write(2, ("no dump says %s, but:\\n%s" % (words, said())).encode())
     os._exit(99)
 
+def is_in_shutdown():
+    frame = sys._current_frames().get(threading.main_thread().ident)
+    while frame is not None and frame.f_code.co_name != "_shutdown":
+        frame = frame.f_back
+    return frame is not None
+
+def wait_for_shutdown():
+    "Until the main thread sleeps in `threading._shutdown`: it stays in one system call, which a wait to go on never does."
+    looks, before = 0, None
+    while looks < 25:
+        with open("/proc/self/task/%d/syscall" % os.getpid()) as file:
+            now = file.read()
+        looks = looks + 1 if now == before and not now.startswith("running") and is_in_shutdown() else 0
+        before = now
+        time.sleep(0.002)
+
 """
 
 
@@ -44,7 +67,8 @@ class Program:
         self.path = path
         command = [sys.executable, *flags, *(["-m", "rtfinalize", *options] if options is not None else []), str(path)]
         pipe = subprocess.PIPE
-        self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, env=environment(**env))
+        self._process = subprocess.Popen(command, cwd=path.parent, stdin=pipe, stdout=pipe, stderr=pipe,
+                                         env=environment(**env), start_new_session=True)
         self._until = time.monotonic() + BOUND
         self._text = {1: "", 2: ""}
 
@@ -76,13 +100,20 @@ class Program:
         try:
             out, err = self._process.communicate(timeout=max(self._until - time.monotonic(), 0))
         except subprocess.TimeoutExpired:
-            self._process.kill()
+            self._kill_all()
             out, err = self._process.communicate()
             pytest.fail("did not end: %r %r %r" % (self._text, out, err))
         return self._process.returncode, self._text[1] + out.decode(), self._text[2] + err.decode()
 
+    def _kill_all(self):
+        """Also those that it has started, which have its pipes, too."""
+        try:
+            os.killpg(self._process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+
     def kill(self):
-        self._process.kill()
+        self._kill_all()
         self._process.communicate()
 
 
@@ -106,3 +137,18 @@ def start(tmp_path):
 def run(start):
     """Runs a program to its end."""
     return lambda *args, **named: start(*args, **named).end()
+
+
+@pytest.fixture
+def same(run):
+    """Runs a program without the package and with it, to the same end: exit code, and what it has written."""
+    def end(*args):
+        code, out, err = run(*args)
+        return code, out, re.sub(r"\b0x[0-9a-f]+", "0x...", err)
+
+    def same(source, flags=()):
+        stock = end(source, None, flags)
+        assert end(source, [], flags) == stock
+        return stock
+
+    return same
