@@ -100,6 +100,10 @@ class Layout:
             [at for at in range(len(once)) if (once[at], twice[at], flushed[at]) == (2 * 577, 2 * 788, 0)]
         )
 
+    @property
+    def is_known(self) -> bool:
+        return None not in (self.write_pos, self.write_end, self.owner, self.pending)
+
     def unwritten(self, file: object) -> "int | None":
         """The bytes that a file has accepted and not passed on."""
         if isinstance(file, io.TextIOWrapper):

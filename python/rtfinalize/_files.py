@@ -24,6 +24,12 @@ LOOK_SECONDS = 0.001
 # So many types are looked for at once.
 TYPES = 64
 
+# Far more than a process lives.
+LONGEST = 1e9
+
+# How long a file may take to be flushed whose lock somebody may have, as the process ends.
+UNKNOWN_SECONDS = 0.05
+
 # So many files that lose bytes have a line of their own.
 NAMED = 10
 
@@ -104,14 +110,18 @@ class Files:
     def describe(self) -> str:
         return "" if self._now is None else "flushing %s" % name_of(self._now)
 
+    def seconds_to_wait(self) -> float:
+        """How long to wait for a lock that a thread may still give back."""
+        grace, _, left = (us / 1e6 for us in _native.times())
+        return min(grace, LONGEST) if left < 0 else min(grace, left / 2)
+
     def flush(self) -> None:
         files = every()
         if self._others or self._inherited:
             # Who has a lock, and what a file holds, matters only where somebody else may have locked one.
             self._layout = _found_layout()
-        grace, _, left = (us / 1e6 for us in _native.times())
         began = _native.now()
-        until = began + (grace if left < 0 else min(grace, left / 2))
+        until = began + self.seconds_to_wait()
         # In the order in which they were opened, for several may have one destination.
         for file in files:
             is_ours = id(file) not in self._inherited and not isinstance(file, _io.BufferedReader)
@@ -125,6 +135,11 @@ class Files:
         self._waited = _native.now() - began
         for file in self._stuck + self._interrupted:
             self._keep(file)
+        if self._others and not self._knows_holders():
+            # Anybody may read from one of these.
+            for file in files:
+                if isinstance(file, _io.BufferedReader):
+                    self._keep(file)
 
     def _may_have_bytes(self, file: "Any") -> bool:
         return self._layout is None or self._layout.unwritten(file) != 0
@@ -140,6 +155,9 @@ class Files:
         if self._layout is None or not isinstance(buffer, BUFFERS):
             return 0
         return self._layout.holder(buffer) or 0
+
+    def _knows_holders(self) -> bool:
+        return self._layout is not None and self._layout.owner is not None
 
     def _is_free(self, file: "Any", until: float) -> bool:
         """Whether nobody has the lock of the file, or whoever has it lets go in time."""
@@ -164,7 +182,9 @@ class Files:
             if self._others:
                 # Another thread may take the lock this very moment.
                 left = max(until - _native.now(), LOOK_SECONDS)
-                if not _native.within(left, lambda: flush(file)) and self._holder(file):
+                is_done = _native.within(left, lambda: flush(file))
+                # Where nobody knows who has its lock, somebody has.
+                if not is_done and (self._holder(file) or not self._knows_holders()):
                     self._stuck.append(file)
             else:
                 _native.interruptibly(lambda: flush(file))
@@ -184,27 +204,34 @@ class Files:
     def rescue(self) -> None:
         """The process ends in a moment: what can be written without waiting, and the number of the bytes that cannot."""
         for file in every():
-            if not self._unwritten(file) or self._holder(file):
+            if isinstance(file, _io.BufferedReader) or self._unwritten(file) == 0 or self._holder(file):
                 continue
             try:
-                _flush_of(file)(file)
+                if self._knows_holders():
+                    _flush_of(file)(file)
+                else:
+                    _native.within(UNKNOWN_SECONDS, _flush_of(file).__get__(file))
             except Exception:
                 pass
         for file in every():
             left = self._unwritten(file)
-            if left:
+            if left is not None and left > 0:
                 self._lost(file, left, "the deadline passed")
         self.say_other_losses()
 
-    def _lost(self, file: "Any", count: int, why: str) -> None:
-        """A line for each of the first files that lose bytes."""
+    def _lost(self, file: "Any", count: "Optional[int]", why: str) -> None:
+        """A line for each of the first files that lose bytes: so many, or nobody knows how many."""
         self._losses += 1
         _native.output_was_lost()
-        _native.note_file(name_of(file), 0, count, 0, why)
-        if self._losses <= NAMED:
-            _native.tell("'%s': %d bytes of '%s' are not written: %s" % (_native.RUNTIME, count, name_of(file), why))
+        if count is None:
+            why += "; how many bytes it holds is not known in this Python"
+        _native.note_file(name_of(file), 0, count or 0, 0, why)
+        if self._losses > NAMED:
+            self._others_lost += count or 0
+        elif count is None:
+            _native.tell("'%s': '%s' is not written: %s" % (_native.RUNTIME, name_of(file), why))
         else:
-            self._others_lost += count
+            _native.tell("'%s': %d bytes of '%s' are not written: %s" % (_native.RUNTIME, count, name_of(file), why))
 
     def say_other_losses(self) -> None:
         others = self._losses - NAMED
@@ -235,13 +262,13 @@ class Files:
         unwritten: "List[Tuple[Any, object]]" = [(file, "its lock is held") for file in ours]
         unwritten += [(file, "interrupted") for file in self._interrupted]
         for file, reason in unwritten + list(self._failed):
-            left = 0
-            for part in (file, getattr(file, "buffer", None)):
-                if isinstance(part, _KINDS) and id(part) not in counted:
-                    counted.add(id(part))
-                    left += self._unwritten(part) or 0
+            parts = [part for part in (file, getattr(file, "buffer", None)) if isinstance(part, _KINDS)]
+            parts = [part for part in parts if id(part) not in counted]
+            counted.update(map(id, parts))
+            held = [self._unwritten(part) for part in parts if not isinstance(part, _io.BufferedReader)]
+            left = None if None in held else sum(count or 0 for count in held)
             # What becomes of sys.stdout and sys.stderr CPython says itself.
-            if left > 0 and (isinstance(reason, str) or not _standard_streams_of(file)):
+            if held and left != 0 and (isinstance(reason, str) or not _standard_streams_of(file)):
                 self._lost(file, left, str(reason))
         self.say_other_losses()
         # Their own finalizers have their say, too.
