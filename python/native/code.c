@@ -58,6 +58,14 @@ static PyObject *output_was_lost(PyObject *module, PyObject *unused)
     Py_RETURN_NONE;
 }
 
+static PyObject *code_after_losses(PyObject *module, PyObject *args)
+{
+    int code;
+    (void)module;
+    return PyArg_ParseTuple(args, "i:code_after_losses", &code) ? PyLong_FromLong(code != 0 ? code : code_instead_of_0)
+                                                                : NULL;
+}
+
 static PyObject *end_process(PyObject *module, PyObject *args)
 {
     int code;
@@ -71,6 +79,7 @@ static PyObject *end_process(PyObject *module, PyObject *args)
 PyMethodDef native_code_methods[] = {
     {"set_code", set_code, METH_VARARGS, "The program ends by this exit code."},
     {"output_was_lost", output_was_lost, METH_NOARGS, "The exit code is 120 if it would be 0."},
+    {"code_after_losses", code_after_losses, METH_VARARGS, "The exit code of a process that would end by this one."},
     {"end_process", end_process, METH_VARARGS, "End the process at once, with this exit code."},
     {NULL, NULL, 0, NULL},
 };

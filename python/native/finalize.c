@@ -69,7 +69,7 @@ static int finalize(PyObject *package, PyObject *made, PyObject *shutdown)
     if (status < 0) {
         native_lose_output();
     }
-    result = PyObject_CallMethod(package, "_ends", "Oi", made, (int)native_bounds.ran_out);
+    result = PyObject_CallMethod(package, "_ends", "OO", made, native_bounds.ran_out ? Py_True : Py_False);
     if (result == NULL) {
         PyErr_WriteUnraisable(made);
     }
@@ -98,7 +98,8 @@ static PyObject *at_exit(PyObject *module, PyObject *unused)
 {
     int held = native_hold_signals();
     PyObject *package = PyImport_ImportModule("rtfinalize");
-    PyObject *made = package == NULL ? NULL : PyObject_CallMethod(package, "_begin", NULL);
+    int was_interrupted = native_end_has_begun();
+    PyObject *made = package == NULL ? NULL : PyObject_CallMethod(package, "_begin", "i", was_interrupted);
     PyObject *shutdown, *result;
     (void)module;
     (void)unused;

@@ -92,6 +92,12 @@ int native_hold_signals(void);
 /* They are called again, and perhaps also for what has come meanwhile. What has been raised stays raised. */
 void native_release_signals(int hands_on);
 
+/* Stops every other thread of the current interpreter at its next call or return; whether that is possible. */
+int native_stop_other_threads(void);
+
+/* Finds a function of Python's that is not in the stable ABI. */
+int native_look_up(const char *name, void *function);
+
 /* ---- errand.c ---- */
 
 /* A condition whose times are those of `native_time_in`. */
@@ -102,6 +108,9 @@ struct errand;
 
 /* A call that another thread makes, with the interpreter's lock. NULL if there is no memory. `call` may be NULL. */
 struct errand *native_new_errand(PyObject *(*run)(PyObject *), PyObject *call);
+
+/* The call is made in a subinterpreter. What it leaves behind belongs to none. */
+void native_send_into(struct errand *errand, PyInterpreterState *interpreter);
 
 /* Whether it is done in time; -1 if no thread could be started. One that is not in time frees itself. Without the
  * interpreter's lock. */
@@ -144,6 +153,11 @@ extern const char native_name[];
 /* The one whose phases these are; NULL is the default one. */
 extern rt_runtime *native_runtime;
 
+/* ---- beforehand.c ---- */
+
+/* The end begins. Whether something that came before it had taken too long, and was interrupted. */
+int native_end_has_begun(void);
+
 /* Of the finalization that has begun last; else NULL. */
 extern PyObject *native_engine;
 
@@ -182,6 +196,7 @@ int32_t native_on_event(const rt_event *event, void *arg);
 
 extern PyMethodDef native_thread_methods[], native_clock_methods[], native_signal_methods[], native_object_methods[],
     native_errand_methods[], native_dump_methods[], native_word_methods[], native_code_methods[],
-    native_finalize_methods[], native_guard_methods[], native_setting_methods[], native_compile_methods[];
+    native_finalize_methods[], native_guard_methods[], native_setting_methods[], native_compile_methods[],
+    native_beforehand_methods[];
 
 #endif

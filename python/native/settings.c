@@ -5,7 +5,7 @@ static PyObject *set(PyObject *module, PyObject *args)
 {
     const char *name, *text;
     (void)module;
-    return PyArg_ParseTuple(args, "ss:set", &name, &text) ? native_checked(rt_runtime_set_text(native_runtime, name, text)) : NULL;
+    return PyArg_ParseTuple(args, "sy:set", &name, &text) ? native_checked(rt_runtime_set_text(native_runtime, name, text)) : NULL;
 }
 
 static PyObject *times(PyObject *module, PyObject *unused)
@@ -59,9 +59,18 @@ static PyObject *tell(PyObject *module, PyObject *args)
     return PyArg_ParseTuple(args, "s:tell", &line) ? native_checked(rt_tell(line)) : NULL;
 }
 
+static PyObject *number_reports(PyObject *module, PyObject *unused)
+{
+    (void)module;
+    (void)unused;
+    rt_number_reports();
+    Py_RETURN_NONE;
+}
+
 PyMethodDef native_setting_methods[] = {
     {"set", set, METH_VARARGS, "Set what the environment's variable of that name sets."},
     {"times", times, METH_NOARGS, "Grace, notice and time left, in microseconds; negative is none."},
+    {"number_reports", number_reports, METH_NOARGS, "Have reports say which of several processes they are of."},
     {"note_file", note_file, METH_VARARGS, "Enter a file, with bytes written, unwritten, in flight, in the report."},
     {"note_leak", note_leak, METH_VARARGS, "Enter something that is kept on purpose in the report."},
     {"note_blocked", note_blocked, METH_VARARGS, "Enter a wait that was given up, of so many seconds, in the report."},

@@ -77,9 +77,16 @@ static int stop_others(const char *method)
 
 static int run_exit_callbacks(const char *method)
 {
-    PyObject *module, *result;
+    PyObject *module, *result, *runs;
+    int is_left_out;
     if (call_engine(method) < 0) {
         return -1;
+    }
+    runs = PyObject_GetAttrString(native_engine, "runs_callbacks");
+    is_left_out = runs == Py_False;
+    Py_XDECREF(runs);
+    if (is_left_out) {
+        return 0;
     }
     module = PyImport_ImportModule("atexit");
     result = module == NULL ? NULL : PyObject_CallMethod(module, "_run_exitfuncs", NULL);

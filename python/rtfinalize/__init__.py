@@ -6,17 +6,25 @@
 (PYTEST_DONT_REWRITE: pytest, for which there is a plugin, would warn where this was imported before.)
 """
 
-import os
 import sys
+
+if sys.version_info < (3, 9) or sys.implementation.name != "cpython" or not sys.platform.startswith("linux"):
+    raise ImportError(
+        "rtfinalize works with CPython from 3.9 on, on Linux; this is %s %s on %s"
+        % (sys.implementation.name, sys.version.split()[0], sys.platform)
+    )
+
+import os
 
 from . import _native
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Callable, Optional, TextIO, Union
+    from typing import Any, Callable, Dict, Optional, TextIO, Union
 
-    from ._engine import Engine
+    from ._children import Child
     from ._guards import Guard as Guard
+    from ._program import Program
 
 __all__ = ["Guard", "dump", "install"]
 
@@ -26,12 +34,15 @@ _has_place = False
 _is_asked_for = False
 _is_installed = False
 _end: "Optional[str]" = None
+# What has been asked for, as `install()` takes it.
+_settings: "Dict[str, Any]" = {}
 # The program's exit code, where that is known.
 _code: "Optional[int]" = None
 _inherited: "frozenset[int]" = frozenset()
 _has_forked = False
+_child: "Optional[Child]" = None
 _is_ending = False
-_ending: "Optional[Engine]" = None
+_ending: "Optional[Program]" = None
 _dumps_on_signal = False
 
 
@@ -45,8 +56,36 @@ def __getattr__(name: str) -> "Any":
     return Guard
 
 
-def _as_text(time: "Union[float, str]") -> str:
-    return time if isinstance(time, str) else "%.6fs" % time
+# Far more than a process lives.
+_LONGEST = 1e9
+
+
+def _as_text(name: str, time: "Union[float, str]") -> str:
+    if isinstance(time, str):
+        return time
+    # A `bool` is a number, too, but nobody means one.
+    number = -1.0
+    if not isinstance(time, bool):
+        try:
+            number = float(time)
+        except (TypeError, ValueError, OverflowError):
+            pass
+    if not (0 <= number < float("inf")):
+        raise ValueError("%s is %r; it takes a number of seconds, or a text like 5s, 1.5s or 500ms" % (name, time))
+    return "%.6fs" % min(number, _LONGEST)
+
+
+def _set(name: str, value: "Union[float, str]") -> None:
+    variable = "RTFINALIZE_" + name.upper()
+    if name == "report" and not isinstance(value, str):
+        raise ValueError("report is %r; it takes a text like json:PATH" % (value,))
+    text = _as_text(name, value)
+    if name == "deadline" and "0" in text and not any(digit in text for digit in "123456789"):
+        raise ValueError("deadline is %r; without any time nothing can be done" % (value,))
+    try:
+        _native.set(variable, os.fsencode(text))
+    except ValueError as error:
+        raise ValueError(str(error).replace(variable, name, 1)) from None
 
 
 def install(
@@ -61,10 +100,19 @@ def install(
     `deadline` is the time for all of the end, `grace` the time for a thread that has a file's lock and may still let go:
     seconds, or a text like `500ms`. `report` is `text`, `json:PATH`, `html:PATH` or `trace:PATH`. `dump_on` is a signal,
     by number or name, on which `dump()` writes to stderr, also while the main thread is stuck. Raises `ValueError` for
-    what is none of these.
+    what is none of these, and `RuntimeError` if the end has begun.
     """
+    if _has_ended():
+        raise RuntimeError("the program is ending; install() has to be called before that")
     _settle(deadline, grace, report, end, dump_on)
     _take_the_place_of_shutdown()
+
+
+def _has_ended() -> bool:
+    """Whether CPython's own end has begun."""
+    module: "Any" = sys.modules.get("threading")
+    # One that nobody has used is not loaded for this.
+    return _is_ending or sys.is_finalizing() or (type(module) is type(sys) and not module.main_thread().is_alive())
 
 
 def dump(file: "Optional[TextIO]" = None) -> None:
@@ -95,9 +143,9 @@ def _settle(
     global _end, _is_asked_for, _is_installed
     if end not in (None, "continue", "exit"):
         raise ValueError("end is %r; it takes 'continue' or 'exit'" % (end,))
-    for name, value in (("DEADLINE", deadline), ("GRACE", grace), ("REPORT", report)):
+    for name, value in (("deadline", deadline), ("grace", grace), ("report", report)):
         if value is not None:
-            _native.set("RTFINALIZE_" + name, _as_text(value))
+            _set(name, value)
             _is_asked_for = True
     _end = end or _end
     if dump_on is not None:
@@ -108,15 +156,50 @@ def _settle(
         except ValueError as error:
             # Whoever runs a program shall not keep it from running.
             _native.tell(str(error))
+    asked = {"deadline": deadline, "grace": grace, "report": report, "end": end, "dump_on": dump_on}
+    _settings.update((name, value) for name, value in asked.items() if value is not None)
     if not _is_installed:
         _is_installed = True
         os.register_at_fork(after_in_child=_forked)
+    _pass_on()
+
+
+class _Finder:
+    """Finds no module, but hears when `multiprocessing` is imported: who does not use it shall not pay for it."""
+
+    @staticmethod
+    def find_spec(name: str, path: "Any" = None, target: "Any" = None) -> "Any":
+        if not name.startswith("multiprocessing.") or not _pass_on():
+            return None
+        import _frozen_importlib  # type: ignore[import-not-found]
+
+        # The finders have moved up.
+        return _frozen_importlib._find_spec(name, path, target)
+
+
+def _pass_on() -> bool:
+    """The children of `multiprocessing` end by the same settings: whether it is imported, so that this is arranged."""
+    if hasattr(sys.modules.get("multiprocessing.process"), "_current_process"):
+        if _Finder in sys.meta_path:
+            sys.meta_path.remove(_Finder)  # type: ignore[arg-type]
+        from . import _children
+
+        _children.pass_on(_settings)
+        return True
+    if _Finder not in sys.meta_path:
+        sys.meta_path.insert(0, _Finder)  # type: ignore[arg-type]
+    return False
 
 
 def _by_environment() -> None:
     """What the `.pth` file of `python -m rtfinalize --enable` calls where a variable RTFINALIZE_… is set."""
     if _is_installed:
         return  # a virtual environment's files are read twice
+    if sys.argv[:1] == ["-c"]:
+        from . import _children
+
+        if _children.is_helper():
+            return
     end = os.environ.get("RTFINALIZE_END")
     install(end=end if end in ("continue", "exit") else None)
     if end is not None and _end != end:
@@ -128,7 +211,7 @@ def _dump_on(signal: "Union[int, str]", setting: str = "dump_on") -> None:
     import _signal  # type: ignore[import-not-found]
 
     if not isinstance(signal, str):
-        number = int(signal)
+        number = int(signal) if isinstance(signal, int) and not isinstance(signal, bool) else 0
     elif signal.isdigit():
         number = int(signal)
     else:
@@ -195,6 +278,11 @@ def _forked() -> None:
 
     _has_forked = True
     _inherited = frozenset(map(id, every()))
+    _native.number_reports()
+    if "multiprocessing.util" in sys.modules:
+        from . import _children
+
+        _children.begun()
 
 
 def _nothing_can_wait() -> bool:
@@ -225,13 +313,21 @@ def _hand_over() -> None:
         sys.modules["threading"]._shutdown = _shutdown  # type: ignore[attr-defined]
 
 
-def _begin() -> "Optional[Engine]":
+def _begin(was_cut_short: int) -> "Optional[Program]":
     """The process ends: an engine for that, or `None` if CPython's own end does as well."""
-    global _is_installed, _is_ending, _ending
+    global _is_installed, _is_ending, _ending, _child
     if not _is_installed:
         return None
     _is_installed = False
     _is_ending = True
+    if "multiprocessing.process" in sys.modules:
+        from . import _children
+
+        _child = _children.ending(sys._getframe().f_back)
+    if _child is not None:
+        # If that was cut short its code is that of the interrupt.
+        _child.was_cut_short = bool(was_cut_short)
+        _ends_by(0 if was_cut_short else _child.code)
     import gc
 
     # A file in a cycle that nobody refers to would lose its bytes in silence, if a collection came before the flush.
@@ -247,21 +343,35 @@ def _begin() -> "Optional[Engine]":
 
         threading.main_thread()  # loads it
         _give_the_place_back()
-    from ._engine import Engine
+    from ._program import Program
 
-    _ending = Engine(_inherited, collects)
+    _ending = Program(_inherited, collects, _child)
     return _ending
 
 
-def _ends(engine: "Engine", ran_out: int) -> None:
+def _ends(engine: "Program", ran_out: bool) -> None:
     """All is done, and CPython's own end is about to follow; or not, where that would not come to an end."""
     engine.collect_again()
+    ran_out = ran_out or (_child is not None and _child.was_cut_short)
     if ran_out or engine.files.is_cut_off:
         _native.output_was_lost()
     is_unsafe = engine.has_foreign_threads or engine.has_threads_at_work
     if ran_out or (_end == "exit" and _code is not None) or (_end is None and is_unsafe):
+        if ran_out:
+            engine.end_workers()
         _flush_standard_streams()
         _native.end_process(_code or 0)
+    if _child is not None and _child.is_left_by_os_exit and _native.code_after_losses(_child.code) != _child.code:
+        # What corrects the code of other processes as they end does not run.
+        _flush_standard_streams()
+        _native.end_process(_child.code)
+
+
+def _rescue() -> None:
+    """Called on a thread of the library's; the process ends in a moment, and the end has not begun."""
+    from ._program import Program
+
+    Program(_inherited, False, None).rescue_files()
 
 
 def _flush_standard_streams() -> None:

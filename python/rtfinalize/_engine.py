@@ -31,6 +31,9 @@ def _is_foreign(ident: int) -> bool:
 
 
 class Engine:
+    # A child of multiprocessing may end without.
+    runs_callbacks = True
+
     def __init__(self, inherited: "frozenset[int]", collects: bool) -> None:
         self._collects = collects
         self.files = _files.Files(inherited)
@@ -117,7 +120,7 @@ class Engine:
             self._may_wait(self._threads_waited_for)
 
     def callbacks_are_run(self) -> None:
-        if atexit._ncallbacks() > 0:
+        if self.runs_callbacks and atexit._ncallbacks() > 0:
             self._may_wait(self._callback)
 
     def stop_threads(self) -> None:

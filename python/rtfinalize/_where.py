@@ -18,9 +18,12 @@ if TYPE_CHECKING:
 # A person knows their own function, and not the one of these that it waits in.
 _US = __name__.rpartition(".")[0]
 _OF_PYTHON = frozenset(
-    ("threading", "queue", "concurrent.futures.thread", "concurrent.futures._base", "asyncio", _US)
+    (
+        "threading", "queue", "concurrent.futures.thread", "concurrent.futures._base", "concurrent.futures.process",
+        "asyncio", "_frozen_importlib", "_frozen_importlib_external", _US,
+    )
 )
-_BELOW = ("asyncio.", _US + ".")
+_BELOW = ("asyncio.", "importlib.", "multiprocessing.", _US + ".")
 
 # The attribute of a thread that says where it was started (`_starts`).
 STARTED = "_rtfinalize_started"
