@@ -104,6 +104,12 @@ int native_hold_signals(void);
 /* They are called again, and perhaps also for what has come meanwhile. What has been raised stays raised. */
 void native_release_signals(int hands_on);
 
+/* Stops every other thread of the current interpreter at its next call or return; whether that is possible. */
+int native_stop_other_threads(void);
+
+/* Finds a function of Python's that is not in the stable ABI. */
+int native_look_up(const char *name, void *function);
+
 /* ---- errand.c ---- */
 
 /* A condition whose times are those of `native_time_in`. */
@@ -114,6 +120,9 @@ struct errand;
 
 /* A call that another thread makes, with the interpreter's lock. NULL if there is no memory. `call` may be NULL. */
 struct errand *native_new_errand(PyObject *(*run)(PyObject *), PyObject *call);
+
+/* The call is made in a subinterpreter. What it leaves behind belongs to none. */
+void native_send_into(struct errand *errand, PyInterpreterState *interpreter);
 
 /* Whether it is done in time; -1 if no thread could be started. One that is not in time frees itself. Without the
  * interpreter's lock. */
@@ -156,6 +165,11 @@ extern const char native_name[];
 /* The one whose phases these are; NULL is the default one. */
 extern rt_runtime *native_runtime;
 
+/* ---- beforehand.c ---- */
+
+/* The end begins. Whether something that came before it had taken too long, and was interrupted. */
+int native_end_has_begun(void);
+
 /* Of the finalization that has begun last; else NULL. */
 extern PyObject *native_engine;
 
@@ -194,7 +208,8 @@ int32_t native_on_event(const rt_event *event, void *arg);
 
 extern PyMethodDef native_thread_methods[], native_clock_methods[], native_signal_methods[], native_object_methods[],
     native_errand_methods[], native_dump_methods[], native_word_methods[], native_code_methods[],
-    native_finalize_methods[], native_guard_methods[], native_setting_methods[], native_compile_methods[];
+    native_finalize_methods[], native_guard_methods[], native_setting_methods[], native_compile_methods[],
+    native_beforehand_methods[], native_subinterpreter_methods[];
 
 #endif
 
@@ -257,8 +272,8 @@ static int stop(PyObject *self, PyFrameObject *frame, int what, PyObject *arg)
     return -1; /* never */
 }
 
-/* Finds a function of Python's that is not in the stable ABI. (POSIX has such a pointer hold a function.) */
-static int look_up(const char *name, void *function)
+/* (POSIX has such a pointer hold a function.) */
+int native_look_up(const char *name, void *function)
 {
     void *found = dlsym(RTLD_DEFAULT, name);
     memcpy(function, &found, sizeof found);
@@ -272,13 +287,13 @@ static int set_profile_function(profile_function function)
     void (*on_this)(profile_function, PyObject *);
     int (*on)(PyThreadState *, profile_function, PyObject *);
     PyThreadState *(*first)(PyInterpreterState *), *(*next)(PyThreadState *), *thread;
-    if (look_up("PyEval_SetProfileAllThreads", &on_all) && look_up("PyEval_SetProfile", &on_this)) {
+    if (native_look_up("PyEval_SetProfileAllThreads", &on_all) && native_look_up("PyEval_SetProfile", &on_this)) {
         on_all(function, NULL);
         on_this(NULL, NULL);
         return 1;
     }
-    if (!look_up("_PyEval_SetProfile", &on) || !look_up("PyInterpreterState_ThreadHead", &first)
-        || !look_up("PyThreadState_Next", &next)) {
+    if (!native_look_up("_PyEval_SetProfile", &on) || !native_look_up("PyInterpreterState_ThreadHead", &first)
+        || !native_look_up("PyThreadState_Next", &next)) {
         return 0;
     }
     for (thread = first(PyInterpreterState_Get()); thread != NULL; thread = next(thread)) {
@@ -289,12 +304,17 @@ static int set_profile_function(profile_function function)
     return 1;
 }
 
+int native_stop_other_threads(void)
+{
+    native_go_on();
+    return set_profile_function(stop);
+}
+
 static PyObject *stop_threads(PyObject *module, PyObject *unused)
 {
     (void)module;
     (void)unused;
-    native_go_on();
-    return PyBool_FromLong(set_profile_function(stop));
+    return PyBool_FromLong(native_stop_other_threads());
 }
 
 static PyObject *stopped_threads(PyObject *module, PyObject *unused)
@@ -623,6 +643,7 @@ struct errand {
     int is_done, is_left;
     PyObject *(*run)(PyObject *call);
     PyObject *call, *raised;
+    PyInterpreterState *interpreter; /* NULL: the main one */
 };
 
 void native_free_errand(struct errand *errand)
@@ -634,14 +655,26 @@ void native_free_errand(struct errand *errand)
     free(errand);
 }
 
+void native_send_into(struct errand *errand, PyInterpreterState *interpreter)
+{
+    errand->interpreter = interpreter;
+}
+
 static void *run_errand(void *arg)
 {
     struct errand *errand = arg;
-    PyGILState_STATE state;
+    PyGILState_STATE state = PyGILState_UNLOCKED;
+    PyThreadState *thread = NULL;
     PyObject *result, *type, *value, *traceback;
     int is_left;
     native_go_on();
-    state = PyGILState_Ensure();
+    if (errand->interpreter == NULL) {
+        state = PyGILState_Ensure();
+    }
+    else {
+        thread = PyThreadState_New(errand->interpreter);
+        PyEval_RestoreThread(thread);
+    }
     result = errand->run(errand->call);
     if (result == NULL) {
         PyErr_Fetch(&type, &value, &traceback);
@@ -651,6 +684,11 @@ static void *run_errand(void *arg)
         Py_XDECREF(traceback);
     }
     Py_XDECREF(result);
+    if (thread != NULL) {
+        PyThreadState_Clear(thread);
+        PyEval_SaveThread();
+        PyThreadState_Delete(thread);
+    }
     pthread_mutex_lock(&errand->mutex);
     errand->is_done = 1;
     is_left = errand->is_left;
@@ -659,7 +697,9 @@ static void *run_errand(void *arg)
     if (is_left) {
         native_free_errand(errand);
     }
-    PyGILState_Release(state);
+    if (thread == NULL) {
+        PyGILState_Release(state);
+    }
     return NULL;
 }
 
@@ -908,7 +948,7 @@ static PyObject *set(PyObject *module, PyObject *args)
 {
     const char *name, *text;
     (void)module;
-    return PyArg_ParseTuple(args, "ss:set", &name, &text) ? native_checked(rt_runtime_set_text(native_runtime, name, text)) : NULL;
+    return PyArg_ParseTuple(args, "sy:set", &name, &text) ? native_checked(rt_runtime_set_text(native_runtime, name, text)) : NULL;
 }
 
 static PyObject *times(PyObject *module, PyObject *unused)
@@ -962,9 +1002,18 @@ static PyObject *tell(PyObject *module, PyObject *args)
     return PyArg_ParseTuple(args, "s:tell", &line) ? native_checked(rt_tell(line)) : NULL;
 }
 
+static PyObject *number_reports(PyObject *module, PyObject *unused)
+{
+    (void)module;
+    (void)unused;
+    rt_number_reports();
+    Py_RETURN_NONE;
+}
+
 PyMethodDef native_setting_methods[] = {
     {"set", set, METH_VARARGS, "Set what the environment's variable of that name sets."},
     {"times", times, METH_NOARGS, "Grace, notice and time left, in microseconds; negative is none."},
+    {"number_reports", number_reports, METH_NOARGS, "Have reports say which of several processes they are of."},
     {"note_file", note_file, METH_VARARGS, "Enter a file, with bytes written, unwritten, in flight, in the report."},
     {"note_leak", note_leak, METH_VARARGS, "Enter something that is kept on purpose in the report."},
     {"note_blocked", note_blocked, METH_VARARGS, "Enter a wait that was given up, of so many seconds, in the report."},
@@ -1052,9 +1101,16 @@ static int stop_others(const char *method)
 
 static int run_exit_callbacks(const char *method)
 {
-    PyObject *module, *result;
+    PyObject *module, *result, *runs;
+    int is_left_out;
     if (call_engine(method) < 0) {
         return -1;
+    }
+    runs = PyObject_GetAttrString(native_engine, "runs_callbacks");
+    is_left_out = runs == Py_False;
+    Py_XDECREF(runs);
+    if (is_left_out) {
+        return 0;
     }
     module = PyImport_ImportModule("atexit");
     result = module == NULL ? NULL : PyObject_CallMethod(module, "_run_exitfuncs", NULL);
@@ -1219,6 +1275,110 @@ int32_t native_on_event(const rt_event *event, void *arg)
     }
     return RT_OVERRUN_EXIT;
 }
+
+/* ======== subinterpreters.c ======== */
+
+/*
+ * Subinterpreters that are left open.
+ *
+ * Each has threads and files of its own, which this module cannot see from the main interpreter. So another thread goes
+ * into each of them, stops its threads and flushes its files there, and is waited for a while.
+ */
+
+/* Past what a subclass makes of a flush. Nothing is asked of an object but its type. */
+static const char source[] =
+    "import gc, io, sys, time\n"
+    "time.sleep(0.02)\n" /* a thread that runs comes to where it stops */
+    "threading = sys.modules.get('threading')\n"
+    "busy = int(threading is not None and len(threading._active) > 1)\n"
+    "lost = 0\n"
+    "for kinds in (io.TextIOWrapper,), (io.BufferedWriter, io.BufferedRandom):\n"
+    "    for thing in gc.get_objects():\n"
+    "        for kind in kinds:\n"
+    "            try:\n"
+    "                if issubclass(type(thing), kind) and not thing.closed:\n"
+    "                    kind.flush(thing)\n"
+    "            except Exception:\n"
+    "                lost += 1\n";
+
+static atomic_long lost, busy;
+
+static long number(PyObject *names, const char *name)
+{
+    PyObject *object = names == NULL ? NULL : PyDict_GetItemString(names, name);
+    return object == NULL ? 0 : PyLong_AsLong(object);
+}
+
+/* In the subinterpreter. */
+static PyObject *flush_files_here(PyObject *unused)
+{
+    PyObject *names = PyDict_New(), *code, *result;
+    (void)unused;
+    native_stop_other_threads();
+    code = Py_CompileString(source, "<rtfinalize>", Py_file_input);
+    if (names == NULL || code == NULL || PyDict_SetItemString(names, "__builtins__", PyEval_GetBuiltins()) < 0) {
+        result = NULL;
+    }
+    else {
+        result = PyEval_EvalCode(code, names, names);
+    }
+    lost += result == NULL ? 1 : number(names, "lost");
+    busy += number(names, "busy");
+    Py_XDECREF(code);
+    Py_XDECREF(names);
+    /* It shall leave nothing that belongs to this interpreter. */
+    PyErr_Clear();
+    return result;
+}
+
+/* How many subinterpreters were not done in time; how many of their files could not be flushed; and how many of them
+ * have threads of their own. */
+static PyObject *flush_subinterpreters(PyObject *module, PyObject *args)
+{
+    PyInterpreterState *(*head)(void), *(*next)(PyInterpreterState *), *each;
+    double seconds;
+    long late = 0;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "d:flush_subinterpreters", &seconds)) {
+        return NULL;
+    }
+    lost = busy = 0;
+    if (native_look_up("PyInterpreterState_Head", &head) && native_look_up("PyInterpreterState_Next", &next)) {
+        for (each = head(); each != NULL; each = next(each)) {
+            struct errand *errand;
+            int is_done;
+            if (PyInterpreterState_GetID(each) == 0) {
+                continue;
+            }
+            errand = native_new_errand(flush_files_here, NULL);
+            if (errand == NULL) {
+                return PyErr_NoMemory();
+            }
+            native_send_into(errand, each);
+            Py_BEGIN_ALLOW_THREADS
+            is_done = native_run_within(errand, seconds);
+            Py_END_ALLOW_THREADS
+            late += is_done != 1;
+            if (is_done != 0) {
+                native_free_errand(errand);
+            }
+        }
+    }
+    return Py_BuildValue("lll", late, (long)lost, (long)busy);
+}
+
+static PyObject *is_in_subinterpreter(PyObject *module, PyObject *unused)
+{
+    (void)module;
+    (void)unused;
+    return PyBool_FromLong(PyInterpreterState_GetID(PyInterpreterState_Get()) != 0);
+}
+
+PyMethodDef native_subinterpreter_methods[] = {
+    {"flush_subinterpreters", flush_subinterpreters, METH_VARARGS, "Stop the threads of each, and flush its files."},
+    {"is_in_subinterpreter", is_in_subinterpreter, METH_NOARGS, "Whether this is not the main interpreter."},
+    {NULL, NULL, 0, NULL},
+};
 
 /* ======== sleepers.c ======== */
 
@@ -1565,6 +1725,10 @@ static const char *const source_of_fields[] = {
     "            [at for at in range(len(once)) if (once[at], twice[at], flushed[at]) == (2 * 577, 2 * 788, 0)]",
     "        )",
     "",
+    "    @property",
+    "    def is_known(self) -> bool:",
+    "        return None not in (self.write_pos, self.write_end, self.owner, self.pending)",
+    "",
     "    def unwritten(self, file: object) -> \"int | None\":",
     "        \"\"\"The bytes that a file has accepted and not passed on.\"\"\"",
     "        if isinstance(file, io.TextIOWrapper):",
@@ -1603,9 +1767,12 @@ static const char *const source_of_where[] = {
     "# A person knows their own function, and not the one of these that it waits in.",
     "_US = __name__.rpartition(\".\")[0]",
     "_OF_PYTHON = frozenset(",
-    "    (\"threading\", \"queue\", \"concurrent.futures.thread\", \"concurrent.futures._base\", \"asyncio\", _US)",
+    "    (",
+    "        \"threading\", \"queue\", \"concurrent.futures.thread\", \"concurrent.futures._base\", \"concurrent.futures.process\",",
+    "        \"asyncio\", \"_frozen_importlib\", \"_frozen_importlib_external\", _US,",
+    "    )",
     ")",
-    "_BELOW = (\"asyncio.\", _US + \".\")",
+    "_BELOW = (\"asyncio.\", \"importlib.\", \"multiprocessing.\", _US + \".\")",
     "",
     "# The attribute of a thread that says where it was started (`_starts`).",
     "STARTED = \"_rtfinalize_started\"",
@@ -1906,6 +2073,12 @@ static const char *const source_of_files[] = {
     "# So many types are looked for at once.",
     "TYPES = 64",
     "",
+    "# Far more than a process lives.",
+    "LONGEST = 1e9",
+    "",
+    "# How long a file may take to be flushed whose lock somebody may have, as the process ends.",
+    "UNKNOWN_SECONDS = 0.05",
+    "",
     "# So many files that lose bytes have a line of their own.",
     "NAMED = 10",
     "",
@@ -1986,14 +2159,18 @@ static const char *const source_of_files[] = {
     "    def describe(self) -> str:",
     "        return \"\" if self._now is None else \"flushing %s\" % name_of(self._now)",
     "",
+    "    def seconds_to_wait(self) -> float:",
+    "        \"\"\"How long to wait for a lock that a thread may still give back.\"\"\"",
+    "        grace, _, left = (us / 1e6 for us in _native.times())",
+    "        return min(grace, LONGEST) if left < 0 else min(grace, left / 2)",
+    "",
     "    def flush(self) -> None:",
     "        files = every()",
     "        if self._others or self._inherited:",
     "            # Who has a lock, and what a file holds, matters only where somebody else may have locked one.",
     "            self._layout = _found_layout()",
-    "        grace, _, left = (us / 1e6 for us in _native.times())",
     "        began = _native.now()",
-    "        until = began + (grace if left < 0 else min(grace, left / 2))",
+    "        until = began + self.seconds_to_wait()",
     "        # In the order in which they were opened, for several may have one destination.",
     "        for file in files:",
     "            is_ours = id(file) not in self._inherited and not isinstance(file, _io.BufferedReader)",
@@ -2007,6 +2184,11 @@ static const char *const source_of_files[] = {
     "        self._waited = _native.now() - began",
     "        for file in self._stuck + self._interrupted:",
     "            self._keep(file)",
+    "        if self._others and not self._knows_holders():",
+    "            # Anybody may read from one of these.",
+    "            for file in files:",
+    "                if isinstance(file, _io.BufferedReader):",
+    "                    self._keep(file)",
     "",
     "    def _may_have_bytes(self, file: \"Any\") -> bool:",
     "        return self._layout is None or self._layout.unwritten(file) != 0",
@@ -2022,6 +2204,9 @@ static const char *const source_of_files[] = {
     "        if self._layout is None or not isinstance(buffer, BUFFERS):",
     "            return 0",
     "        return self._layout.holder(buffer) or 0",
+    "",
+    "    def _knows_holders(self) -> bool:",
+    "        return self._layout is not None and self._layout.owner is not None",
     "",
     "    def _is_free(self, file: \"Any\", until: float) -> bool:",
     "        \"\"\"Whether nobody has the lock of the file, or whoever has it lets go in time.\"\"\"",
@@ -2046,7 +2231,9 @@ static const char *const source_of_files[] = {
     "            if self._others:",
     "                # Another thread may take the lock this very moment.",
     "                left = max(until - _native.now(), LOOK_SECONDS)",
-    "                if not _native.within(left, lambda: flush(file)) and self._holder(file):",
+    "                is_done = _native.within(left, lambda: flush(file))",
+    "                # Where nobody knows who has its lock, somebody has.",
+    "                if not is_done and (self._holder(file) or not self._knows_holders()):",
     "                    self._stuck.append(file)",
     "            else:",
     "                _native.interruptibly(lambda: flush(file))",
@@ -2066,27 +2253,34 @@ static const char *const source_of_files[] = {
     "    def rescue(self) -> None:",
     "        \"\"\"The process ends in a moment: what can be written without waiting, and the number of the bytes that cannot.\"\"\"",
     "        for file in every():",
-    "            if not self._unwritten(file) or self._holder(file):",
+    "            if isinstance(file, _io.BufferedReader) or self._unwritten(file) == 0 or self._holder(file):",
     "                continue",
     "            try:",
-    "                _flush_of(file)(file)",
+    "                if self._knows_holders():",
+    "                    _flush_of(file)(file)",
+    "                else:",
+    "                    _native.within(UNKNOWN_SECONDS, _flush_of(file).__get__(file))",
     "            except Exception:",
     "                pass",
     "        for file in every():",
     "            left = self._unwritten(file)",
-    "            if left:",
+    "            if left is not None and left > 0:",
     "                self._lost(file, left, \"the deadline passed\")",
     "        self.say_other_losses()",
     "",
-    "    def _lost(self, file: \"Any\", count: int, why: str) -> None:",
-    "        \"\"\"A line for each of the first files that lose bytes.\"\"\"",
+    "    def _lost(self, file: \"Any\", count: \"Optional[int]\", why: str) -> None:",
+    "        \"\"\"A line for each of the first files that lose bytes: so many, or nobody knows how many.\"\"\"",
     "        self._losses += 1",
     "        _native.output_was_lost()",
-    "        _native.note_file(name_of(file), 0, count, 0, why)",
-    "        if self._losses <= NAMED:",
-    "            _native.tell(\"'%s': %d bytes of '%s' are not written: %s\" % (_native.RUNTIME, count, name_of(file), why))",
+    "        if count is None:",
+    "            why += \"; how many bytes it holds is not known in this Python\"",
+    "        _native.note_file(name_of(file), 0, count or 0, 0, why)",
+    "        if self._losses > NAMED:",
+    "            self._others_lost += count or 0",
+    "        elif count is None:",
+    "            _native.tell(\"'%s': '%s' is not written: %s\" % (_native.RUNTIME, name_of(file), why))",
     "        else:",
-    "            self._others_lost += count",
+    "            _native.tell(\"'%s': %d bytes of '%s' are not written: %s\" % (_native.RUNTIME, count, name_of(file), why))",
     "",
     "    def say_other_losses(self) -> None:",
     "        others = self._losses - NAMED",
@@ -2117,17 +2311,66 @@ static const char *const source_of_files[] = {
     "        unwritten: \"List[Tuple[Any, object]]\" = [(file, \"its lock is held\") for file in ours]",
     "        unwritten += [(file, \"interrupted\") for file in self._interrupted]",
     "        for file, reason in unwritten + list(self._failed):",
-    "            left = 0",
-    "            for part in (file, getattr(file, \"buffer\", None)):",
-    "                if isinstance(part, _KINDS) and id(part) not in counted:",
-    "                    counted.add(id(part))",
-    "                    left += self._unwritten(part) or 0",
+    "            parts = [part for part in (file, getattr(file, \"buffer\", None)) if isinstance(part, _KINDS)]",
+    "            parts = [part for part in parts if id(part) not in counted]",
+    "            counted.update(map(id, parts))",
+    "            held = [self._unwritten(part) for part in parts if not isinstance(part, _io.BufferedReader)]",
+    "            left = None if None in held else sum(count or 0 for count in held)",
     "            # What becomes of sys.stdout and sys.stderr CPython says itself.",
-    "            if left > 0 and (isinstance(reason, str) or not _standard_streams_of(file)):",
+    "            if held and left != 0 and (isinstance(reason, str) or not _standard_streams_of(file)):",
     "                self._lost(file, left, str(reason))",
     "        self.say_other_losses()",
     "        # Their own finalizers have their say, too.",
     "        self._failed.clear()",
+    NULL,
+};
+
+static const char *const source_of_subinterpreters[] = {
+    "\"\"\"Subinterpreters that a program leaves open: CPython ends them, unless one still runs.\"\"\"",
+    "",
+    "import sys",
+    "",
+    "from . import _native",
+    "",
+    "TYPE_CHECKING = False",
+    "if TYPE_CHECKING:",
+    "    from typing import Any",
+    "",
+    "# The module's name until 3.12, and since.",
+    "_MODULES = (\"_xxsubinterpreters\", \"_interpreters\")",
+    "",
+    "",
+    "def _are_running() -> bool:",
+    "    for name in _MODULES:",
+    "        module: \"Any\" = sys.modules.get(name)",
+    "        for each in module.list_all() if module is not None else ():",
+    "            number = each[0] if isinstance(each, tuple) else each",
+    "            if int(number) != 0 and module.is_running(number):",
+    "                return True",
+    "    return False",
+    "",
+    "",
+    "class Subinterpreters:",
+    "    def __init__(self) -> None:",
+    "        # Whether one is at work in another thread. CPython aborts then, or loses what its files hold.",
+    "        self.are_busy = False",
+    "        # Whether something that their files hold may not have been written.",
+    "        self.are_cut_off = False",
+    "",
+    "    def flush(self, seconds: float) -> None:",
+    "        \"\"\"Stops their threads and flushes their files, waiting for each of them so many seconds.\"\"\"",
+    "        try:",
+    "            self.are_busy = _are_running()",
+    "        except Exception:",
+    "            # One that ends just now.",
+    "            self.are_busy = True",
+    "        late, lost, busy = _native.flush_subinterpreters(seconds)",
+    "        self.are_busy |= late > 0 or busy > 0",
+    "        self.are_cut_off |= late > 0 or lost > 0",
+    "        if late:",
+    "            _native.tell(\"the files of %d subinterpreter%s could not be flushed in time\" % (late, \"s\" if late > 1 else \"\"))",
+    "        if lost:",
+    "            _native.tell(\"%d file%s of subinterpreters could not be written\" % (lost, \"s\" if lost > 1 else \"\"))",
     NULL,
 };
 
@@ -2143,7 +2386,7 @@ static const char *const source_of_engine[] = {
     "import sys",
     "import threading",
     "",
-    "from . import _files, _native, _where",
+    "from . import _files, _native, _subinterpreters, _where",
     "",
     "TYPE_CHECKING = False",
     "if TYPE_CHECKING:",
@@ -2165,9 +2408,13 @@ static const char *const source_of_engine[] = {
     "",
     "",
     "class Engine:",
+    "    # A child of multiprocessing may end without.",
+    "    runs_callbacks = True",
+    "",
     "    def __init__(self, inherited: \"frozenset[int]\", collects: bool) -> None:",
     "        self._collects = collects",
     "        self.files = _files.Files(inherited)",
+    "        self.subinterpreters = _subinterpreters.Subinterpreters()",
     "        self._doing: \"Optional[Callable[[], str]]\" = None",
     "        self._main = _native.this_thread()",
     "        # What `threading._shutdown` raised.",
@@ -2251,7 +2498,7 @@ static const char *const source_of_engine[] = {
     "            self._may_wait(self._threads_waited_for)",
     "",
     "    def callbacks_are_run(self) -> None:",
-    "        if atexit._ncallbacks() > 0:",
+    "        if self.runs_callbacks and atexit._ncallbacks() > 0:",
     "            self._may_wait(self._callback)",
     "",
     "    def stop_threads(self) -> None:",
@@ -2277,6 +2524,7 @@ static const char *const source_of_engine[] = {
     "",
     "    def flush_files(self) -> None:",
     "        self._doing = self.files.describe",
+    "        self.subinterpreters.flush(self.files.seconds_to_wait())",
     "        self.files.flush()",
     "        self._doing = None",
     "",
@@ -2411,6 +2659,7 @@ static const struct engine_module engine_modules[] = {
     {"_fields", source_of_fields},
     {"_where", source_of_where},
     {"_files", source_of_files},
+    {"_subinterpreters", source_of_subinterpreters},
     {"_engine", source_of_engine},
     {"_host", source_of_host},
     {NULL, NULL},
@@ -2469,7 +2718,8 @@ static PyObject *native_module(void)
 {
     PyMethodDef *const tables[] = {
         native_thread_methods, native_clock_methods, native_signal_methods,  native_object_methods,
-        native_errand_methods, native_word_methods,  native_setting_methods, host_methods,
+        native_errand_methods, native_word_methods,  native_setting_methods, native_subinterpreter_methods,
+        host_methods,
     };
     PyObject *module = PyModule_Create(&host_definition);
     size_t i;

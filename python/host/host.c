@@ -113,7 +113,8 @@ static PyObject *native_module(void)
 {
     PyMethodDef *const tables[] = {
         native_thread_methods, native_clock_methods, native_signal_methods,  native_object_methods,
-        native_errand_methods, native_word_methods,  native_setting_methods, host_methods,
+        native_errand_methods, native_word_methods,  native_setting_methods, native_subinterpreter_methods,
+        host_methods,
     };
     PyObject *module = PyModule_Create(&host_definition);
     size_t i;

@@ -12,6 +12,7 @@ struct errand {
     int is_done, is_left;
     PyObject *(*run)(PyObject *call);
     PyObject *call, *raised;
+    PyInterpreterState *interpreter; /* NULL: the main one */
 };
 
 void native_free_errand(struct errand *errand)
@@ -23,14 +24,26 @@ void native_free_errand(struct errand *errand)
     free(errand);
 }
 
+void native_send_into(struct errand *errand, PyInterpreterState *interpreter)
+{
+    errand->interpreter = interpreter;
+}
+
 static void *run_errand(void *arg)
 {
     struct errand *errand = arg;
-    PyGILState_STATE state;
+    PyGILState_STATE state = PyGILState_UNLOCKED;
+    PyThreadState *thread = NULL;
     PyObject *result, *type, *value, *traceback;
     int is_left;
     native_go_on();
-    state = PyGILState_Ensure();
+    if (errand->interpreter == NULL) {
+        state = PyGILState_Ensure();
+    }
+    else {
+        thread = PyThreadState_New(errand->interpreter);
+        PyEval_RestoreThread(thread);
+    }
     result = errand->run(errand->call);
     if (result == NULL) {
         PyErr_Fetch(&type, &value, &traceback);
@@ -40,6 +53,11 @@ static void *run_errand(void *arg)
         Py_XDECREF(traceback);
     }
     Py_XDECREF(result);
+    if (thread != NULL) {
+        PyThreadState_Clear(thread);
+        PyEval_SaveThread();
+        PyThreadState_Delete(thread);
+    }
     pthread_mutex_lock(&errand->mutex);
     errand->is_done = 1;
     is_left = errand->is_left;
@@ -48,7 +66,9 @@ static void *run_errand(void *arg)
     if (is_left) {
         native_free_errand(errand);
     }
-    PyGILState_Release(state);
+    if (thread == NULL) {
+        PyGILState_Release(state);
+    }
     return NULL;
 }
 

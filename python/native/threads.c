@@ -54,8 +54,8 @@ static int stop(PyObject *self, PyFrameObject *frame, int what, PyObject *arg)
     return -1; /* never */
 }
 
-/* Finds a function of Python's that is not in the stable ABI. (POSIX has such a pointer hold a function.) */
-static int look_up(const char *name, void *function)
+/* (POSIX has such a pointer hold a function.) */
+int native_look_up(const char *name, void *function)
 {
     void *found = dlsym(RTLD_DEFAULT, name);
     memcpy(function, &found, sizeof found);
@@ -69,13 +69,13 @@ static int set_profile_function(profile_function function)
     void (*on_this)(profile_function, PyObject *);
     int (*on)(PyThreadState *, profile_function, PyObject *);
     PyThreadState *(*first)(PyInterpreterState *), *(*next)(PyThreadState *), *thread;
-    if (look_up("PyEval_SetProfileAllThreads", &on_all) && look_up("PyEval_SetProfile", &on_this)) {
+    if (native_look_up("PyEval_SetProfileAllThreads", &on_all) && native_look_up("PyEval_SetProfile", &on_this)) {
         on_all(function, NULL);
         on_this(NULL, NULL);
         return 1;
     }
-    if (!look_up("_PyEval_SetProfile", &on) || !look_up("PyInterpreterState_ThreadHead", &first)
-        || !look_up("PyThreadState_Next", &next)) {
+    if (!native_look_up("_PyEval_SetProfile", &on) || !native_look_up("PyInterpreterState_ThreadHead", &first)
+        || !native_look_up("PyThreadState_Next", &next)) {
         return 0;
     }
     for (thread = first(PyInterpreterState_Get()); thread != NULL; thread = next(thread)) {
@@ -86,12 +86,17 @@ static int set_profile_function(profile_function function)
     return 1;
 }
 
+int native_stop_other_threads(void)
+{
+    native_go_on();
+    return set_profile_function(stop);
+}
+
 static PyObject *stop_threads(PyObject *module, PyObject *unused)
 {
     (void)module;
     (void)unused;
-    native_go_on();
-    return PyBool_FromLong(set_profile_function(stop));
+    return PyBool_FromLong(native_stop_other_threads());
 }
 
 static PyObject *stopped_threads(PyObject *module, PyObject *unused)

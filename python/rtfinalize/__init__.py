@@ -16,7 +16,17 @@ if sys.version_info < (3, 9) or sys.implementation.name != "cpython" or not sys.
 
 import os
 
-from . import _native
+# The end of a subinterpreter would be taken for that of the process.
+_REFUSAL = "rtfinalize works in the main interpreter only, and not in a subinterpreter"
+try:
+    from . import _native
+except ImportError as error:
+    # Newer releases refuse the module themselves.
+    if "subinterpreter" not in str(error):
+        raise
+    raise ImportError(_REFUSAL) from None
+if _native.is_in_subinterpreter():
+    raise ImportError(_REFUSAL)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -353,9 +363,9 @@ def _ends(engine: "Program", ran_out: bool) -> None:
     """All is done, and CPython's own end is about to follow; or not, where that would not come to an end."""
     engine.collect_again()
     ran_out = ran_out or (_child is not None and _child.was_cut_short)
-    if ran_out or engine.files.is_cut_off:
+    if ran_out or engine.files.is_cut_off or engine.subinterpreters.are_cut_off:
         _native.output_was_lost()
-    is_unsafe = engine.has_foreign_threads or engine.has_threads_at_work
+    is_unsafe = engine.has_foreign_threads or engine.has_threads_at_work or engine.subinterpreters.are_busy
     if ran_out or (_end == "exit" and _code is not None) or (_end is None and is_unsafe):
         if ran_out:
             engine.end_workers()

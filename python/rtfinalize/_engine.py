@@ -9,7 +9,7 @@ import gc
 import sys
 import threading
 
-from . import _files, _native, _where
+from . import _files, _native, _subinterpreters, _where
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ class Engine:
     def __init__(self, inherited: "frozenset[int]", collects: bool) -> None:
         self._collects = collects
         self.files = _files.Files(inherited)
+        self.subinterpreters = _subinterpreters.Subinterpreters()
         self._doing: "Optional[Callable[[], str]]" = None
         self._main = _native.this_thread()
         # What `threading._shutdown` raised.
@@ -146,6 +147,7 @@ class Engine:
 
     def flush_files(self) -> None:
         self._doing = self.files.describe
+        self.subinterpreters.flush(self.files.seconds_to_wait())
         self.files.flush()
         self._doing = None
 
