@@ -93,6 +93,64 @@ static void a_wait_is_in_the_record_with_its_beginning(void)
     CHECK_EQ(rt_report_free(report), RT_OK);
 }
 
+static int wait_and_look(void *arg)
+{
+    rt_seen_thread seen = {.struct_size = sizeof seen, .number = 7, .name = "thread 'reader'"};
+    (void)arg;
+    seen.what = "in fetch (app.py:12)";
+    seen.state = RT_SEEN_RUNNING;
+    CHECK_EQ(rt_note_thread(NULL, &seen), RT_OK);
+    usleep(20000);
+    seen.state = RT_SEEN_WAITING;
+    CHECK_EQ(rt_note_thread(NULL, &seen), RT_OK);
+    usleep(20000);
+    seen.state = RT_SEEN_ENDED;
+    CHECK_EQ(rt_note_thread(NULL, &seen), RT_OK);
+    return rt_note_wait(NULL, "thread 'reader'", 20000, NULL);
+}
+
+static void what_a_host_sees_its_threads_do_is_in_the_record(void)
+{
+    rt_report *report = NULL;
+    char *json;
+    const char *ran, *waited;
+    CHECK_EQ(rt_phase_add_handler(NULL, RT_PHASE_THREADS, 0, "join", wait_and_look, NULL, NULL), RT_OK);
+    CHECK_EQ(rt_finalize(NULL, NULL, &report), RT_OK);
+    json = json_of(report);
+    CHECK(after(json, "\"what\":\"thread 'reader'\"") != NULL);
+    CHECK(after(json, "\"outcome\":\"came in the end\"") != NULL);
+    ran = after(json, "\"threads\":[{\"name\":\"thread 'reader'\",\"stretches\":[{\"state\":\"running\"");
+    waited = after(ran, "{\"state\":\"waiting\",\"what\":\"in fetch (app.py:12)\"");
+    CHECK(number_of(ran, "us") >= 20000);
+    CHECK(number_of(waited, "us") >= 20000);
+    CHECK_EQ(number_of(waited, "start_us"), number_of(ran, "start_us") + number_of(ran, "us"));
+    CHECK(number_of(waited, "start_us") + number_of(waited, "us") <= (int64_t)summary_of(report).total_us);
+    free(json);
+    CHECK_EQ(rt_report_free(report), RT_OK);
+}
+
+static void what_is_wrong_about_a_thread_is_refused(void)
+{
+    rt_seen_thread seen = {.struct_size = sizeof seen, .name = "reader", .state = RT_SEEN_RUNNING};
+    REFUSED(rt_note_thread(NULL, &seen), RT_ERR_STATE);
+    REFUSED(rt_note_wait(NULL, "reader", 0, NULL), RT_ERR_STATE);
+    REFUSED(rt_note_wait(NULL, NULL, 0, NULL), RT_ERR_NULL);
+    REFUSED(rt_note_thread(NULL, NULL), RT_ERR_NULL);
+    seen.state = 5;
+    REFUSED(rt_note_thread(NULL, &seen), RT_ERR_INVALID);
+    seen.state = RT_SEEN_STOPPED;
+    seen.name = NULL;
+    REFUSED(rt_note_thread(NULL, &seen), RT_ERR_NULL);
+    seen.name = "\xff";
+    REFUSED(rt_note_thread(NULL, &seen), RT_ERR_UTF8);
+    seen.struct_size = 8;
+    REFUSED(rt_note_thread(NULL, &seen), RT_ERR_STRUCT_SIZE);
+    CHECK_EQ(rt_finalize_ex(), 0);
+    seen = (rt_seen_thread){.struct_size = sizeof seen, .name = "reader", .state = RT_SEEN_RUNNING};
+    REFUSED(rt_note_thread(NULL, &seen), RT_ERR_FINALIZING);
+    REFUSED(rt_note_wait(NULL, "reader", 0, NULL), RT_ERR_FINALIZING);
+}
+
 /* A thread that is stopped while it holds a writer's lock. */
 typedef struct holder {
     rt_writer *writer;
@@ -143,6 +201,8 @@ int main(void)
     NEED(unsetenv("RTFINALIZE_REPORT") == 0);
     RUN(a_callback_is_in_the_record_if_it_was_long);
     RUN(a_wait_is_in_the_record_with_its_beginning);
+    RUN(what_a_host_sees_its_threads_do_is_in_the_record);
+    RUN(what_is_wrong_about_a_thread_is_refused);
     RUN(a_stopped_thread_and_the_lock_that_was_taken_from_it_are_in_the_record);
     return check_done();
 }

@@ -650,6 +650,26 @@
 #define RT_LEFT_NOT_STARTED 5
 
 /**
+ * The thread runs.
+ */
+#define RT_SEEN_RUNNING 1
+
+/**
+ * The thread waits for something.
+ */
+#define RT_SEEN_WAITING 2
+
+/**
+ * The thread is stopped for good.
+ */
+#define RT_SEEN_STOPPED 3
+
+/**
+ * The thread has ended.
+ */
+#define RT_SEEN_ENDED 4
+
+/**
  * An open guard: while there is one, finalization of its runtime waits before the freeze.
  */
 typedef struct rt_guard rt_guard;
@@ -1424,6 +1444,36 @@ typedef struct rt_report_left {
      */
     uint64_t us;
 } rt_report_left;
+
+/**
+ * What a host sees one of its threads do.
+ */
+typedef struct rt_seen_thread {
+    /**
+     * `sizeof(rt_seen_thread)`.
+     */
+    size_t struct_size;
+    /**
+     * The host's number for the thread, by which it is known again while it lives.
+     */
+    uint64_t number;
+    /**
+     * What the report calls it: `daemon thread 'logger'`. Read the first time.
+     */
+    const char *name;
+    /**
+     * Where it is and what it waits for, `in fetch (app.py:12), in read of descriptor 3`; may be NULL.
+     */
+    const char *what;
+    /**
+     * One of `RT_SEEN_*`.
+     */
+    uint32_t state;
+    /**
+     * Zero.
+     */
+    uint32_t reserved;
+} rt_seen_thread;
 
 /**
  * Writes at most `size` bytes of UTF-8 to `text`, without a zero at their end, and returns how many: where in the
@@ -3054,6 +3104,44 @@ rt_status rt_note_blocked(struct rt_runtime *runtime,
                           const char *what,
                           uint64_t waited_us,
                           const char *outcome);
+
+/**
+ * Says that a wait of the host's own is over, or code of the host's that took long: the report lists it with the
+ * library's waits, and says of the longest that the time went there. Nothing is incomplete because of it.
+ *
+ * `what` is what was waited for, or what took long; `outcome` what came of it (`ended`), NULL if it came in the end.
+ * Both are copied. `waited_us` is how long it took, up to now.
+ *
+ * Thread: any. Stage: from the beginning of finalization to its end. Signal handler: limited.
+ *
+ * Returns `RT_OK`; `RT_ERR_STATE` while the runtime runs; `RT_ERR_FINALIZING` once it is finalized;
+ * `RT_ERR_NULL`, `RT_ERR_HANDLE`, `RT_ERR_UTF8`, `RT_ERR_NO_MEMORY`.
+ *
+ * CPython: none.
+ */
+rt_status rt_note_wait(struct rt_runtime *runtime,
+                       const char *what,
+                       uint64_t waited_us,
+                       const char *outcome);
+
+/**
+ * Says what one of the host's threads does just now, for the report's lanes: a host that looks at its threads from time
+ * to time while it is finalized calls it for each of them. What it said last holds until it says something else of the
+ * thread, or until the end.
+ *
+ * It says nothing about whether a thread is waited for: that is up to `rt_thread_attach` and `rt_note_wait`. Of many
+ * threads, or changes of one, the first are kept, and the others counted.
+ *
+ * Thread: any. Stage: from the beginning of finalization to its end. Signal handler: limited.
+ *
+ * Returns `RT_OK`; `RT_ERR_INVALID` if there is no such state; `RT_ERR_STATE` while the runtime runs;
+ * `RT_ERR_FINALIZING` once it is finalized; `RT_ERR_NULL`, `RT_ERR_HANDLE`, `RT_ERR_STRUCT_SIZE`, `RT_ERR_UTF8`,
+ * `RT_ERR_NO_MEMORY`.
+ *
+ * CPython: `faulthandler.dump_traceback`, at one moment.
+ */
+rt_status rt_note_thread(struct rt_runtime *runtime,
+                         const struct rt_seen_thread *thread);
 
 /**
  * Writes `text` to stderr as a line of the library's: in one piece, `rtfinalize: ` before it, without control

@@ -16,7 +16,7 @@ use crate::memory::try_put;
 use crate::overlapped::Overlapped;
 use crate::owner::Owner;
 use crate::phase::{Handler, HandlerOptions, Handlers, Phase, Work};
-use crate::report::{Destination, Failure, Report};
+use crate::report::{Destination, Failure, Looks, Report, ThreadState};
 use crate::runtime::Runtime;
 use crate::status::{Result, Status};
 use crate::sync::{Arc, AtomicU64, now};
@@ -28,13 +28,15 @@ use libc::c_void;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// A wait of the host's that was cut short.
-pub(crate) struct CutWait {
+/// A wait of the host's.
+pub(crate) struct HostWait {
     pub what: String,
     pub since: Instant,
     /// How long, in microseconds.
     pub us: u64,
     pub outcome: String,
+    /// It ended before what it was for had come.
+    pub is_cut: bool,
 }
 
 /// What a runtime has to see to before it ends.
@@ -63,8 +65,10 @@ pub(crate) struct Books {
     pub leaks: Vec<Leak>,
     pub recoveries: Recoveries,
     pub failures: Vec<(String, String)>,
-    /// Waits of the host's that were cut short.
-    pub blocked: Vec<CutWait>,
+    /// Waits of the host's.
+    pub blocked: Vec<HostWait>,
+    /// What the host saw its threads do.
+    pub looks: Looks,
     /// Writers their hosts gave up with bytes still in them. There is room for every one that is open.
     pub abandoned: Vec<Destination>,
     /// What else there was to note, and no memory for it.
@@ -93,6 +97,7 @@ impl Books {
             recoveries: Recoveries::new(),
             failures: Vec::new(),
             blocked: Vec::new(),
+            looks: Looks::new(),
             abandoned: Vec::new(),
             unnoted: 0,
         }
@@ -395,11 +400,20 @@ impl Runtime {
         self.note(|books| &mut books.failures, (name.to_owned(), how));
     }
 
-    /// Notes that a wait of the host's own was cut short.
-    pub(crate) fn note_blocked(&self, what: String, us: u64, outcome: String) {
+    /// Notes a wait of the host's own, which is over.
+    pub(crate) fn note_wait(&self, what: String, us: u64, outcome: String, is_cut: bool) {
         let (now, span) = (now(), Duration::from_micros(us));
         let since = now.checked_sub(span).unwrap_or(now);
-        self.note(|books| &mut books.blocked, CutWait { what, since, us, outcome });
+        self.note(|books| &mut books.blocked, HostWait { what, since, us, outcome, is_cut });
+    }
+
+    /// Notes what the host sees a thread of this number and name do.
+    ///
+    /// # Errors
+    /// `NoMemory`.
+    pub(crate) fn note_thread(&self, who: (u64, &str), doing: (ThreadState, &str)) -> Result<()> {
+        let at = now();
+        self.books.lock().looks.note(who, doing, at)
     }
 
     /// What there is no memory for is counted.
@@ -410,8 +424,8 @@ impl Runtime {
         }
     }
 
-    /// Waits of the host's cut short since this was last asked.
-    pub(crate) fn take_blocked(&self) -> Vec<CutWait> {
+    /// Waits of the host's since this was last asked.
+    pub(crate) fn take_waits(&self) -> Vec<HostWait> {
         std::mem::take(&mut self.books.lock().blocked)
     }
 

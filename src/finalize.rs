@@ -19,7 +19,7 @@ use crate::parked;
 use crate::phase::{Phase, Side, Work};
 use crate::provision::{bytes_first, provide};
 use crate::rack::OpenGuard;
-use crate::report::{Blocked, PhaseRecord, Recorder, Report, restart};
+use crate::report::{Blocked, Looks, PhaseRecord, Recorder, Report, restart};
 use crate::runtime::Runtime;
 use crate::sink::tell;
 use crate::status::{Result, Status};
@@ -310,9 +310,11 @@ impl Finalization<'_> {
                 self.notes.waited(wait.what, wait.since, wait.us, outcome);
             }
         }
-        for wait in self.runtime.take_blocked() {
+        for wait in self.runtime.take_waits() {
             self.notes.waited(wait.what, wait.since, wait.us, &wait.outcome);
-            self.notes.cut_short();
+            if wait.is_cut {
+                self.notes.cut_short();
+            }
         }
         self.tell_end(phase);
         self.notes.leave();
@@ -429,6 +431,9 @@ impl Finalization<'_> {
             self.notes.report.leaks = std::mem::take(&mut books.leaks);
             self.notes.report.children = std::mem::take(&mut books.child_reports);
             self.notes.report.unnoted += std::mem::take(&mut books.unnoted);
+            let looks = std::mem::replace(&mut books.looks, Looks::new());
+            drop(books);
+            self.notes.threads(&looks);
         }
         self.account_for_objects();
         self.account_for_continued();

@@ -9,6 +9,7 @@ mod publish;
 mod record;
 pub(crate) mod restart;
 mod text;
+mod threads;
 mod trace;
 
 pub use html::to_html;
@@ -17,6 +18,8 @@ pub use output::number_reports;
 pub use publish::{Form, Wish, write_to, write_to_reader};
 pub use record::Recorder;
 pub use text::{TextStyle, to_text};
+pub(crate) use threads::Looks;
+pub use threads::{Stretch, ThreadRecord, ThreadState};
 pub use trace::to_trace;
 
 use crate::ledger::Leak;
@@ -239,6 +242,10 @@ pub struct Report {
     pub more_taken_over: u64,
     /// Threads that the freeze stopped for good.
     pub stopped: Vec<String>,
+    /// What the host's threads did, as far as the host said.
+    pub threads: Vec<ThreadRecord>,
+    /// How often the host spoke of threads for which there was no room.
+    pub more_threads: u64,
     /// Threads still running inside after the freeze.
     pub runaways: Vec<String>,
     /// Threads that ended without detaching.
@@ -300,6 +307,10 @@ impl Report {
         self.resurrected.iter().for_each(|r| add(&[&r.object]));
         self.violations.iter().for_each(|v| add(&[&v.object, &v.call]));
         self.taken_over.iter().for_each(|t| add(&[&t.what]));
+        for thread in &self.threads {
+            add(&[&thread.name]);
+            thread.stretches.iter().for_each(|stretch| add(&[&stretch.what]));
+        }
         for list in [&self.stopped, &self.runaways, &self.undetached, &self.not_restartable] {
             list.iter().for_each(|text| add(&[text]));
         }

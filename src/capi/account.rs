@@ -6,8 +6,10 @@ use super::rt_status;
 use super::runtime::{rt_runtime, runtime_of};
 use crate::freeze::State;
 use crate::ledger::{Leak, LeakKind};
-use crate::report::Destination;
+use crate::report::{Blocked, Destination, ThreadState};
+use crate::runtime::Runtime;
 use crate::status::{Result, Status};
+use crate::sync::Arc;
 use libc::c_char;
 
 /// Enters a buffer of the host's own, with what became of its bytes, in the account of the runtime's
@@ -118,15 +120,105 @@ pub unsafe extern "C-unwind" fn rt_note_blocked(
 ) -> rt_status {
     boundary(|| {
         let (what, outcome) = (named(what)?, named(outcome)?);
-        let runtime = runtime_of(runtime)?;
-        match runtime.state() {
-            State::Running => return Err(Status::State.because("the runtime is not finalizing")),
-            State::Finalized => return Err(runtime.late()),
-            State::PreFinalizing | State::Finalizing => {}
-        }
-        runtime.note_blocked(what, waited_us, outcome);
+        finalizing(runtime)?.note_wait(what, waited_us, outcome, true);
         Ok(Status::Ok)
     })
+}
+
+/// Says that a wait of the host's own is over, or code of the host's that took long: the report lists it with the
+/// library's waits, and says of the longest that the time went there. Nothing is incomplete because of it.
+///
+/// `what` is what was waited for, or what took long; `outcome` what came of it (`ended`), NULL if it came in the end.
+/// Both are copied. `waited_us` is how long it took, up to now.
+///
+/// Thread: any. Stage: from the beginning of finalization to its end. Signal handler: limited.
+///
+/// Returns `RT_OK`; `RT_ERR_STATE` while the runtime runs; `RT_ERR_FINALIZING` once it is finalized;
+/// `RT_ERR_NULL`, `RT_ERR_HANDLE`, `RT_ERR_UTF8`, `RT_ERR_NO_MEMORY`.
+///
+/// CPython: none.
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn rt_note_wait(
+    runtime: *mut rt_runtime,
+    what: *const c_char,
+    waited_us: u64,
+    outcome: *const c_char,
+) -> rt_status {
+    boundary(|| {
+        let (what, outcome) = (named(what)?, text(outcome)?.unwrap_or(Blocked::CAME).to_owned());
+        finalizing(runtime)?.note_wait(what, waited_us, outcome, false);
+        Ok(Status::Ok)
+    })
+}
+
+/// The thread runs.
+pub const RT_SEEN_RUNNING: u32 = 1;
+/// The thread waits for something.
+pub const RT_SEEN_WAITING: u32 = 2;
+/// The thread is stopped for good.
+pub const RT_SEEN_STOPPED: u32 = 3;
+/// The thread has ended.
+pub const RT_SEEN_ENDED: u32 = 4;
+
+/// What a host sees one of its threads do.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct rt_seen_thread {
+    /// `sizeof(rt_seen_thread)`.
+    pub struct_size: usize,
+    /// The host's number for the thread, by which it is known again while it lives.
+    pub number: u64,
+    /// What the report calls it: `daemon thread 'logger'`. Read the first time.
+    pub name: *const c_char,
+    /// Where it is and what it waits for, `in fetch (app.py:12), in read of descriptor 3`; may be NULL.
+    pub what: *const c_char,
+    /// One of `RT_SEEN_*`.
+    pub state: u32,
+    /// Zero.
+    pub reserved: u32,
+}
+
+/// Says what one of the host's threads does just now, for the report's lanes: a host that looks at its threads from time
+/// to time while it is finalized calls it for each of them. What it said last holds until it says something else of the
+/// thread, or until the end.
+///
+/// It says nothing about whether a thread is waited for: that is up to `rt_thread_attach` and `rt_note_wait`. Of many
+/// threads, or changes of one, the first are kept, and the others counted.
+///
+/// Thread: any. Stage: from the beginning of finalization to its end. Signal handler: limited.
+///
+/// Returns `RT_OK`; `RT_ERR_INVALID` if there is no such state; `RT_ERR_STATE` while the runtime runs;
+/// `RT_ERR_FINALIZING` once it is finalized; `RT_ERR_NULL`, `RT_ERR_HANDLE`, `RT_ERR_STRUCT_SIZE`, `RT_ERR_UTF8`,
+/// `RT_ERR_NO_MEMORY`.
+///
+/// CPython: `faulthandler.dump_traceback`, at one moment.
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn rt_note_thread(
+    runtime: *mut rt_runtime,
+    thread: *const rt_seen_thread,
+) -> rt_status {
+    boundary(|| {
+        // SAFETY: by the header; integers and pointers are zeroable.
+        let given = unsafe { versioned(thread, size_of::<rt_seen_thread>())? };
+        let state = ThreadState::from_number(given.state).ok_or_else(|| {
+            Status::Invalid.because(format!("there is no thread state {}", given.state))
+        })?;
+        required(given.name)?;
+        let name = text(given.name)?.unwrap_or_default();
+        let what = text(given.what)?.unwrap_or_default();
+        finalizing(runtime)?.note_thread((given.number, name), (state, what))?;
+        Ok(Status::Ok)
+    })
+}
+
+/// The runtime, if it is being finalized.
+fn finalizing(runtime: *mut rt_runtime) -> Result<Arc<Runtime>> {
+    let runtime = runtime_of(runtime)?;
+    match runtime.state() {
+        State::Running => Err(Status::State.because("the runtime is not finalizing")),
+        State::Finalized => Err(runtime.late()),
+        State::PreFinalizing | State::Finalizing => Ok(runtime),
+    }
 }
 
 /// Writes `text` to stderr as a line of the library's: in one piece, `rtfinalize: ` before it, without control

@@ -3,7 +3,7 @@
 
 use super::{
     Blocked, Continued, Destination, Failure, HandlerRun, PhaseRecord, Report, Resurrected,
-    Skipped, Span, TakenOver, Violation,
+    Skipped, Span, Stretch, TakenOver, ThreadRecord, Violation,
 };
 use crate::ledger::Leak;
 use crate::phase::Phase;
@@ -47,6 +47,8 @@ fn fields(o: &mut Fields<'_>, report: &Report) {
     o.field("taken_over", &report.taken_over);
     o.field("more_taken_over", &report.more_taken_over);
     o.field("stopped", &report.stopped);
+    o.field("threads", &report.threads);
+    o.field("more_threads", &report.more_threads);
     o.field("runaways", &report.runaways);
     o.field("undetached", &report.undetached);
     o.field("destinations", &report.destinations);
@@ -169,6 +171,27 @@ impl Value for TakenOver {
         object(out, |o| {
             o.field("at_us", &self.at_us);
             o.field("what", &self.what);
+        });
+    }
+}
+
+impl Value for ThreadRecord {
+    fn write(&self, out: &mut String) {
+        object(out, |o| {
+            o.field("name", &self.name);
+            o.field("stretches", &self.stretches);
+            o.field("more", &self.more);
+        });
+    }
+}
+
+impl Value for Stretch {
+    fn write(&self, out: &mut String) {
+        object(out, |o| {
+            o.field("state", self.state.name());
+            o.field("what", &self.what);
+            o.field("start_us", &self.span.start_us);
+            o.field("us", &self.span.us);
         });
     }
 }

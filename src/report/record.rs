@@ -1,7 +1,7 @@
 //! Writes a report down while the finalization runs.
 
-use super::{Blocked, Failure, HandlerRun, PhaseRecord, Report, Skipped, Span, TakenOver};
-use crate::memory::{try_name, try_push, try_put};
+use super::{Blocked, Failure, HandlerRun, Looks, PhaseRecord, Report, Skipped, Span, TakenOver};
+use crate::memory::{spare, try_name, try_push, try_put};
 use crate::phase::Phase;
 use crate::probe;
 use crate::status::Status;
@@ -50,6 +50,8 @@ impl Recorder {
                 taken_over: Vec::new(),
                 more_taken_over: 0,
                 stopped: Vec::new(),
+                threads: Vec::new(),
+                more_threads: 0,
                 runaways: Vec::new(),
                 undetached: Vec::new(),
                 destinations: Vec::new(),
@@ -189,6 +191,16 @@ impl Recorder {
     /// So many more locks were taken over.
     pub fn more_taken_over(&mut self, count: u64) {
         self.report.more_taken_over += count;
+    }
+
+    /// The host looked at its threads.
+    pub(crate) fn threads(&mut self, looks: &Looks) {
+        self.report.more_threads = looks.left_out();
+        if spare(looks.size()).is_ok() {
+            self.report.threads = looks.records(self.began, now());
+        } else {
+            self.report.unnoted += 1;
+        }
     }
 
     /// A handler that may be was left out.

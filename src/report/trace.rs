@@ -2,13 +2,14 @@
 
 use super::json::{Fields, Items, object};
 use super::moments::{end, end_of, end_of_all, phase_of_leak, start_of};
-use super::{PhaseRecord, Report, Span};
+use super::{PhaseRecord, Report, Span, ThreadRecord};
 use crate::phase::Phase;
 use crate::sync::Arc;
 
 /// The report in the trace event format: JSON, times in microseconds since finalization began.
 ///
-/// Everything of a runtime is on one track, nested: the finalization, its phases, their handlers. Each
+/// Everything of a runtime is on one track, nested: the finalization, its phases, their handlers; and what its threads
+/// did on one more for each. Each
 /// child has a track of its own, as a process of its own, on the same time axis. A phase that
 /// ran several times is several events. What is known only of the phase as a whole (its work, what
 /// blocked it, what failed in it) is on the longest of them, so that a sum counts it once.
@@ -20,7 +21,7 @@ pub fn to_trace(report: &Report) -> String {
         trace.array("traceEvents", |events| {
             let mut next_pid = 1;
             let zero = -earliest(report);
-            runtime(&mut Track { events, pid: 0, zero }, report, &mut next_pid);
+            runtime(&mut Track { events, pid: 0, tid: FINALIZATION, zero }, report, &mut next_pid);
         });
         trace.field("displayTimeUnit", "ms");
     });
@@ -34,10 +35,14 @@ fn earliest(report: &Report) -> i64 {
     report.children.iter().map(began).fold(0, i64::min)
 }
 
+/// The track of the finalization, before those of the threads.
+const FINALIZATION: u32 = 1;
+
 /// Where the events of one runtime go.
 struct Track<'a, 'b> {
     events: &'a mut Items<'b>,
     pid: u32,
+    tid: u32,
     /// Its zero on the time axis of the trace.
     zero: i64,
 }
@@ -59,20 +64,26 @@ fn runtime(track: &mut Track<'_, '_>, report: &Report, next_pid: &mut u32) {
         phase(track, report, record);
     }
     instants(track, report);
+    for (tid, of) in (FINALIZATION + 1..).zip(&report.threads) {
+        track.tid = tid;
+        thread(track, of);
+    }
+    track.tid = FINALIZATION;
     for child in &report.children {
         let zero = track.zero.saturating_add(start_of(report, child));
-        runtime(&mut Track { events: track.events, pid: 0, zero }, child, next_pid);
+        let mut nested = Track { events: track.events, pid: 0, tid: FINALIZATION, zero };
+        runtime(&mut nested, child, next_pid);
     }
 }
 
 /// The fields every event has. A report does not know its process and thread: they are just counted.
 fn event(track: &mut Track<'_, '_>, name: &str, kind: &str, fill: impl FnOnce(&mut Fields<'_>)) {
-    let pid = track.pid;
+    let (pid, tid) = (track.pid, track.tid);
     track.events.object(|e| {
         e.field("name", name);
         e.field("ph", kind);
         e.field("pid", &pid);
-        e.field("tid", &1u32);
+        e.field("tid", &tid);
         fill(e);
     });
 }
@@ -159,6 +170,16 @@ fn trouble(args: &mut Fields<'_>, report: &Report, meant: impl Fn(Phase) -> bool
     }
     if !failures.is_empty() {
         args.field("failures", &failures);
+    }
+}
+
+fn thread(track: &mut Track<'_, '_>, thread: &ThreadRecord) {
+    metadata(track, "thread_name", &thread.name);
+    for stretch in &thread.stretches {
+        let what = if stretch.what.is_empty() { stretch.state.name() } else { &stretch.what };
+        complete(track, "thread", what, stretch.span, |args| {
+            args.field("state", stretch.state.name());
+        });
     }
 }
 

@@ -1,6 +1,6 @@
 //! The page for a browser: what is on it, that it adds up, and that nothing in a name acts.
 
-use crate::reports::{family, hostile_names, leak, named, parsed, quiet, rich, span};
+use crate::reports::{family, hostile_names, leak, named, parsed, quiet, rich, span, thread};
 use roxmltree::{Document, Node, ParsingOptions};
 use rtfinalize::ledger::LeakKind;
 use rtfinalize::phase::Phase;
@@ -88,6 +88,8 @@ fn page_says_first_how_it_ended_and_why_in_sentences() {
         "Out of time: freeze after 502 ms.",
         "Failed: save_history, returned -1.",
         "Still there after the freeze: worker (thread 4712). Nothing that it may touch was freed.",
+        "Waited 1.19 s for guard 'grpc-poller' of thread 4711: dropped",
+        "Waited 500 ms for thread 'worker' (thread 4712): left a runaway",
         "There was no memory to note 3 more failures, waits or leaks.",
         "the report could not be written to r.json: Is a directory.",
     ];
@@ -115,6 +117,8 @@ fn page_has_a_lane_for_every_phase_and_for_what_ran_was_waited_for_stopped_or_st
     let page = page(&rich());
     let page = read(&page);
     let expected = [
+        "main",
+        "daemon thread 'sync'",
         "guards",
         "atexit",
         "freeze",
@@ -157,6 +161,10 @@ fn page_draws_what_the_record_says_where_it_says() {
         assert!(near(*left, start(from_us)) && near(*width, start(us)), "{what}: {left} {width}");
         assert!(left + width <= all + 0.001, "{what}");
     }
+    let thread = bars(lane(&page, "daemon thread 'sync'"));
+    let classes: Vec<_> = thread.iter().map(|(class, ..)| class.as_str()).collect();
+    assert_eq!(classes, ["run", "waits", "stopped"]);
+    assert!(near(thread[1].1, start(1_200_000.0)) && near(thread[1].2, start(300_000.0)));
     assert_eq!(bars(lane(&page, "guards")).len(), 2, "one for each pass");
     // It runs past the end of the record, and is cut there.
     assert!(bars(lane(&page, "send metrics"))[0].2 < start(900_000.0));
@@ -337,6 +345,7 @@ fn crowded(count: usize) -> Report {
         report.failures.push(Failure { phase: Phase::AtExit, name: name.clone(), how });
         report.taken_over.push(TakenOver { at_us: n, what: name.clone() });
         report.stopped.push(name.clone());
+        report.threads.push(thread(&name, &report.threads[1].stretches[2..].to_vec()));
         report.runaways.push(format!("runaway {n}"));
         report.undetached.push(name.clone());
         report.leaks.push(leak(LeakKind::Object, &name, 8, "kept"));
@@ -359,6 +368,7 @@ fn page_of_thousands_shows_the_first_of_each_and_counts_the_rest() {
     let rest = texts(&all(page.root(), "div", "more"));
     assert!(rest.contains(&"… and 4966 shorter ones".to_owned()), "{rest:?}");
     assert!(rest.contains(&"… and 4961 more".to_owned()), "of the stopped: {rest:?}");
+    lane(&page, "daemon thread 'sync'"); // What was not stopped at once has a lane.
     lane(&page, "clear modules"); // The longest have a lane.
     let section = one(page.root(), "section", "bytes");
     let row = one(section, "tr", "more");

@@ -82,6 +82,17 @@ fn json_has_every_field_of_the_model() {
             { "object": "cursor", "call": "rt_writer_write", "count": 1 },
             { "object": "socket", "call": "rt_thread_enter", "count": 12 },
         ],
+        "threads": [
+            { "name": "main", "more": 0, "stretches": [
+                { "state": "waiting", "what": "waiting for 'sync'", "start_us": 0, "us": 1_200_000 },
+            ] },
+            { "name": "daemon thread 'sync'", "more": 0, "stretches": [
+                { "state": "running", "what": "in sync (app.py:12)", "start_us": 100, "us": 1_199_900 },
+                { "state": "waiting", "what": "in read of descriptor 3", "start_us": 1_200_000, "us": 300_000 },
+                { "state": "stopped", "what": "", "start_us": 1_500_000, "us": 600_000 },
+            ] },
+        ],
+        "more_threads": 0,
         "late_calls": 17,
         "restartable": false,
         "children": [],
@@ -128,6 +139,8 @@ fn json_and_trace_give_every_name_back_whole_on_one_harmless_line() {
             "/continued/0/how",
             "/taken_over/0/what",
             "/stopped/0",
+            "/threads/1/name",
+            "/threads/1/stretches/0/what",
             "/runaways/0",
             "/undetached/0",
             "/destinations/0/name",

@@ -4,7 +4,7 @@ use rtfinalize::ledger::{Leak, LeakKind};
 use rtfinalize::phase::Phase;
 use rtfinalize::report::{
     Blocked, Continuation, Continued, Destination, Failure, HandlerRun, PhaseRecord, Report,
-    Resurrected, Skipped, Span, TakenOver, Violation,
+    Resurrected, Skipped, Span, Stretch, TakenOver, ThreadRecord, ThreadState, Violation,
 };
 use rtfinalize::status::Status;
 use serde_json::Value;
@@ -30,6 +30,14 @@ pub fn continued(name: &str, state: Continuation, us: u64, how: &str) -> Continu
     Continued { phase: Phase::AtExit, name, state, start_us: 1_210_000, us, how }
 }
 
+fn stretch(state: ThreadState, what: &str, start_us: u64, us: u64) -> Stretch {
+    Stretch { state, what: what.into(), span: span(start_us, us) }
+}
+
+pub fn thread(name: &str, stretches: &[Stretch]) -> ThreadRecord {
+    ThreadRecord { name: name.into(), stretches: stretches.to_vec(), more: 0 }
+}
+
 pub fn quiet() -> Report {
     Report {
         runtime: "main".into(),
@@ -50,6 +58,8 @@ pub fn quiet() -> Report {
         taken_over: vec![],
         more_taken_over: 0,
         stopped: vec![],
+        threads: vec![],
+        more_threads: 0,
         runaways: vec![],
         undetached: vec![],
         destinations: vec![Destination {
@@ -133,6 +143,18 @@ pub fn rich() -> Report {
                 .into(),
         }],
         more_taken_over: 2,
+        threads: vec![
+            thread("main", &[stretch(ThreadState::Waiting, "waiting for 'sync'", 0, 1_200_000)]),
+            thread(
+                "daemon thread 'sync'",
+                &[
+                    stretch(ThreadState::Running, "in sync (app.py:12)", 100, 1_199_900),
+                    stretch(ThreadState::Waiting, "in read of descriptor 3", 1_200_000, 300_000),
+                    stretch(ThreadState::Stopped, "", 1_500_000, 600_000),
+                ],
+            ),
+        ],
+        more_threads: 0,
         stopped: vec!["daemon thread 'logger' (thread 4714)".into()],
         runaways: vec!["worker (thread 4712)".into()],
         undetached: vec!["pool-3 (thread 4713)".into()],
@@ -202,6 +224,8 @@ pub fn named(name: &str) -> Report {
     report.skipped[0].name = name.clone();
     report.taken_over[0].what = name.clone();
     report.stopped[0] = name.clone();
+    report.threads[1].name = name.clone();
+    report.threads[1].stretches[0].what = name.clone();
     report.runaways[0] = name.clone();
     report.undetached[0] = name.clone();
     report.destinations[0].name = name.clone();

@@ -36,6 +36,20 @@ fn trace_names_its_track_and_spans_the_whole_finalization() {
 }
 
 #[test]
+fn trace_has_a_track_for_each_thread_with_what_it_did() {
+    let trace = parsed(to_trace(&rich()));
+    let all = trace["traceEvents"].as_array().expect("an array of events");
+    let named = |event: &&Value| event["name"] == "thread_name" && event["tid"] == 3;
+    let name = &all.iter().find(named).expect("a name")["args"]["name"];
+    assert_eq!(name, "daemon thread 'sync'");
+    let did = events(&trace, "thread");
+    let expected = json!({ "name": "in read of descriptor 3", "ph": "X", "pid": 1, "tid": 3, "cat": "thread",
+        "ts": 1_200_000, "dur": 300_000, "args": { "state": "waiting" } });
+    assert_eq!((did.len(), &did[2]), (4, &expected));
+    assert_eq!(did[3]["name"], "stopped", "what it did where nothing is said of that");
+}
+
+#[test]
 fn trace_has_an_event_for_each_run_of_a_phase_and_counts_its_work_once() {
     let phases = events(&parsed(to_trace(&rich())), "phase");
     assert_eq!(phases.len(), 9);

@@ -1,7 +1,9 @@
-//! What happened when: a lane for each phase, and below them one for whatever ran, was waited for, stopped or stayed.
+//! What happened when: a lane for each thread and each phase, and below them one for whatever ran, was waited for,
+//! stopped or stayed.
 
 mod gather;
 mod lane;
+mod threads;
 
 use super::super::moments::{end_of, end_of_all, phase_of_leak, start_of};
 use super::super::{PhaseRecord, Report, Span};
@@ -24,6 +26,7 @@ pub fn section(m: &mut Markup<'_>, report: &Report) {
     lane::head(m, number);
     axis.begin(m);
     marks(m, &axis, report);
+    threads::threads(m, &axis, report);
     phases(m, &axis, report);
     host_code(m, &axis, report);
     waited_for(m, &axis, report);
@@ -55,6 +58,9 @@ fn marks(m: &mut Markup<'_>, axis: &Axis, report: &Report) {
 }
 
 fn phases(m: &mut Markup<'_>, axis: &Axis, report: &Report) {
+    if !report.threads.is_empty() {
+        axis.group(m, "The phases", "of the finalization, in their order");
+    }
     for record in &report.phases {
         let look = if record.overran { Look::PhaseOver } else { Look::Phase };
         let name = record.phase.name();

@@ -7,6 +7,12 @@ use crate::ledger::LeakKind;
 /// How many of a kind are named in the verdict; the tables have the rest.
 const NAMED: usize = 3;
 
+/// What took so much of the time is named: one part of so many.
+const WORTH_NAMING: u64 = 10;
+
+/// And no less than this, in microseconds.
+const NOTICED: u64 = 10_000;
+
 /// How it ended, in few words.
 pub fn outcome(report: &Report) -> &'static str {
     if report.status.is_error() { "ended, but not everything could be done" } else { "ended well" }
@@ -41,8 +47,27 @@ pub fn reasons(m: &mut Markup<'_>, report: &Report) {
     } else {
         good_end(m, report);
     }
+    time_went_to(m, report);
     besides(m, report);
     m.put(format_args!("</ul>\n"));
+}
+
+/// The longest waits, if they were a good part of the whole.
+fn time_went_to(m: &mut Markup<'_>, report: &Report) {
+    let long = |blocked: &&super::super::Blocked| {
+        blocked.us >= NOTICED && blocked.us >= report.total_us / WORTH_NAMING
+    };
+    let mut longest: Vec<_> = report.blocked.iter().filter(long).collect();
+    longest.sort_by_key(|blocked| std::cmp::Reverse(blocked.us));
+    let more = longest.len().saturating_sub(NAMED);
+    for blocked in longest.into_iter().take(NAMED) {
+        let (us, what, how) =
+            (Time(blocked.us), Sentence(&blocked.what), Sentence(&blocked.outcome));
+        m.put(format_args!("<li>Waited <b>{us}</b> for {what}: <small>{how}</small></li>\n"));
+    }
+    if more > 0 {
+        m.put(format_args!("<li>… and for {} more.</li>\n", Number(more as u64)));
+    }
 }
 
 fn good_end(m: &mut Markup<'_>, report: &Report) {

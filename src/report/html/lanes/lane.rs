@@ -1,7 +1,7 @@
 //! The time axis, and the lanes on it.
 
 use super::super::super::Span;
-use super::super::markup::{Markup, Number, Percent, Time};
+use super::super::markup::{Hint, Markup, Number, Percent, Time};
 use std::fmt::Arguments;
 
 /// A stretch of a lane.
@@ -17,6 +17,7 @@ pub enum Look {
     Phase,
     PhaseOver,
     Run,
+    Waits,
     Beside,
     BesideBad,
     Waited,
@@ -36,6 +37,7 @@ impl Look {
             Look::Phase => ("phase", "phase"),
             Look::PhaseOver => ("over", "phase, out of time"),
             Look::Run => ("run", "running"),
+            Look::Waits => ("waits", "waiting"),
             Look::Beside => ("beside", "running beside the finalization"),
             Look::BesideBad => ("beside bad", "beside the finalization, without a good end"),
             Look::Waited => ("waited", "waited for, until it came"),
@@ -63,7 +65,15 @@ pub fn head(m: &mut Markup<'_>, number: u32) {
         ));
     }
     m.put(format_args!("</p></div>\n<p class=\"legend\">"));
-    let looks = [Look::Phase, Look::Run, Look::Beside, Look::Waited, Look::GaveUp, Look::Stopped];
+    let looks = [
+        Look::Phase,
+        Look::Run,
+        Look::Waits,
+        Look::Beside,
+        Look::Waited,
+        Look::GaveUp,
+        Look::Stopped,
+    ];
     for look in looks.into_iter().chain([Look::Inside, Look::Kept]) {
         let (class, words) = look.class();
         m.put(format_args!("<span><i class=\"key {class}\"></i> {words}</span> "));
@@ -146,6 +156,19 @@ impl Axis {
         note: impl FnOnce(&mut Markup<'_>),
         bars: &[Bar],
     ) {
+        self.told_lane(m, (who, hint), us, note, bars, |_| "");
+    }
+
+    /// A lane in which the bars have hints of their own, by their index, beside that of all.
+    pub fn told_lane<'h>(
+        &self,
+        m: &mut Markup<'_>,
+        (who, hint): (Arguments<'_>, Arguments<'_>),
+        us: Option<u64>,
+        note: impl FnOnce(&mut Markup<'_>),
+        bars: &[Bar],
+        own: impl Fn(usize) -> &'h str,
+    ) {
         m.put(format_args!(
             "<div class=\"lane\"><div class=\"who\"><span class=\"what\">{who}</span>"
         ));
@@ -155,14 +178,17 @@ impl Axis {
         m.put(format_args!("<small>"));
         note(m);
         m.put(format_args!("</small></div><div class=\"track\">"));
-        for bar in bars {
+        for (at, bar) in bars.iter().enumerate() {
+            let own = own(at);
+            let comma = if own.is_empty() { "" } else { ", " };
             let (class, words) = bar.look.class();
             let Span { start_us, us } = bar.span;
             let left = start_us.min(self.end);
             m.put(format_args!(
-                "<i class=\"{class}\" style=\"--l:{};--w:{}\" title=\"{hint}: {words}, {} from {} on\"></i>",
+                "<i class=\"{class}\" style=\"--l:{};--w:{}\" title=\"{hint}: {words}{comma}{}, {} from {} on\"></i>",
                 Percent(left, self.end),
                 Percent(us.min(self.end - left), self.end),
+                Hint(own),
                 Time(us),
                 Time(start_us)
             ));
