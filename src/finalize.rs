@@ -278,6 +278,7 @@ impl Finalization<'_> {
             bytes_first(self.runtime, Deadline::after_us(0));
         }
         self.notes.enter(phase, u64::try_from(budget_us).ok());
+        self.watch.keep_for_the_last_report(&self.notes);
         let callbacks_us = left(self.options.callbacks_us[phase.index()]);
         let mut due = Deadline::after_us(callbacks_us);
         // Only a budget of the host's own binds a callback's waits: a default one is for the library's.

@@ -3,7 +3,8 @@
 //! Some thread may be stuck anywhere: in a callback, in `malloc`, with a writer's lock. So from here to
 //! `_exit` nothing is allocated, no lock is taken, no host code runs, and the system calls are those a
 //! signal handler may make. What the writers hold is written as far as that is safe
-//! ([`crate::writer`]), and one line says what became of it.
+//! ([`crate::writer`]), and one line says what became of it. Only what comes after that, the report that may have been
+//! wished for, is free to allocate and to lock.
 
 #[cfg(windows)]
 use crate::options::DEFAULT_EXIT_CODE;
@@ -32,6 +33,8 @@ const LIMIT: Duration = Duration::from_secs(1);
 
 /// The process in which it has begun: its generation plus one. A fork leaves it to the parent.
 static BEGUN: AtomicU32 = AtomicU32::new(0);
+/// The process in which it is said, and what is left is the report: as above.
+static SAID: AtomicU32 = AtomicU32::new(0);
 /// What the process ends with.
 static EXIT_CODE: AtomicI32 = AtomicI32::new(0);
 /// The thread that says it.
@@ -39,13 +42,14 @@ static SPEAKER: AtomicU32 = AtomicU32::new(0);
 
 /// Writes what the writers hold, as far as that is safe, says in one line on stderr that `runtime`
 /// has overrun in `phase`, `during` what, and what became of the bytes; and ends the process. `rouse` wakes
-/// the thread that calls [`cut_short_in_time`].
+/// the thread that calls [`cut_short_in_time`], which bounds `report`, too: what is done at the very end.
 pub fn end_process(
     exit_code: i32,
     runtime: &str,
     phase: Phase,
     during: &[&str],
     rouse: impl FnOnce(),
+    report: impl FnOnce(),
 ) -> ! {
     let me = fork::generation() + 1;
     // SeqCst: who is roused sees it. Of all who come in one process one finds another number.
@@ -60,6 +64,8 @@ pub fn end_process(
     let mut line = Line::new();
     compose(&mut line, exit_code, runtime, phase, during, &toll);
     tell(line.line());
+    SAID.store(me, Ordering::SeqCst);
+    report();
     system::end(exit_code)
 }
 
@@ -87,6 +93,11 @@ pub(crate) fn cut_short_in_time() -> ! {
     sleep(LIMIT);
     let exit_code = EXIT_CODE.load(Ordering::SeqCst);
     let mut line = Line::new();
+    if SAID.load(Ordering::SeqCst) == fork::generation() + 1 {
+        let _ = line.write_str("rtfinalize: the report could not be written in time");
+        Descriptor::write_to_stderr_or_not(line.line());
+        system::end(exit_code);
+    }
     line.room_for(DURING_ROOM, |line| {
         let _ = line.write_str("rtfinalize: the last writes of the process did not return");
         crate::whereabouts::write(SPEAKER.load(Ordering::SeqCst), line);
@@ -275,7 +286,7 @@ mod tests {
             writer.write(b"kept\n", Deadline::NEVER).unwrap();
             let other = writer.clone();
             let _ = std::thread::spawn(move || other.write(b"never\n", Deadline::NEVER));
-            end_process(75, "kept", Phase::AtExit, &[], || {});
+            end_process(75, "kept", Phase::AtExit, &[], || {}, || {});
         });
         assert_eq!(arrived, b"kept\n");
     }

@@ -20,6 +20,7 @@
 
 mod board;
 pub(crate) mod host_words;
+mod last_report;
 mod long;
 mod notice;
 pub(crate) mod number;
@@ -44,6 +45,7 @@ use crate::sync::{
 };
 use board::{Board, Entry, Name};
 use host_words::Slip;
+use last_report::LastReport;
 use long::Long;
 use std::ffi::CStr;
 use std::time::{Duration, Instant};
@@ -88,6 +90,8 @@ pub(crate) struct Shared {
     overrun: Overrun,
     exit_code: i32,
     listener: Option<Listener>,
+    /// If the process may end before the report is written.
+    last_report: Option<LastReport>,
     board: Board,
     slip: Slip,
     /// When the watch must have looked at what is on the board.
@@ -125,6 +129,7 @@ pub(crate) fn begin_late(runtime: &Runtime) {
 impl Watch {
     /// A watch over a finalization that begins now on the calling thread, `me`.
     pub(crate) fn new(runtime: &Arc<Runtime>, options: &Options, me: &OwnerRef) -> Watch {
+        let may_exit = options.overrun == Overrun::Exit || options.on_event.is_some();
         let shared = Arc::new(Shared {
             began: now(),
             runtime: runtime.clone(),
@@ -134,6 +139,7 @@ impl Watch {
             overrun: options.overrun,
             exit_code: options.exit_code,
             listener: options.on_event.clone(),
+            last_report: options.report.clone().filter(|_| may_exit).map(LastReport::new),
             board: Board::default(),
             slip: Slip::default(),
             look_at: AtomicU64::new(NEVER),

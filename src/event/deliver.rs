@@ -198,7 +198,10 @@ impl Finalization<'_> {
             if what == Overrun::Exit {
                 let (code, name) = (self.options.exit_code, self.runtime.name());
                 let (what, rouse) = (thing.describe(), || self.watch.rouse_for_the_last_word());
-                crate::last_word::end_process(code, name, phase, &[&what], rouse);
+                let since_us = self.notes.span(since).start_us;
+                self.watch.keep_for_the_last_report(&self.notes);
+                let report = || self.watch.write_the_last_report(phase, &what, since_us);
+                crate::last_word::end_process(code, name, phase, &[&what], rouse, report);
             }
             if what == Overrun::Continue || decision.is_none() {
                 decision = Some(what);

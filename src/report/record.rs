@@ -227,6 +227,11 @@ impl Recorder {
         self.report
     }
 
+    /// The report as far as it has come, and when the present run of the phase began.
+    pub fn so_far(&self) -> Option<(Report, Instant)> {
+        spare(self.report.size()).is_ok().then(|| (self.report.clone(), self.current.1))
+    }
+
     /// When the present run of the phase began, and how long it has taken.
     pub fn began_phase(&self) -> Span {
         self.span(self.current.1)

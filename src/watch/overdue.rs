@@ -154,7 +154,7 @@ impl Shared {
         }
     }
 
-    /// Allocates nothing, and takes no lock.
+    /// Allocates nothing, and takes no lock, but for the report that may have been wished for.
     fn end_process(&self, entry: &Entry) -> ! {
         let mut what = Line::new();
         let _ = entry.describe(&mut what);
@@ -163,7 +163,15 @@ impl Shared {
         let during = [what.as_str()];
         let during = if what.as_str().is_empty() { &[][..] } else { &during[..] };
         let rouse = || self.last_word.raise();
-        last_word::end_process(self.exit_code, self.runtime.name(), entry.phase, during, rouse)
+        let report = || self.write_the_last_report(entry.phase, what.as_str(), entry.since_us);
+        last_word::end_process(
+            self.exit_code,
+            self.runtime.name(),
+            entry.phase,
+            during,
+            rouse,
+            report,
+        )
     }
 
     /// The second thread: neither a listener that never answers nor a line that is never written keeps the
