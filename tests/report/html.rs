@@ -345,7 +345,8 @@ fn crowded(count: usize) -> Report {
         report.failures.push(Failure { phase: Phase::AtExit, name: name.clone(), how });
         report.taken_over.push(TakenOver { at_us: n, what: name.clone() });
         report.stopped.push(name.clone());
-        report.threads.push(thread(&name, &report.threads[1].stretches[2..].to_vec()));
+        let stopped = thread(&name, &report.threads[1].stretches[2..]);
+        report.threads.push(stopped);
         report.runaways.push(format!("runaway {n}"));
         report.undetached.push(name.clone());
         report.leaks.push(leak(LeakKind::Object, &name, 8, "kept"));
