@@ -20,6 +20,8 @@
 #                 (RUNS=20 each), and everyday exits to the byte
 # make bench-python   what the package costs a program from start to end, stock beside the package (RUNS=40)
 # make python-free-threaded  a free-threaded CPython 3.13 for the two, target/cpython/stock-nogil/python; minutes
+# make demo-python     one Python script by stock CPython and by the same with the package, beside each other
+#                 (PYTHON=… is the CPython)
 # make header     include/rtfinalize.h from src/capi, and include/rtfinalize_python.c from python
 # make install    PREFIX, LIBDIR, INCLUDEDIR, PCLIBDIR, DESTDIR; and make uninstall
 #
@@ -49,7 +51,7 @@ windows:
 	@c_tests/windows/prepare
 	c_tests/windows/with $(CARGO) build --release --features reserve --target x86_64-pc-windows-gnu
 
-demo-needs test-needs wheel-needs: %-needs:
+demo-needs test-needs wheel-needs demo-python-needs: %-needs:
 	@c_tests/prerequisites $*
 
 demo: demo-needs
@@ -114,6 +116,9 @@ test-python: all test-wheel cpython-stock
 bench-python: wheel
 	@python/bench --runs $(or $(RUNS),40)
 
+demo-python: demo-python-needs
+	@python/demo/run
+
 python-free-threaded:
 	@c_tests/cpython/build stock nogil
 
@@ -147,4 +152,4 @@ clean:
 
 .PHONY: all windows test-windows demo demo-needs test test-needs check lint bench cpython cpython-stock demo-cpython \
 	bench-cpython test-cpython test-cpython-wide wheel wheel-needs sdist test-wheel test-python bench-python \
-	python-free-threaded header install uninstall clean
+	demo-python demo-python-needs python-free-threaded header install uninstall clean

@@ -10,11 +10,11 @@ or `stdout.accepted` without a buffer: those say what must arrive.
 """
 
 import atexit
-import os
 import queue
 import sys
 import threading
-import time
+
+from accepted import Accepted, wait_until_it_writes
 
 rest = b""
 
@@ -35,14 +35,6 @@ AUDITED = 400  # lines
 LOGGED = 120
 ENOUGH = 512 * 1024
 BLOCK = 700  # bytes at a time of the rest: far less than the buffer
-
-
-class Accepted:
-    def __init__(self, name: str) -> None:
-        self.descriptor = os.open(name, os.O_CREAT | os.O_WRONLY | os.O_APPEND)
-
-    def enter(self, record: bytes) -> None:
-        os.write(self.descriptor, record)
 
 
 on_stdout = Accepted("stdout.accepted")
@@ -76,16 +68,6 @@ def send() -> None:
         block = rest[start:start + BLOCK]
         sys.stdout.buffer.write(block)
         on_stdout.enter(block)
-
-
-def wait_until_it_writes(thread: threading.Thread, descriptor: int) -> None:
-    """By what the kernel says of the thread's system call, so that each run is as the last one."""
-    while True:
-        with open(f"/proc/self/task/{thread.native_id}/syscall") as call:
-            fields = call.read().split()
-        if len(fields) > 2 and int(fields[1], 16) == descriptor:
-            return
-        time.sleep(0.001)
 
 
 def main(texts: list[str]) -> None:
