@@ -18,7 +18,7 @@ static int add_functions(PyObject *module)
         native_thread_methods, native_clock_methods,   native_signal_methods,  native_object_methods,
         native_errand_methods, native_dump_methods,    native_word_methods,    native_code_methods,
         native_guard_methods,  native_setting_methods, native_compile_methods,
-        native_beforehand_methods, native_subinterpreter_methods,
+        native_beforehand_methods, native_subinterpreter_methods, native_look_methods,
     };
     size_t i;
     for (i = 0; i < sizeof tables / sizeof *tables; i++) {

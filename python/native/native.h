@@ -197,6 +197,6 @@ int32_t native_on_event(const rt_event *event, void *arg);
 extern PyMethodDef native_thread_methods[], native_clock_methods[], native_signal_methods[], native_object_methods[],
     native_errand_methods[], native_dump_methods[], native_word_methods[], native_code_methods[],
     native_finalize_methods[], native_guard_methods[], native_setting_methods[], native_compile_methods[],
-    native_beforehand_methods[], native_subinterpreter_methods[];
+    native_beforehand_methods[], native_subinterpreter_methods[], native_look_methods[];
 
 #endif

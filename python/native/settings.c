@@ -25,7 +25,7 @@ static PyObject *note_file(PyObject *module, PyObject *args)
         return NULL;
     }
     file.accepted = written + unwritten + in_flight;
-    file.written = written;
+    file.written = file.flushed = written;
     file.unwritten = unwritten;
     file.in_flight = in_flight;
     return native_checked(rt_note_destination(native_runtime, &file));

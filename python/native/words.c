@@ -9,6 +9,7 @@
 
 static char said[1024];
 static atomic_uint said_version;
+static atomic_int is_past;    /* what is said is about something that is over */
 static atomic_int wants_lock; /* the narrator waits for the interpreter's lock, perhaps in vain */
 
 static void say(const char *text)
@@ -21,6 +22,7 @@ static void say(const char *text)
     memcpy(said, text, length);
     said[length] = 0;
     atomic_fetch_add(&said_version, 1);
+    is_past = 0;
 }
 
 size_t native_describe(char *text, size_t size)
@@ -32,7 +34,7 @@ size_t native_describe(char *text, size_t size)
         length = size;
     }
     memcpy(text, said, length);
-    if (before % 2 != 0 || atomic_load(&said_version) != before) {
+    if (is_past || before % 2 != 0 || atomic_load(&said_version) != before) {
         length = 0;
     }
     if (length == 0 && wants_lock && sizeof keeps - 1 <= size) {
@@ -46,16 +48,27 @@ static struct {
     pthread_mutex_t mutex;
     pthread_cond_t wake;
     pthread_t thread;
-    int is_set_up, is_over, runs;
+    int is_set_up, is_over, is_asked, runs;
     double first, then; /* seconds */
 } narrator = {.mutex = PTHREAD_MUTEX_INITIALIZER};
 
+/* The narrator's thread state is one for all its life. Without the interpreter's lock a state that goes may be the very one
+ * that another thread looks at as it goes through them all. */
+static struct {
+    PyGILState_STATE ensured;
+    PyThreadState *thread;
+} narrating;
+
 static void narrate_once(void)
 {
-    PyGILState_STATE state;
     PyObject *text;
     wants_lock = 1;
-    state = PyGILState_Ensure();
+    if (narrating.thread == NULL) {
+        narrating.ensured = PyGILState_Ensure();
+    }
+    else {
+        PyEval_RestoreThread(narrating.thread);
+    }
     wants_lock = 0;
     text = PyObject_CallMethod(native_engine, "describe", NULL);
     if (text != NULL && PyUnicode_Check(text)) {
@@ -67,8 +80,21 @@ static void narrate_once(void)
     }
     Py_XDECREF(text);
     PyErr_Clear();
-    PyGILState_Release(state);
+    narrating.thread = PyEval_SaveThread();
 }
+
+static void *end_narrating(void)
+{
+    if (narrating.thread != NULL) {
+        PyEval_RestoreThread(narrating.thread);
+        PyGILState_Release(narrating.ensured);
+        narrating.thread = NULL;
+    }
+    return NULL;
+}
+
+/* Until something that begins has come to what takes long, in seconds. */
+#define A_MOMENT 0.02
 
 static void *narrate(void *unused)
 {
@@ -77,15 +103,21 @@ static void *narrate(void *unused)
     native_go_on();
     for (;;) {
         struct timespec until = native_time_in(pause);
-        int error = 0, is_over;
+        int error = 0, is_over, is_asked;
         pthread_mutex_lock(&narrator.mutex);
-        while (!narrator.is_over && error == 0) {
+        while (!narrator.is_over && !narrator.is_asked && error == 0) {
             error = pthread_cond_timedwait(&narrator.wake, &narrator.mutex, &until);
         }
+        is_asked = narrator.is_asked;
+        narrator.is_asked = 0;
         is_over = narrator.is_over;
         pthread_mutex_unlock(&narrator.mutex);
         if (is_over) {
-            return NULL;
+            return end_narrating();
+        }
+        if (is_asked) {
+            pause = A_MOMENT;
+            continue;
         }
         narrate_once();
         pause = narrator.then;
@@ -123,14 +155,23 @@ void native_end_narration(void)
     pthread_join(narrator.thread, NULL);
     Py_END_ALLOW_THREADS
     narrator.runs = 0;
+    narrating.thread = NULL; /* a forked child has no such thread, whose state is gone */
     say(NULL);
 }
 
-/* Something takes long now, and is watched. */
+/* Something takes long now, and is watched. What was said is about something else; if there is a narrator it says in
+ * a moment what this is. */
 static PyObject *may_wait(PyObject *module, PyObject *unused)
 {
     (void)module;
     (void)unused;
+    is_past = 1;
+    pthread_mutex_lock(&narrator.mutex);
+    if (narrator.runs) {
+        narrator.is_asked = 1;
+        pthread_cond_signal(&narrator.wake);
+    }
+    pthread_mutex_unlock(&narrator.mutex);
     rt_may_wait(native_runtime);
     Py_RETURN_NONE;
 }

@@ -43,6 +43,7 @@ _shutdown: "Optional[Callable[[], None]]" = None
 _has_place = False
 _is_asked_for = False
 _is_installed = False
+_is_reported = False
 _end: "Optional[str]" = None
 # What has been asked for, as `install()` takes it.
 _settings: "Dict[str, Any]" = {}
@@ -150,13 +151,14 @@ def _settle(
     end: "Optional[str]",
     dump_on: "Union[int, str, None]" = None,
 ) -> None:
-    global _end, _is_asked_for, _is_installed
+    global _end, _is_asked_for, _is_installed, _is_reported
     if end not in (None, "continue", "exit"):
         raise ValueError("end is %r; it takes 'continue' or 'exit'" % (end,))
     for name, value in (("deadline", deadline), ("grace", grace), ("report", report)):
         if value is not None:
             _set(name, value)
             _is_asked_for = True
+    _is_reported |= bool(report or os.environ.get("RTFINALIZE_REPORT"))
     _end = end or _end
     if dump_on is not None:
         _dump_on(dump_on)
@@ -355,7 +357,7 @@ def _begin(was_cut_short: int) -> "Optional[Program]":
         _give_the_place_back()
     from ._program import Program
 
-    _ending = Program(_inherited, collects, _child)
+    _ending = Program(_inherited, collects, _is_reported, _child)
     return _ending
 
 

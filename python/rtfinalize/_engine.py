@@ -15,6 +15,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Callable, Optional, Set
 
+    from ._looks import Looks
+
 # How long threads are given to come to a place where they stop.
 STOP_SECONDS = 0.5
 
@@ -34,9 +36,14 @@ class Engine:
     # A child of multiprocessing may end without.
     runs_callbacks = True
 
-    def __init__(self, inherited: "frozenset[int]", collects: bool) -> None:
+    def __init__(self, inherited: "frozenset[int]", collects: bool, is_reported: bool = False) -> None:
         self._collects = collects
-        self.files = _files.Files(inherited)
+        self._looks: "Optional[Looks]" = None
+        if is_reported:
+            from ._looks import Looks
+
+            self._looks = Looks(_native.this_thread())
+        self.files = _files.Files(inherited, self._looks)
         self.subinterpreters = _subinterpreters.Subinterpreters()
         self._doing: "Optional[Callable[[], str]]" = None
         self._main = _native.this_thread()
@@ -66,13 +73,20 @@ class Engine:
         _native.may_wait()
         _, notice, left = _native.times()
         bounds = [us / 1e6 for us in (notice, left) if us > 0]
-        if bounds:
+        if self._looks is not None and len(sys._current_frames()) > 1:
+            # A program with one thread gets no second one for that.
+            _native.narrate_after(self._looks.pause, self._looks.pause)
+        elif bounds:
             first = min(bounds)
             _native.narrate_after(max(first - 0.1, first * 0.5), 1.0)
 
     def describe(self) -> str:
         """What the finalizing thread does just now; called on another thread."""
-        return "" if self._doing is None else self._doing()
+        text = "" if self._doing is None else self._doing()
+        if self._looks is not None:
+            self._looks.look(self.files.describe())
+            _native.narrate_after(self._looks.pause, self._looks.pause)
+        return text
 
     def _threads_waited_for(self) -> str:
         frames = sys._current_frames()
@@ -118,14 +132,22 @@ class Engine:
     def threads_are_joined(self) -> None:
         waits = any(not t.daemon and t.ident != self._main for t in threading.enumerate())
         if waits or getattr(threading, "_threading_atexits", None):
+            if self._looks is not None:
+                self._looks.joins_begin()
             self._may_wait(self._threads_waited_for)
 
     def callbacks_are_run(self) -> None:
+        if self._looks is not None:
+            self._looks.joins_end()
+            self._looks.callbacks_begin()
         if self.runs_callbacks and atexit._ncallbacks() > 0:
             self._may_wait(self._callback)
 
     def stop_threads(self) -> None:
         self._doing = None
+        if self._looks is not None:
+            self._looks.callbacks_end()
+            self._looks.look("stopping the threads")
         since = _native.now()
         until, seen = since + STOP_SECONDS, -1
         while True:
@@ -146,6 +168,8 @@ class Engine:
             _native.pause(SWITCH_SECONDS)
 
     def flush_files(self) -> None:
+        if self._looks is not None:
+            self._looks.look("flushing files")
         self._doing = self.files.describe
         self.subinterpreters.flush(self.files.seconds_to_wait())
         self.files.flush()
@@ -153,7 +177,11 @@ class Engine:
 
     def rescue_files(self) -> None:
         """On another thread, while the finalizing one is stuck in a callback and the process is about to end."""
+        if self._looks is not None:
+            self._looks.look()
         self.files.rescue()
 
     def account_for_files(self) -> None:
         self.files.account()
+        if self._looks is not None:
+            self._looks.look("ending")

@@ -8,7 +8,9 @@ from . import _native
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Callable, Iterable, Iterator, List, Optional, Set, Tuple
+    from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Set, Tuple
+
+    from ._looks import Looks
 
     from ._fields import Layout
 
@@ -71,6 +73,12 @@ def _standard_streams_of(file: object) -> "List[str]":
     return [name for name, stream in streams if stream is file or getattr(stream, "buffer", None) is file]
 
 
+def _destination_of(file: "Any") -> "Any":
+    """The buffer of a text file, which is one destination with it."""
+    buffer = getattr(file, "buffer", None) if isinstance(file, _io.TextIOWrapper) else None
+    return file if buffer is None else buffer
+
+
 def _flush_of(file: "Any") -> "Callable[[Any], None]":
     """Past what a subclass makes of it: that is called as the object dies, as ever."""
     return next(kind for kind in _KINDS if isinstance(file, kind)).flush
@@ -83,12 +91,18 @@ def _found_layout() -> "Layout":
 
 
 class Files:
-    def __init__(self, inherited: "frozenset[int]") -> None:
+    def __init__(self, inherited: "frozenset[int]", looks: "Optional[Looks]" = None) -> None:
         self._inherited = inherited
+        self._looks = looks
+        # What each destination held before it was flushed; for the report.
+        self._held: "Dict[int, Tuple[str, int]]" = {}
+        # Who has a lock is looked at only where that is known.
         self._layout: "Optional[Layout]" = None
+        self._sizes: "Optional[Layout]" = None
         self._others: "Set[int]" = set()
         self._stopped: "Set[int]" = set()
         self._now: "Any" = None
+        self._waits_for = ""
         # Those whose lock a thread has that may never give it back, and those that could not be flushed.
         self._stuck: "List[Any]" = []
         self._failed: "List[Tuple[Any, Exception]]" = []
@@ -108,7 +122,7 @@ class Files:
         self._stopped = set(stopped)
 
     def describe(self) -> str:
-        return "" if self._now is None else "flushing %s" % name_of(self._now)
+        return self._waits_for or ("" if self._now is None else "flushing %s" % name_of(self._now))
 
     def seconds_to_wait(self) -> float:
         """How long to wait for a lock that a thread may still give back."""
@@ -122,6 +136,7 @@ class Files:
             self._layout = _found_layout()
         began = _native.now()
         until = began + self.seconds_to_wait()
+        self._note_what_they_hold(files)
         # In the order in which they were opened, for several may have one destination.
         for file in files:
             is_ours = id(file) not in self._inherited and not isinstance(file, _io.BufferedReader)
@@ -141,13 +156,36 @@ class Files:
                 if isinstance(file, _io.BufferedReader):
                     self._keep(file)
 
+    def _note_what_they_hold(self, files: "List[Any]") -> None:
+        if self._looks is None:
+            return
+        for file in files:
+            count = 0 if id(file) in self._inherited else self._unwritten(file)
+            if count:
+                key = id(_destination_of(file))
+                # The text over a buffer, which is younger, has the better name.
+                self._held[key] = (name_of(file), self._held.get(key, ("", 0))[1] + count)
+
+    def _note_what_arrived(self, files: "List[Any]") -> None:
+        """What a destination held and does not hold any more is written; that of those that lost some is noted with that."""
+        left: "Dict[int, int]" = {}
+        for file in files if self._held else ():
+            count = self._unwritten(file)
+            if count:
+                key = id(_destination_of(file))
+                left[key] = left.get(key, 0) + count
+        for key, (name, count) in self._held.items():
+            if count > left.get(key, 0):
+                _native.note_file(name, count - left.get(key, 0), 0, 0, None)
+        self._held.clear()
+
     def _may_have_bytes(self, file: "Any") -> bool:
         return self._layout is None or self._layout.unwritten(file) != 0
 
     def _unwritten(self, file: "Any") -> "Optional[int]":
         """The bytes that a file holds, without those of its buffer; `None` if nobody knows."""
-        self._layout = self._layout or _found_layout()
-        return None if isinstance(file, _io.BufferedReader) else self._layout.unwritten(file)
+        self._sizes = self._sizes or self._layout or _found_layout()
+        return None if isinstance(file, _io.BufferedReader) else self._sizes.unwritten(file)
 
     def _holder(self, file: "Any") -> int:
         """The other thread that has the lock of the file; 0 if none is known to."""
@@ -161,12 +199,22 @@ class Files:
 
     def _is_free(self, file: "Any", until: float) -> bool:
         """Whether nobody has the lock of the file, or whoever has it lets go in time."""
+        since = _native.now()
         while True:
             holder = self._holder(file)
-            if holder == 0:
-                return True
-            if holder in self._stopped or _native.now() >= until:
-                return False
+            is_over = holder in self._stopped or _native.now() >= until
+            if holder == 0 or is_over:
+                # Of a file that can be written to, and is cut off, `account` says so.
+                if self._waits_for and self._looks is not None and (holder == 0 or isinstance(file, _io.BufferedReader)):
+                    what = self._waits_for.replace("waiting for ", "", 1)
+                    self._looks.waited(what, since, None if holder == 0 else "not given back")
+                self._waits_for = ""
+                return holder == 0
+            if self._looks is not None and not self._waits_for:
+                from . import _where
+
+                self._waits_for = "waiting for the lock of %s, held by %s" % (name_of(file), _where.thread(holder))
+                self._looks.look(self._waits_for)
             _native.pause(LOOK_SECONDS)
 
     def _flush(self, file: "Any", until: float) -> None:
@@ -178,13 +226,14 @@ class Files:
             return
         flush = _flush_of(file)
         self._now = file
+        since, is_over = _native.now(), True
         try:
             if self._others:
                 # Another thread may take the lock this very moment.
                 left = max(until - _native.now(), LOOK_SECONDS)
-                is_done = _native.within(left, lambda: flush(file))
+                is_over = _native.within(left, lambda: flush(file))
                 # Where nobody knows who has its lock, somebody has.
-                if not is_done and (self._holder(file) or not self._knows_holders()):
+                if not is_over and (self._holder(file) or not self._knows_holders()):
                     self._stuck.append(file)
             else:
                 _native.interruptibly(lambda: flush(file))
@@ -193,6 +242,8 @@ class Files:
         except Exception as error:
             self._failed.append((file, error))
         self._now = None
+        if self._looks is not None:
+            self._looks.waited("the flush of %s" % name_of(file), since, "ended" if is_over else "not over")
 
     def _keep(self, file: "Any") -> None:
         """Keeps the file from its finalizer, which would wait for its lock."""
@@ -203,7 +254,11 @@ class Files:
 
     def rescue(self) -> None:
         """The process ends in a moment: what can be written without waiting, and the number of the bytes that cannot."""
-        for file in every():
+        files = every()
+        self._layout = self._layout or _found_layout()
+        if not self._held:
+            self._note_what_they_hold(files)
+        for file in files:
             if isinstance(file, _io.BufferedReader) or self._unwritten(file) == 0 or self._holder(file):
                 continue
             try:
@@ -213,11 +268,17 @@ class Files:
                     _native.within(UNKNOWN_SECONDS, _flush_of(file).__get__(file))
             except Exception:
                 pass
-        for file in every():
+        # A text file and its buffer are one destination; the text is younger, and is the one that has a name.
+        lost: "Dict[int, Tuple[Any, int]]" = {}
+        for file in files:
             left = self._unwritten(file)
-            if left is not None and left > 0:
-                self._lost(file, left, "the deadline passed")
+            if left:
+                key = id(_destination_of(file))
+                lost[key] = (file, lost.get(key, (None, 0))[1] + left)
+        for file, left in lost.values():
+            self._lost(file, left, "the deadline passed")
         self.say_other_losses()
+        self._note_what_arrived(files)
 
     def _lost(self, file: "Any", count: "Optional[int]", why: str) -> None:
         """A line for each of the first files that lose bytes: so many, or nobody knows how many."""
@@ -225,7 +286,9 @@ class Files:
         _native.output_was_lost()
         if count is None:
             why += "; how many bytes it holds is not known in this Python"
-        _native.note_file(name_of(file), 0, count or 0, 0, why)
+        # In the report it is one with what was written.
+        held = self._held.pop(id(_destination_of(file)), ("", 0))[1]
+        _native.note_file(name_of(file), max(held - (count or 0), 0), count or 0, 0, why)
         if self._losses > NAMED:
             self._others_lost += count or 0
         elif count is None:
@@ -271,5 +334,6 @@ class Files:
             if held and left != 0 and (isinstance(reason, str) or not _standard_streams_of(file)):
                 self._lost(file, left, str(reason))
         self.say_other_losses()
+        self._note_what_arrived(every())
         # Their own finalizers have their say, too.
         self._failed.clear()

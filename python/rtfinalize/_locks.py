@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 class Locks:
     """As they are at this moment."""
 
-    def __init__(self) -> None:
-        layout = Layout()
+    def __init__(self, layout: "Optional[Layout]" = None) -> None:
+        layout = layout or Layout()
         self._held: "Dict[int, List[str]]" = {}
         # By every word of the file's fields, one of which is the address of its lock.
         self._by_word: "Dict[int, Any]" = {}

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
 
 class Program(Engine):
-    def __init__(self, inherited: "frozenset[int]", collects: bool, child: "Optional[Child]") -> None:
-        Engine.__init__(self, inherited, collects)
+    def __init__(self, inherited: "frozenset[int]", collects: bool, is_reported: bool, child: "Optional[Child]") -> None:
+        Engine.__init__(self, inherited, collects, is_reported)
         self.runs_callbacks = child is None or child.runs_exit_callbacks
 
     def rescue_files(self) -> None:

@@ -116,11 +116,30 @@ _machine = os.uname().machine
 _FUTEX = {"x86_64": b"202", "aarch64": b"98"}.get(_machine)
 
 
+# What `looking_at` has found out beforehand.
+_remembered: "Dict[int, List[bytes]]" = {}
+
+
+def looking_at(idents: "List[int]") -> None:
+    """The threads that are asked about next. To ask for each by itself lets the interpreter's lock go each time, which
+    comes back late where threads are busy."""
+    native_ids = [getattr(known(ident), "native_id", None) or 0 for ident in idents]
+    _remembered.clear()
+    _remembered.update(zip(native_ids, (words.split() for words in _native.system_calls(native_ids))))
+
+
+def looked_at() -> None:
+    _remembered.clear()
+
+
 def _system_call(native_id: "Optional[int]") -> "List[bytes]":
     """The number of the system call that a thread is in, and its arguments; empty if nobody knows."""
     # The calling thread is in the one that asks.
     if native_id in (None, _native.this_native_thread()):
         return []
+    remembered = _remembered.get(native_id or 0)
+    if remembered is not None:
+        return remembered
     try:
         with open("/proc/self/task/%d/syscall" % native_id, "rb", 0) as file:
             return (file.read(200) or b"").split()
@@ -250,6 +269,23 @@ def waits(frame: "Optional[FrameType]", native_id: "Optional[int]") -> str:
     return ", " + text if text else ""
 
 
+class Waits:
+    """Whether a thread waits for something, or only for its turn in the interpreter."""
+
+    # The parts of the interpreter's lock, which a thread may sleep at in turn, are no further from each other.
+    SIZE = 512
+
+    def __init__(self) -> None:
+        words = _native.lock_wait().split()
+        self._turn = int(words[1], 16) if len(words) > 1 and words[0] == _FUTEX else 0
+
+    def waits(self, native_id: "Optional[int]") -> bool:
+        words = _system_call(native_id)
+        if len(words) < 2 or words[0].startswith(b"-"):
+            return False
+        return not self._turn or abs(sleeps_at(native_id) - self._turn) >= self.SIZE
+
+
 # ---- threads ----
 
 
@@ -280,8 +316,15 @@ def thread(
 ) -> str:
     """`thread 'fetcher', in fetch (app.py:12), in read of descriptor 3, started in main (app.py:30)`."""
     frame = sys._current_frames().get(ident or 0) if frames is None else frames.get(ident or 0)
-    of = known(ident)
-    native_id = getattr(of, "native_id", None)
+    does = doing(ident, frame, locks)
+    # It may be the frame of this very function, which would keep itself and all below it.
+    frame = None
+    return "".join((name(ident), ", ", does, started(known(ident))))
+
+
+def doing(ident: "Optional[int]", frame: "Optional[FrameType]", locks: "Optional[Locks]" = None) -> str:
+    """`in fetch (app.py:12), in read of descriptor 3`: where it is, what it waits for, and whose locks it has."""
+    native_id = getattr(known(ident), "native_id", None)
     try:
         work = _work(frame)
     except Exception:
@@ -291,6 +334,4 @@ def thread(
     where = place(frame)
     # A file's lock is the one that a person knows.
     waited_for = "" if "waits for" in held else waits(frame, native_id)
-    # It may be the frame of this very function, which would keep itself and all below it.
-    frame = None
-    return "".join((name(ident), ", ", where, waited_for, call(native_id), held, work, started(of)))
+    return "".join((where, waited_for, call(native_id), held, work))

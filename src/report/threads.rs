@@ -69,10 +69,15 @@ pub struct ThreadRecord {
 }
 
 impl ThreadRecord {
+    /// How long it was in this state, in microseconds.
+    pub fn us_in(&self, state: ThreadState) -> u64 {
+        let those = self.stretches.iter().filter(|one| one.state == state);
+        those.fold(0, |sum, one| sum.saturating_add(one.span.us))
+    }
+
     /// How long it ran or waited, in microseconds.
     pub fn active_us(&self) -> u64 {
-        let active = self.stretches.iter().filter(|one| one.state != ThreadState::Stopped);
-        active.fold(0, |sum, one| sum.saturating_add(one.span.us))
+        self.us_in(ThreadState::Running).saturating_add(self.us_in(ThreadState::Waiting))
     }
 }
 

@@ -8,7 +8,7 @@ use crate::ledger::LeakKind;
 const NAMED: usize = 3;
 
 /// What took so much of the time is named: one part of so many.
-const WORTH_NAMING: u64 = 10;
+pub const WORTH_NAMING: u64 = 10;
 
 /// And no less than this, in microseconds.
 const NOTICED: u64 = 10_000;
@@ -57,7 +57,11 @@ fn time_went_to(m: &mut Markup<'_>, report: &Report) {
     let long = |blocked: &&super::super::Blocked| {
         blocked.us >= NOTICED && blocked.us >= report.total_us / WORTH_NAMING
     };
-    let mut longest: Vec<_> = report.blocked.iter().filter(long).collect();
+    let all: Vec<_> = report.blocked.iter().filter(long).collect();
+    // A callback that waited for something is named by that.
+    let is_named_by = |what: &str, other: &str| what != other && what.contains(other);
+    let mut longest: Vec<_> = all.clone();
+    longest.retain(|one| !all.iter().any(|other| is_named_by(&one.what, &other.what)));
     longest.sort_by_key(|blocked| std::cmp::Reverse(blocked.us));
     let more = longest.len().saturating_sub(NAMED);
     for blocked in longest.into_iter().take(NAMED) {

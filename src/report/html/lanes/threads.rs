@@ -2,12 +2,13 @@
 
 use super::super::super::{Report, Stretch, ThreadRecord, ThreadState};
 use super::super::markup::{Hint, Markup, Number, Sentence};
+use super::super::verdict::WORTH_NAMING;
 use super::LANES;
 use super::lane::{Axis, Bar, Look};
 use std::cmp::Reverse;
 
 pub fn threads(m: &mut Markup<'_>, axis: &Axis, report: &Report) {
-    let shown = shown(&report.threads);
+    let shown = shown(report);
     if shown.is_empty() {
         return;
     }
@@ -19,11 +20,23 @@ pub fn threads(m: &mut Markup<'_>, axis: &Axis, report: &Report) {
     axis.more(m, left_out.saturating_add(usize::try_from(report.more_threads).unwrap_or(0)));
 }
 
-/// All, or of many those that were stopped last.
-fn shown(threads: &[ThreadRecord]) -> Vec<&ThreadRecord> {
-    let mut shown: Vec<_> = threads.iter().enumerate().collect();
+/// All; or of many the first, which is the one that the host looked at first, those that something was waited for
+/// because of, and those that ran longest.
+fn shown(report: &Report) -> Vec<&ThreadRecord> {
+    let mut shown: Vec<_> = report.threads.iter().enumerate().collect();
     if shown.len() > LANES {
-        shown.sort_by_key(|(at, thread)| (Reverse(thread.active_us()), *at));
+        let long = report.blocked.iter().filter(|b| b.us >= report.total_us / WORTH_NAMING);
+        let long: Vec<_> = long.collect();
+        let is_named = |thread: &ThreadRecord| long.iter().any(|b| b.what.contains(&thread.name));
+        shown.sort_by_cached_key(|(at, thread)| {
+            let is_first = *at == 0 || is_named(thread);
+            (
+                !is_first,
+                Reverse(thread.us_in(ThreadState::Running)),
+                Reverse(thread.active_us()),
+                *at,
+            )
+        });
         shown.truncate(LANES);
         shown.sort_by_key(|(at, _)| *at);
     }
