@@ -105,13 +105,16 @@ wheel: wheel-needs
 sdist: wheel-needs
 	@python/package sdist
 
+# So many Pythons beside each other.
+AT_ONCE ?= 2
+
 test-wheel: wheel sdist
-	@python/tests/wheel --runs $(or $(RUNS),1)
+	@python/tests/wheel --runs $(or $(RUNS),1) --at-once $(AT_ONCE)
 	@python/tests/sdist
 
 test-python: all test-wheel cpython-stock
-	@python/tests/behaviour
-	@python/tests/table --runs $(or $(RUNS),20)
+	@python/tests/behaviour --at-once $(AT_ONCE)
+	@python/tests/table --runs $(or $(RUNS),20) --at-once $(if $(filter 1 2 3,$(RUNS)),4,1)
 
 bench-python: wheel
 	@python/bench --runs $(or $(RUNS),40)
