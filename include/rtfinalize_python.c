@@ -209,7 +209,7 @@ int32_t native_on_event(const rt_event *event, void *arg);
 extern PyMethodDef native_thread_methods[], native_clock_methods[], native_signal_methods[], native_object_methods[],
     native_errand_methods[], native_dump_methods[], native_word_methods[], native_code_methods[],
     native_finalize_methods[], native_guard_methods[], native_setting_methods[], native_compile_methods[],
-    native_beforehand_methods[], native_subinterpreter_methods[];
+    native_beforehand_methods[], native_subinterpreter_methods[], native_look_methods[];
 
 #endif
 
@@ -808,6 +808,7 @@ PyMethodDef native_errand_methods[] = {
 
 static char said[1024];
 static atomic_uint said_version;
+static atomic_int is_past;    /* what is said is about something that is over */
 static atomic_int wants_lock; /* the narrator waits for the interpreter's lock, perhaps in vain */
 
 static void say(const char *text)
@@ -820,6 +821,7 @@ static void say(const char *text)
     memcpy(said, text, length);
     said[length] = 0;
     atomic_fetch_add(&said_version, 1);
+    is_past = 0;
 }
 
 size_t native_describe(char *text, size_t size)
@@ -831,7 +833,7 @@ size_t native_describe(char *text, size_t size)
         length = size;
     }
     memcpy(text, said, length);
-    if (before % 2 != 0 || atomic_load(&said_version) != before) {
+    if (is_past || before % 2 != 0 || atomic_load(&said_version) != before) {
         length = 0;
     }
     if (length == 0 && wants_lock && sizeof keeps - 1 <= size) {
@@ -845,16 +847,27 @@ static struct {
     pthread_mutex_t mutex;
     pthread_cond_t wake;
     pthread_t thread;
-    int is_set_up, is_over, runs;
+    int is_set_up, is_over, is_asked, runs;
     double first, then; /* seconds */
 } narrator = {.mutex = PTHREAD_MUTEX_INITIALIZER};
 
+/* The narrator's thread state is one for all its life. Without the interpreter's lock a state that goes may be the very one
+ * that another thread looks at as it goes through them all. */
+static struct {
+    PyGILState_STATE ensured;
+    PyThreadState *thread;
+} narrating;
+
 static void narrate_once(void)
 {
-    PyGILState_STATE state;
     PyObject *text;
     wants_lock = 1;
-    state = PyGILState_Ensure();
+    if (narrating.thread == NULL) {
+        narrating.ensured = PyGILState_Ensure();
+    }
+    else {
+        PyEval_RestoreThread(narrating.thread);
+    }
     wants_lock = 0;
     text = PyObject_CallMethod(native_engine, "describe", NULL);
     if (text != NULL && PyUnicode_Check(text)) {
@@ -866,8 +879,21 @@ static void narrate_once(void)
     }
     Py_XDECREF(text);
     PyErr_Clear();
-    PyGILState_Release(state);
+    narrating.thread = PyEval_SaveThread();
 }
+
+static void *end_narrating(void)
+{
+    if (narrating.thread != NULL) {
+        PyEval_RestoreThread(narrating.thread);
+        PyGILState_Release(narrating.ensured);
+        narrating.thread = NULL;
+    }
+    return NULL;
+}
+
+/* Until something that begins has come to what takes long, in seconds. */
+#define A_MOMENT 0.02
 
 static void *narrate(void *unused)
 {
@@ -876,15 +902,21 @@ static void *narrate(void *unused)
     native_go_on();
     for (;;) {
         struct timespec until = native_time_in(pause);
-        int error = 0, is_over;
+        int error = 0, is_over, is_asked;
         pthread_mutex_lock(&narrator.mutex);
-        while (!narrator.is_over && error == 0) {
+        while (!narrator.is_over && !narrator.is_asked && error == 0) {
             error = pthread_cond_timedwait(&narrator.wake, &narrator.mutex, &until);
         }
+        is_asked = narrator.is_asked;
+        narrator.is_asked = 0;
         is_over = narrator.is_over;
         pthread_mutex_unlock(&narrator.mutex);
         if (is_over) {
-            return NULL;
+            return end_narrating();
+        }
+        if (is_asked) {
+            pause = A_MOMENT;
+            continue;
         }
         narrate_once();
         pause = narrator.then;
@@ -922,14 +954,23 @@ void native_end_narration(void)
     pthread_join(narrator.thread, NULL);
     Py_END_ALLOW_THREADS
     narrator.runs = 0;
+    narrating.thread = NULL; /* a forked child has no such thread, whose state is gone */
     say(NULL);
 }
 
-/* Something takes long now, and is watched. */
+/* Something takes long now, and is watched. What was said is about something else; if there is a narrator it says in
+ * a moment what this is. */
 static PyObject *may_wait(PyObject *module, PyObject *unused)
 {
     (void)module;
     (void)unused;
+    is_past = 1;
+    pthread_mutex_lock(&narrator.mutex);
+    if (narrator.runs) {
+        narrator.is_asked = 1;
+        pthread_cond_signal(&narrator.wake);
+    }
+    pthread_mutex_unlock(&narrator.mutex);
     rt_may_wait(native_runtime);
     Py_RETURN_NONE;
 }
@@ -968,7 +1009,7 @@ static PyObject *note_file(PyObject *module, PyObject *args)
         return NULL;
     }
     file.accepted = written + unwritten + in_flight;
-    file.written = written;
+    file.written = file.flushed = written;
     file.unwritten = unwritten;
     file.in_flight = in_flight;
     return native_checked(rt_note_destination(native_runtime, &file));
@@ -1380,6 +1421,149 @@ PyMethodDef native_subinterpreter_methods[] = {
     {NULL, NULL, 0, NULL},
 };
 
+/* ======== looks.c ======== */
+
+/* What the engine sees while the program ends, for the report's lanes. */
+
+static PyObject *note_thread(PyObject *module, PyObject *args)
+{
+    rt_seen_thread thread = {.struct_size = sizeof thread};
+    unsigned long long number;
+    unsigned state;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "KsIs:note_thread", &number, &thread.name, &state, &thread.what)) {
+        return NULL;
+    }
+    thread.number = number;
+    thread.state = state;
+    return native_checked(rt_note_thread(native_runtime, &thread));
+}
+
+static PyObject *note_wait(PyObject *module, PyObject *args)
+{
+    const char *what, *outcome;
+    double seconds;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "sdz:note_wait", &what, &seconds, &outcome)) {
+        return NULL;
+    }
+    return native_checked(rt_note_wait(native_runtime, what, seconds > 0 ? (uint64_t)(seconds * 1e6) : 0, outcome));
+}
+
+/* What the system says of a thread's system call; how many bytes that is. It takes microseconds, and the interpreter's lock is
+ * kept meanwhile: whoever wants it back from threads that are busy waits for each of them. */
+static size_t system_call(long tid, char *said, size_t size)
+{
+    char path[64];
+    ssize_t length = -1;
+    int file;
+    snprintf(path, sizeof path, "/proc/self/task/%ld/syscall", tid);
+    file = tid > 0 ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+    if (file >= 0) {
+        length = read(file, said, size);
+        close(file);
+    }
+    return length > 0 ? (size_t)length : 0;
+}
+
+static PyObject *system_calls(PyObject *module, PyObject *args)
+{
+    PyObject *threads, *list;
+    Py_ssize_t i;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "O!:system_calls", &PyList_Type, &threads)) {
+        return NULL;
+    }
+    list = PyList_New(0);
+    for (i = 0; list != NULL && i < PyList_Size(threads); i++) {
+        char said[256];
+        const long tid = PyLong_AsLong(PyList_GetItem(threads, i));
+        PyObject *words = PyErr_Occurred() ? NULL
+                                           : PyBytes_FromStringAndSize(said, (Py_ssize_t)system_call(tid, said, sizeof said));
+        if (words == NULL || PyList_Append(list, words) < 0) {
+            Py_CLEAR(list);
+        }
+        Py_XDECREF(words);
+    }
+    return list;
+}
+
+#ifndef Py_GIL_DISABLED
+
+/* A thread that waits for the interpreter's lock. It is looked at meanwhile, and frees this itself where that is over. */
+struct waiter {
+    atomic_int tid, users;
+};
+
+static void leave(struct waiter *waiter)
+{
+    if (--waiter->users == 0) {
+        free(waiter);
+    }
+}
+
+static void *wait_for_lock(void *arg)
+{
+    struct waiter *waiter = arg;
+    PyGILState_STATE state;
+    native_go_on();
+    waiter->tid = (int)syscall(SYS_gettid);
+    state = PyGILState_Ensure();
+    PyGILState_Release(state);
+    leave(waiter);
+    return NULL;
+}
+
+/* How often the waiting thread is looked at, and the pause between two looks. */
+enum { LOOKS = 100, PAUSE_US = 100 };
+
+static size_t look_at_waiter(char *said, size_t size)
+{
+    struct waiter *waiter = calloc(1, sizeof *waiter);
+    pthread_t thread;
+    size_t length = 0;
+    int looks;
+    if (waiter == NULL) {
+        return 0;
+    }
+    waiter->users = 2;
+    if (pthread_create(&thread, NULL, wait_for_lock, waiter) != 0) {
+        free(waiter);
+        return 0;
+    }
+    pthread_detach(thread);
+    for (looks = 0; looks < LOOKS && (length == 0 || said[0] == 'r'); looks++) { /* not yet there, or "running" */
+        usleep(PAUSE_US);
+        length = waiter->tid == 0 ? 0 : system_call(waiter->tid, said, size);
+    }
+    leave(waiter);
+    return length;
+}
+
+#endif
+
+/* The system's word for a thread that waits for the interpreter's lock, which the caller has: by it such a thread is told
+ * from one that waits for something else. Empty if there is no such wait. */
+static PyObject *lock_wait(PyObject *module, PyObject *unused)
+{
+    char said[256];
+    size_t length = 0;
+    (void)module;
+    (void)unused;
+#ifndef Py_GIL_DISABLED
+    length = look_at_waiter(said, sizeof said);
+#endif
+    return PyBytes_FromStringAndSize(said, (Py_ssize_t)length);
+}
+
+PyMethodDef native_look_methods[] = {
+    {"note_thread", note_thread, METH_VARARGS, "Say what the thread of this number and name does: a state, and a text."},
+    {"note_wait", note_wait, METH_VARARGS, "Say that something took so many seconds, and what came of it."},
+    {"system_calls", system_calls, METH_VARARGS, "What the system says of these threads' system calls."},
+    {"lock_wait", lock_wait, METH_NOARGS, "The system call of a thread that waits for the interpreter's lock."},
+    {NULL, NULL, 0, NULL},
+};
+
 /* ======== sleepers.c ======== */
 
 /*
@@ -1607,6 +1791,9 @@ static int has_lock(void)
 
 /* The thread state of a thread that calls rtpy_finalize with the interpreter's lock. */
 static _Thread_local PyThreadState *caller;
+
+/* Somebody wants a report. */
+static int is_reported;
 
 /* A guard was not waited for any longer. */
 static atomic_int has_open_guards;
@@ -1865,11 +2052,30 @@ static const char *const source_of_where[] = {
     "_FUTEX = {\"x86_64\": b\"202\", \"aarch64\": b\"98\"}.get(_machine)",
     "",
     "",
+    "# What `looking_at` has found out beforehand.",
+    "_remembered: \"Dict[int, List[bytes]]\" = {}",
+    "",
+    "",
+    "def looking_at(idents: \"List[int]\") -> None:",
+    "    \"\"\"The threads that are asked about next. To ask for each by itself lets the interpreter's lock go each time, which",
+    "    comes back late where threads are busy.\"\"\"",
+    "    native_ids = [getattr(known(ident), \"native_id\", None) or 0 for ident in idents]",
+    "    _remembered.clear()",
+    "    _remembered.update(zip(native_ids, (words.split() for words in _native.system_calls(native_ids))))",
+    "",
+    "",
+    "def looked_at() -> None:",
+    "    _remembered.clear()",
+    "",
+    "",
     "def _system_call(native_id: \"Optional[int]\") -> \"List[bytes]\":",
     "    \"\"\"The number of the system call that a thread is in, and its arguments; empty if nobody knows.\"\"\"",
     "    # The calling thread is in the one that asks.",
     "    if native_id in (None, _native.this_native_thread()):",
     "        return []",
+    "    remembered = _remembered.get(native_id or 0)",
+    "    if remembered is not None:",
+    "        return remembered",
     "    try:",
     "        with open(\"/proc/self/task/%d/syscall\" % native_id, \"rb\", 0) as file:",
     "            return (file.read(200) or b\"\").split()",
@@ -1999,6 +2205,23 @@ static const char *const source_of_where[] = {
     "    return \", \" + text if text else \"\"",
     "",
     "",
+    "class Waits:",
+    "    \"\"\"Whether a thread waits for something, or only for its turn in the interpreter.\"\"\"",
+    "",
+    "    # The parts of the interpreter's lock, which a thread may sleep at in turn, are no further from each other.",
+    "    SIZE = 512",
+    "",
+    "    def __init__(self) -> None:",
+    "        words = _native.lock_wait().split()",
+    "        self._turn = int(words[1], 16) if len(words) > 1 and words[0] == _FUTEX else 0",
+    "",
+    "    def waits(self, native_id: \"Optional[int]\") -> bool:",
+    "        words = _system_call(native_id)",
+    "        if len(words) < 2 or words[0].startswith(b\"-\"):",
+    "            return False",
+    "        return not self._turn or abs(sleeps_at(native_id) - self._turn) >= self.SIZE",
+    "",
+    "",
     "# ---- threads ----",
     "",
     "",
@@ -2029,8 +2252,15 @@ static const char *const source_of_where[] = {
     ") -> str:",
     "    \"\"\"`thread 'fetcher', in fetch (app.py:12), in read of descriptor 3, started in main (app.py:30)`.\"\"\"",
     "    frame = sys._current_frames().get(ident or 0) if frames is None else frames.get(ident or 0)",
-    "    of = known(ident)",
-    "    native_id = getattr(of, \"native_id\", None)",
+    "    does = doing(ident, frame, locks)",
+    "    # It may be the frame of this very function, which would keep itself and all below it.",
+    "    frame = None",
+    "    return \"\".join((name(ident), \", \", does, started(known(ident))))",
+    "",
+    "",
+    "def doing(ident: \"Optional[int]\", frame: \"Optional[FrameType]\", locks: \"Optional[Locks]\" = None) -> str:",
+    "    \"\"\"`in fetch (app.py:12), in read of descriptor 3`: where it is, what it waits for, and whose locks it has.\"\"\"",
+    "    native_id = getattr(known(ident), \"native_id\", None)",
     "    try:",
     "        work = _work(frame)",
     "    except Exception:",
@@ -2040,9 +2270,7 @@ static const char *const source_of_where[] = {
     "    where = place(frame)",
     "    # A file's lock is the one that a person knows.",
     "    waited_for = \"\" if \"waits for\" in held else waits(frame, native_id)",
-    "    # It may be the frame of this very function, which would keep itself and all below it.",
-    "    frame = None",
-    "    return \"\".join((name(ident), \", \", where, waited_for, call(native_id), held, work, started(of)))",
+    "    return \"\".join((where, waited_for, call(native_id), held, work))",
     NULL,
 };
 
@@ -2057,7 +2285,9 @@ static const char *const source_of_files[] = {
     "",
     "TYPE_CHECKING = False",
     "if TYPE_CHECKING:",
-    "    from typing import Any, Callable, Iterable, Iterator, List, Optional, Set, Tuple",
+    "    from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Set, Tuple",
+    "",
+    "    from ._looks import Looks",
     "",
     "    from ._fields import Layout",
     "",
@@ -2120,6 +2350,12 @@ static const char *const source_of_files[] = {
     "    return [name for name, stream in streams if stream is file or getattr(stream, \"buffer\", None) is file]",
     "",
     "",
+    "def _destination_of(file: \"Any\") -> \"Any\":",
+    "    \"\"\"The buffer of a text file, which is one destination with it.\"\"\"",
+    "    buffer = getattr(file, \"buffer\", None) if isinstance(file, _io.TextIOWrapper) else None",
+    "    return file if buffer is None else buffer",
+    "",
+    "",
     "def _flush_of(file: \"Any\") -> \"Callable[[Any], None]\":",
     "    \"\"\"Past what a subclass makes of it: that is called as the object dies, as ever.\"\"\"",
     "    return next(kind for kind in _KINDS if isinstance(file, kind)).flush",
@@ -2132,12 +2368,18 @@ static const char *const source_of_files[] = {
     "",
     "",
     "class Files:",
-    "    def __init__(self, inherited: \"frozenset[int]\") -> None:",
+    "    def __init__(self, inherited: \"frozenset[int]\", looks: \"Optional[Looks]\" = None) -> None:",
     "        self._inherited = inherited",
+    "        self._looks = looks",
+    "        # What each destination held before it was flushed; for the report.",
+    "        self._held: \"Dict[int, Tuple[str, int]]\" = {}",
+    "        # Who has a lock is looked at only where that is known.",
     "        self._layout: \"Optional[Layout]\" = None",
+    "        self._sizes: \"Optional[Layout]\" = None",
     "        self._others: \"Set[int]\" = set()",
     "        self._stopped: \"Set[int]\" = set()",
     "        self._now: \"Any\" = None",
+    "        self._waits_for = \"\"",
     "        # Those whose lock a thread has that may never give it back, and those that could not be flushed.",
     "        self._stuck: \"List[Any]\" = []",
     "        self._failed: \"List[Tuple[Any, Exception]]\" = []",
@@ -2157,7 +2399,7 @@ static const char *const source_of_files[] = {
     "        self._stopped = set(stopped)",
     "",
     "    def describe(self) -> str:",
-    "        return \"\" if self._now is None else \"flushing %s\" % name_of(self._now)",
+    "        return self._waits_for or (\"\" if self._now is None else \"flushing %s\" % name_of(self._now))",
     "",
     "    def seconds_to_wait(self) -> float:",
     "        \"\"\"How long to wait for a lock that a thread may still give back.\"\"\"",
@@ -2171,6 +2413,7 @@ static const char *const source_of_files[] = {
     "            self._layout = _found_layout()",
     "        began = _native.now()",
     "        until = began + self.seconds_to_wait()",
+    "        self._note_what_they_hold(files)",
     "        # In the order in which they were opened, for several may have one destination.",
     "        for file in files:",
     "            is_ours = id(file) not in self._inherited and not isinstance(file, _io.BufferedReader)",
@@ -2190,13 +2433,36 @@ static const char *const source_of_files[] = {
     "                if isinstance(file, _io.BufferedReader):",
     "                    self._keep(file)",
     "",
+    "    def _note_what_they_hold(self, files: \"List[Any]\") -> None:",
+    "        if self._looks is None:",
+    "            return",
+    "        for file in files:",
+    "            count = 0 if id(file) in self._inherited else self._unwritten(file)",
+    "            if count:",
+    "                key = id(_destination_of(file))",
+    "                # The text over a buffer, which is younger, has the better name.",
+    "                self._held[key] = (name_of(file), self._held.get(key, (\"\", 0))[1] + count)",
+    "",
+    "    def _note_what_arrived(self, files: \"List[Any]\") -> None:",
+    "        \"\"\"What a destination held and does not hold any more is written; that of those that lost some is noted with that.\"\"\"",
+    "        left: \"Dict[int, int]\" = {}",
+    "        for file in files if self._held else ():",
+    "            count = self._unwritten(file)",
+    "            if count:",
+    "                key = id(_destination_of(file))",
+    "                left[key] = left.get(key, 0) + count",
+    "        for key, (name, count) in self._held.items():",
+    "            if count > left.get(key, 0):",
+    "                _native.note_file(name, count - left.get(key, 0), 0, 0, None)",
+    "        self._held.clear()",
+    "",
     "    def _may_have_bytes(self, file: \"Any\") -> bool:",
     "        return self._layout is None or self._layout.unwritten(file) != 0",
     "",
     "    def _unwritten(self, file: \"Any\") -> \"Optional[int]\":",
     "        \"\"\"The bytes that a file holds, without those of its buffer; `None` if nobody knows.\"\"\"",
-    "        self._layout = self._layout or _found_layout()",
-    "        return None if isinstance(file, _io.BufferedReader) else self._layout.unwritten(file)",
+    "        self._sizes = self._sizes or self._layout or _found_layout()",
+    "        return None if isinstance(file, _io.BufferedReader) else self._sizes.unwritten(file)",
     "",
     "    def _holder(self, file: \"Any\") -> int:",
     "        \"\"\"The other thread that has the lock of the file; 0 if none is known to.\"\"\"",
@@ -2210,12 +2476,22 @@ static const char *const source_of_files[] = {
     "",
     "    def _is_free(self, file: \"Any\", until: float) -> bool:",
     "        \"\"\"Whether nobody has the lock of the file, or whoever has it lets go in time.\"\"\"",
+    "        since = _native.now()",
     "        while True:",
     "            holder = self._holder(file)",
-    "            if holder == 0:",
-    "                return True",
-    "            if holder in self._stopped or _native.now() >= until:",
-    "                return False",
+    "            is_over = holder in self._stopped or _native.now() >= until",
+    "            if holder == 0 or is_over:",
+    "                # Of a file that can be written to, and is cut off, `account` says so.",
+    "                if self._waits_for and self._looks is not None and (holder == 0 or isinstance(file, _io.BufferedReader)):",
+    "                    what = self._waits_for.replace(\"waiting for \", \"\", 1)",
+    "                    self._looks.waited(what, since, None if holder == 0 else \"not given back\")",
+    "                self._waits_for = \"\"",
+    "                return holder == 0",
+    "            if self._looks is not None and not self._waits_for:",
+    "                from . import _where",
+    "",
+    "                self._waits_for = \"waiting for the lock of %s, held by %s\" % (name_of(file), _where.thread(holder))",
+    "                self._looks.look(self._waits_for)",
     "            _native.pause(LOOK_SECONDS)",
     "",
     "    def _flush(self, file: \"Any\", until: float) -> None:",
@@ -2227,13 +2503,14 @@ static const char *const source_of_files[] = {
     "            return",
     "        flush = _flush_of(file)",
     "        self._now = file",
+    "        since, is_over = _native.now(), True",
     "        try:",
     "            if self._others:",
     "                # Another thread may take the lock this very moment.",
     "                left = max(until - _native.now(), LOOK_SECONDS)",
-    "                is_done = _native.within(left, lambda: flush(file))",
+    "                is_over = _native.within(left, lambda: flush(file))",
     "                # Where nobody knows who has its lock, somebody has.",
-    "                if not is_done and (self._holder(file) or not self._knows_holders()):",
+    "                if not is_over and (self._holder(file) or not self._knows_holders()):",
     "                    self._stuck.append(file)",
     "            else:",
     "                _native.interruptibly(lambda: flush(file))",
@@ -2242,6 +2519,8 @@ static const char *const source_of_files[] = {
     "        except Exception as error:",
     "            self._failed.append((file, error))",
     "        self._now = None",
+    "        if self._looks is not None:",
+    "            self._looks.waited(\"the flush of %s\" % name_of(file), since, \"ended\" if is_over else \"not over\")",
     "",
     "    def _keep(self, file: \"Any\") -> None:",
     "        \"\"\"Keeps the file from its finalizer, which would wait for its lock.\"\"\"",
@@ -2252,7 +2531,11 @@ static const char *const source_of_files[] = {
     "",
     "    def rescue(self) -> None:",
     "        \"\"\"The process ends in a moment: what can be written without waiting, and the number of the bytes that cannot.\"\"\"",
-    "        for file in every():",
+    "        files = every()",
+    "        self._layout = self._layout or _found_layout()",
+    "        if not self._held:",
+    "            self._note_what_they_hold(files)",
+    "        for file in files:",
     "            if isinstance(file, _io.BufferedReader) or self._unwritten(file) == 0 or self._holder(file):",
     "                continue",
     "            try:",
@@ -2262,11 +2545,17 @@ static const char *const source_of_files[] = {
     "                    _native.within(UNKNOWN_SECONDS, _flush_of(file).__get__(file))",
     "            except Exception:",
     "                pass",
-    "        for file in every():",
+    "        # A text file and its buffer are one destination; the text is younger, and is the one that has a name.",
+    "        lost: \"Dict[int, Tuple[Any, int]]\" = {}",
+    "        for file in files:",
     "            left = self._unwritten(file)",
-    "            if left is not None and left > 0:",
-    "                self._lost(file, left, \"the deadline passed\")",
+    "            if left:",
+    "                key = id(_destination_of(file))",
+    "                lost[key] = (file, lost.get(key, (None, 0))[1] + left)",
+    "        for file, left in lost.values():",
+    "            self._lost(file, left, \"the deadline passed\")",
     "        self.say_other_losses()",
+    "        self._note_what_arrived(files)",
     "",
     "    def _lost(self, file: \"Any\", count: \"Optional[int]\", why: str) -> None:",
     "        \"\"\"A line for each of the first files that lose bytes: so many, or nobody knows how many.\"\"\"",
@@ -2274,7 +2563,9 @@ static const char *const source_of_files[] = {
     "        _native.output_was_lost()",
     "        if count is None:",
     "            why += \"; how many bytes it holds is not known in this Python\"",
-    "        _native.note_file(name_of(file), 0, count or 0, 0, why)",
+    "        # In the report it is one with what was written.",
+    "        held = self._held.pop(id(_destination_of(file)), (\"\", 0))[1]",
+    "        _native.note_file(name_of(file), max(held - (count or 0), 0), count or 0, 0, why)",
     "        if self._losses > NAMED:",
     "            self._others_lost += count or 0",
     "        elif count is None:",
@@ -2320,8 +2611,220 @@ static const char *const source_of_files[] = {
     "            if held and left != 0 and (isinstance(reason, str) or not _standard_streams_of(file)):",
     "                self._lost(file, left, str(reason))",
     "        self.say_other_losses()",
+    "        self._note_what_arrived(every())",
     "        # Their own finalizers have their say, too.",
     "        self._failed.clear()",
+    NULL,
+};
+
+static const char *const source_of_locks[] = {
+    "\"\"\"Which thread holds the lock of which file, and which one waits for it.\"\"\"",
+    "",
+    "from . import _files, _where",
+    "from ._fields import Layout, words_of",
+    "",
+    "TYPE_CHECKING = False",
+    "if TYPE_CHECKING:",
+    "    from typing import Any, Dict, List, Optional",
+    "",
+    "",
+    "class Locks:",
+    "    \"\"\"As they are at this moment.\"\"\"",
+    "",
+    "    def __init__(self, layout: \"Optional[Layout]\" = None) -> None:",
+    "        layout = layout or Layout()",
+    "        self._held: \"Dict[int, List[str]]\" = {}",
+    "        # By every word of the file's fields, one of which is the address of its lock.",
+    "        self._by_word: \"Dict[int, Any]\" = {}",
+    "        self._holders: \"Dict[int, int]\" = {}",
+    "        for file in _files.every():",
+    "            holder = layout.holder(file) if isinstance(file, _files.BUFFERS) else None",
+    "            if holder:",
+    "                self._held.setdefault(holder, []).append(_files.name_of(file))",
+    "                self._holders[id(file)] = holder",
+    "                self._by_word.update(dict.fromkeys(words_of(file), file))",
+    "",
+    "    def of(self, ident: \"Optional[int]\", native_id: \"Optional[int]\") -> str:",
+    "        \"\"\"`, holds the lock of a.txt`, or `, waits for the lock of a.txt, which thread 'x' holds`, or nothing.\"\"\"",
+    "        text = \"\".join(\", holds the lock of %s\" % file for file in self._held.get(ident or 0, ()))",
+    "        file = self._by_word.get(_where.sleeps_at(native_id) or -1) if self._by_word else None",
+    "        if file is not None:",
+    "            holder = _where.name(self._holders[id(file)])",
+    "            text += \", waits for the lock of %s, which %s holds\" % (_files.name_of(file), holder)",
+    "        return text",
+    NULL,
+};
+
+static const char *const source_of_looks[] = {
+    "\"\"\"What each thread does while the program ends, for the report: seen in a look now and then.\"\"\"",
+    "",
+    "import _thread",
+    "import sys",
+    "import threading",
+    "",
+    "from . import _locks, _native, _where",
+    "from ._fields import Layout",
+    "",
+    "TYPE_CHECKING = False",
+    "if TYPE_CHECKING:",
+    "    from types import CodeType, FrameType",
+    "    from typing import Dict, Optional, Set, Tuple",
+    "",
+    "RUNNING, WAITING, STOPPED, ENDED = 1, 2, 3, 4",
+    "",
+    "# Between two looks. Looking takes at most this part of the time, and of a long wait a look is a small part.",
+    "SHORTEST, LONGEST = 0.02, 1.0",
+    "PART_OF_TIME = 0.05",
+    "PART_OF_WAIT = 0.01",
+    "",
+    "# What took less is not worth a line.",
+    "NOTICED = 0.01",
+    "",
+    "ENDED_WELL = \"ended\"",
+    "LEFT_RUNNING = \"still running\"",
+    "",
+    "",
+    "def _outermost(frame: \"FrameType\") -> \"FrameType\":",
+    "    while frame.f_back is not None:",
+    "        frame = frame.f_back",
+    "    return frame",
+    "",
+    "",
+    "class Looks:",
+    "    def __init__(self, main: int) -> None:",
+    "        self._main = main",
+    "        self._began = _native.now()",
+    "        self._waits: \"Optional[_where.Waits]\" = None",
+    "        self._layout = Layout()",
+    "        self._turn = _thread.allocate_lock()",
+    "        self._alive: \"Dict[int, str]\" = {}",
+    "        # The threads that are waited for, with where they were last, and since when.",
+    "        self._joined: \"Dict[int, str]\" = {}",
+    "        self._joined_since = 0.0",
+    "        # The exit callback that is run, since when, and where it was last.",
+    "        self._callback: \"Optional[Tuple[Optional[CodeType], float, str]]\" = None",
+    "        self.pause = SHORTEST",
+    "",
+    "    def look(self, main_does: str = \"\") -> None:",
+    "        \"\"\"`main_does` is what the main thread does, where its frames do not say it.\"\"\"",
+    "        if not self._turn.acquire(False):",
+    "            return",
+    "        try:",
+    "            began = _native.now()",
+    "            self._look(began, main_does)",
+    "            now = _native.now()",
+    "            self.pause = min(max(SHORTEST, (now - began) / PART_OF_TIME, (now - self._began) * PART_OF_WAIT), LONGEST)",
+    "        finally:",
+    "            self._turn.release()",
+    "",
+    "    def _look(self, now: float, main_does: str) -> None:",
+    "        frames = sys._current_frames()",
+    "        try:",
+    "            self._look_at(frames, now, main_does)",
+    "        finally:",
+    "            _where.looked_at()",
+    "            # The frame of this function is among them, and would keep all of them.",
+    "            frames.clear()",
+    "",
+    "    def _look_at(self, frames: \"Dict[int, FrameType]\", now: float, main_does: str) -> None:",
+    "        stopped: \"Set[int]\" = set(_native.stopped_threads())",
+    "        locks = _locks.Locks(self._layout)",
+    "        me = _native.this_thread()",
+    "        seen = [ident for ident, frame in frames.items() if ident == self._main or not self._is_ours(ident, me, frame)]",
+    "        if self._waits is None and len(seen) > 1:",
+    "            self._waits = _where.Waits()",
+    "        seen.sort(key=lambda ident: ident != self._main)",
+    "        _where.looking_at(seen)",
+    "        for ident in seen:",
+    "            what = _where.doing(ident, frames[ident], locks)",
+    "            if ident == self._main and (main_does or ident == me):",
+    "                what = main_does",
+    "            if ident in stopped:",
+    "                state = STOPPED",
+    "            elif ident == self._main and main_does.startswith(\"waiting\"):",
+    "                state = WAITING",
+    "            elif self._waits is not None and self._waits.waits(getattr(_where.known(ident), \"native_id\", None)):",
+    "                state = WAITING",
+    "            else:",
+    "                state = RUNNING",
+    "            self._alive[ident] = _where.name(ident)",
+    "            _native.note_thread(ident, self._alive[ident], state, what)",
+    "            if ident in self._joined:",
+    "                started = _where.started(_where.known(ident))",
+    "                self._joined[ident] = \"%s, %s%s\" % (self._alive[ident], what, started)",
+    "        for ident in [ident for ident in self._alive if ident not in frames]:",
+    "            _native.note_thread(ident, self._alive.pop(ident), ENDED, \"\")",
+    "            if ident in self._joined:",
+    "                self._was_joined(self._joined.pop(ident), now, None)",
+    "        if self._callback is not None and self._main in frames:",
+    "            self._look_at_callback(frames[self._main], now)",
+    "",
+    "    def _is_ours(self, ident: int, me: int, frame: \"FrameType\") -> bool:",
+    "        \"\"\"Whether it is a thread of the package's: this one, or one that flushes a file.\"\"\"",
+    "        is_unknown = ident not in threading._active  # type: ignore[attr-defined]",
+    "        return ident == me or (is_unknown and not _where.is_known(frame))",
+    "",
+    "    # ---- threads that are waited for ----",
+    "",
+    "    def joins_begin(self) -> None:",
+    "        self._joined_since = _native.now()",
+    "        for thread in threading.enumerate():",
+    "            if thread.ident is not None and thread.ident != self._main and not thread.daemon:",
+    "                self._joined[thread.ident] = \"\"",
+    "        self.look(\"waiting for the other threads to end\")",
+    "",
+    "    def joins_end(self) -> None:",
+    "        if not self._joined:",
+    "            return",
+    "        self.look(\"calling exit callbacks\")",
+    "        now = _native.now()",
+    "        for ident, text in self._joined.items():",
+    "            self._was_joined(text, now, LEFT_RUNNING if ident in self._alive else None)",
+    "        self._joined.clear()",
+    "",
+    "    def _was_joined(self, text: str, now: float, outcome: \"Optional[str]\") -> None:",
+    "        seconds = now - self._joined_since",
+    "        if text and seconds >= NOTICED:",
+    "            _native.note_wait(text, seconds, outcome)",
+    "",
+    "    # ---- exit callbacks ----",
+    "",
+    "    def callbacks_begin(self) -> None:",
+    "        self._callback = (None, _native.now(), \"\")",
+    "",
+    "    def callbacks_end(self) -> None:",
+    "        # Not while another thread looks at it.",
+    "        with self._turn:",
+    "            self._end_callback(_native.now())",
+    "            self._callback = None",
+    "",
+    "    def _look_at_callback(self, frame: \"FrameType\", now: float) -> None:",
+    "        outer = _outermost(frame)",
+    "        if not _where.is_known(outer) or self._callback is None:",
+    "            return",
+    "        code = outer.f_code",
+    "        text = \"exit callback \" + _where.at(code, code.co_firstlineno)",
+    "        if frame is not outer:",
+    "            text += \", \" + _where.place(frame)",
+    "        known, since, _ = self._callback",
+    "        if known is not code:",
+    "            if known is not None:",
+    "                self._end_callback(now)",
+    "                since = now",
+    "            known = code",
+    "        self._callback = (known, since, text)",
+    "",
+    "    def _end_callback(self, now: float) -> None:",
+    "        code, since, text = self._callback or (None, now, \"\")",
+    "        if code is not None and now - since >= NOTICED:",
+    "            _native.note_wait(text, now - since, ENDED_WELL)",
+    "",
+    "    # ---- what the package itself waits for ----",
+    "",
+    "    def waited(self, what: str, since: float, outcome: \"Optional[str]\") -> None:",
+    "        seconds = _native.now() - since",
+    "        if seconds >= NOTICED:",
+    "            _native.note_wait(what, seconds, outcome)",
     NULL,
 };
 
@@ -2392,6 +2895,8 @@ static const char *const source_of_engine[] = {
     "if TYPE_CHECKING:",
     "    from typing import Callable, Optional, Set",
     "",
+    "    from ._looks import Looks",
+    "",
     "# How long threads are given to come to a place where they stop.",
     "STOP_SECONDS = 0.5",
     "",
@@ -2411,9 +2916,14 @@ static const char *const source_of_engine[] = {
     "    # A child of multiprocessing may end without.",
     "    runs_callbacks = True",
     "",
-    "    def __init__(self, inherited: \"frozenset[int]\", collects: bool) -> None:",
+    "    def __init__(self, inherited: \"frozenset[int]\", collects: bool, is_reported: bool = False) -> None:",
     "        self._collects = collects",
-    "        self.files = _files.Files(inherited)",
+    "        self._looks: \"Optional[Looks]\" = None",
+    "        if is_reported:",
+    "            from ._looks import Looks",
+    "",
+    "            self._looks = Looks(_native.this_thread())",
+    "        self.files = _files.Files(inherited, self._looks)",
     "        self.subinterpreters = _subinterpreters.Subinterpreters()",
     "        self._doing: \"Optional[Callable[[], str]]\" = None",
     "        self._main = _native.this_thread()",
@@ -2443,13 +2953,20 @@ static const char *const source_of_engine[] = {
     "        _native.may_wait()",
     "        _, notice, left = _native.times()",
     "        bounds = [us / 1e6 for us in (notice, left) if us > 0]",
-    "        if bounds:",
+    "        if self._looks is not None and len(sys._current_frames()) > 1:",
+    "            # A program with one thread gets no second one for that.",
+    "            _native.narrate_after(self._looks.pause, self._looks.pause)",
+    "        elif bounds:",
     "            first = min(bounds)",
     "            _native.narrate_after(max(first - 0.1, first * 0.5), 1.0)",
     "",
     "    def describe(self) -> str:",
     "        \"\"\"What the finalizing thread does just now; called on another thread.\"\"\"",
-    "        return \"\" if self._doing is None else self._doing()",
+    "        text = \"\" if self._doing is None else self._doing()",
+    "        if self._looks is not None:",
+    "            self._looks.look(self.files.describe())",
+    "            _native.narrate_after(self._looks.pause, self._looks.pause)",
+    "        return text",
     "",
     "    def _threads_waited_for(self) -> str:",
     "        frames = sys._current_frames()",
@@ -2495,14 +3012,22 @@ static const char *const source_of_engine[] = {
     "    def threads_are_joined(self) -> None:",
     "        waits = any(not t.daemon and t.ident != self._main for t in threading.enumerate())",
     "        if waits or getattr(threading, \"_threading_atexits\", None):",
+    "            if self._looks is not None:",
+    "                self._looks.joins_begin()",
     "            self._may_wait(self._threads_waited_for)",
     "",
     "    def callbacks_are_run(self) -> None:",
+    "        if self._looks is not None:",
+    "            self._looks.joins_end()",
+    "            self._looks.callbacks_begin()",
     "        if self.runs_callbacks and atexit._ncallbacks() > 0:",
     "            self._may_wait(self._callback)",
     "",
     "    def stop_threads(self) -> None:",
     "        self._doing = None",
+    "        if self._looks is not None:",
+    "            self._looks.callbacks_end()",
+    "            self._looks.look(\"stopping the threads\")",
     "        since = _native.now()",
     "        until, seen = since + STOP_SECONDS, -1",
     "        while True:",
@@ -2523,6 +3048,8 @@ static const char *const source_of_engine[] = {
     "            _native.pause(SWITCH_SECONDS)",
     "",
     "    def flush_files(self) -> None:",
+    "        if self._looks is not None:",
+    "            self._looks.look(\"flushing files\")",
     "        self._doing = self.files.describe",
     "        self.subinterpreters.flush(self.files.seconds_to_wait())",
     "        self.files.flush()",
@@ -2530,10 +3057,14 @@ static const char *const source_of_engine[] = {
     "",
     "    def rescue_files(self) -> None:",
     "        \"\"\"On another thread, while the finalizing one is stuck in a callback and the process is about to end.\"\"\"",
+    "        if self._looks is not None:",
+    "            self._looks.look()",
     "        self.files.rescue()",
     "",
     "    def account_for_files(self) -> None:",
     "        self.files.account()",
+    "        if self._looks is not None:",
+    "            self._looks.look(\"ending\")",
     NULL,
 };
 
@@ -2574,8 +3105,8 @@ static const char *const source_of_host[] = {
     "",
     "",
     "class Host(Engine):",
-    "    def __init__(self, collects: bool) -> None:",
-    "        Engine.__init__(self, frozenset(), collects)",
+    "    def __init__(self, collects: bool, is_reported: bool) -> None:",
+    "        Engine.__init__(self, frozenset(), collects, is_reported)",
     "        self._signal = 0",
     "",
     "    @property",
@@ -2659,6 +3190,8 @@ static const struct engine_module engine_modules[] = {
     {"_fields", source_of_fields},
     {"_where", source_of_where},
     {"_files", source_of_files},
+    {"_locks", source_of_locks},
+    {"_looks", source_of_looks},
     {"_subinterpreters", source_of_subinterpreters},
     {"_engine", source_of_engine},
     {"_host", source_of_host},
@@ -2719,7 +3252,7 @@ static PyObject *native_module(void)
     PyMethodDef *const tables[] = {
         native_thread_methods, native_clock_methods, native_signal_methods,  native_object_methods,
         native_errand_methods, native_word_methods,  native_setting_methods, native_subinterpreter_methods,
-        host_methods,
+        native_look_methods, host_methods,
     };
     PyObject *module = PyModule_Create(&host_definition);
     size_t i;
@@ -2796,7 +3329,7 @@ static PyObject *new_engine(void)
         collects = gc == NULL ? NULL : PyObject_CallMethod(gc, "isenabled", NULL);
         /* A file in a cycle that nobody refers to would lose its bytes in silence, if a collection came before the flush. */
         PyObject *off = collects == NULL ? NULL : PyObject_CallMethod(gc, "disable", NULL);
-        engine = off == NULL ? NULL : PyObject_CallMethod(module, "Host", "O", collects);
+        engine = off == NULL ? NULL : PyObject_CallMethod(module, "Host", "Oi", collects, is_reported);
         Py_XDECREF(off);
         Py_XDECREF(collects);
         Py_XDECREF(gc);
@@ -3183,6 +3716,7 @@ rt_status rtpy_finalize(const rt_finalize_options *options, rt_report **report)
     if (status < 0) {
         return status;
     }
+    is_reported = report != NULL || getenv("RTFINALIZE_REPORT") != NULL;
     caller = Py_IsInitialized() && has_lock() ? PyEval_SaveThread() : NULL;
     status = rt_finalize(native_runtime, NULL, &own);
     if (caller != NULL && rt_runtime_state(native_runtime) == RT_STATE_RUNNING) {

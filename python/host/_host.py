@@ -34,8 +34,8 @@ def _wake(frame: "Optional[FrameType]") -> bool:
 
 
 class Host(Engine):
-    def __init__(self, collects: bool) -> None:
-        Engine.__init__(self, frozenset(), collects)
+    def __init__(self, collects: bool, is_reported: bool) -> None:
+        Engine.__init__(self, frozenset(), collects, is_reported)
         self._signal = 0
 
     @property

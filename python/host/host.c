@@ -46,6 +46,9 @@ static int has_lock(void)
 /* The thread state of a thread that calls rtpy_finalize with the interpreter's lock. */
 static _Thread_local PyThreadState *caller;
 
+/* Somebody wants a report. */
+static int is_reported;
+
 /* A guard was not waited for any longer. */
 static atomic_int has_open_guards;
 
@@ -114,7 +117,7 @@ static PyObject *native_module(void)
     PyMethodDef *const tables[] = {
         native_thread_methods, native_clock_methods, native_signal_methods,  native_object_methods,
         native_errand_methods, native_word_methods,  native_setting_methods, native_subinterpreter_methods,
-        host_methods,
+        native_look_methods, host_methods,
     };
     PyObject *module = PyModule_Create(&host_definition);
     size_t i;
@@ -191,7 +194,7 @@ static PyObject *new_engine(void)
         collects = gc == NULL ? NULL : PyObject_CallMethod(gc, "isenabled", NULL);
         /* A file in a cycle that nobody refers to would lose its bytes in silence, if a collection came before the flush. */
         PyObject *off = collects == NULL ? NULL : PyObject_CallMethod(gc, "disable", NULL);
-        engine = off == NULL ? NULL : PyObject_CallMethod(module, "Host", "O", collects);
+        engine = off == NULL ? NULL : PyObject_CallMethod(module, "Host", "Oi", collects, is_reported);
         Py_XDECREF(off);
         Py_XDECREF(collects);
         Py_XDECREF(gc);
@@ -578,6 +581,7 @@ rt_status rtpy_finalize(const rt_finalize_options *options, rt_report **report)
     if (status < 0) {
         return status;
     }
+    is_reported = report != NULL || getenv("RTFINALIZE_REPORT") != NULL;
     caller = Py_IsInitialized() && has_lock() ? PyEval_SaveThread() : NULL;
     status = rt_finalize(native_runtime, NULL, &own);
     if (caller != NULL && rt_runtime_state(native_runtime) == RT_STATE_RUNNING) {

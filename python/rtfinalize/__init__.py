@@ -383,7 +383,7 @@ def _rescue() -> None:
     """Called on a thread of the library's; the process ends in a moment, and the end has not begun."""
     from ._program import Program
 
-    Program(_inherited, False, None).rescue_files()
+    Program(_inherited, False, _is_reported, None).rescue_files()
 
 
 def _flush_standard_streams() -> None:
