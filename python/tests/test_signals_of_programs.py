@@ -39,7 +39,7 @@ def work():
     os.kill(os.getpid(), signal.SIGINT)
     handled.wait()
 import atexit
-atexit.register(lambda: (handled.set(), os.write(1, b"callback\\n")))
+atexit.register(os.write, 1, b"callback\\n")
 threading.Thread(target=work).start()
 """ % handles
     code, out, err = same(source)
