@@ -17,7 +17,7 @@
 # make sdist      its sources, which build without a network, target/sdist
 # make test-wheel the wheels, in every CPython from 3.9 on that is found or can be fetched, and the sdist
 # make test-python   in each of them the package's own tests, programs in trouble at their end, stock beside the package
-#                 (RUNS=20 each), and everyday exits to the byte
+#                 (RUNS=20 each), everyday exits to the byte, and packages from PyPI at their end (RUNS=20 each)
 # make bench-python   what the package costs a program from start to end, stock beside the package (RUNS=40)
 # make python-free-threaded  a free-threaded CPython 3.13 for the two, target/cpython/stock-nogil/python; minutes
 # make demo-python     one Python script by stock CPython and by the same with the package, beside each other
@@ -115,6 +115,7 @@ test-wheel: wheel sdist
 test-python: all test-wheel cpython-stock
 	@python/tests/behaviour --at-once $(AT_ONCE)
 	@python/tests/table --runs $(or $(RUNS),20) --at-once $(if $(filter 1 2 3,$(RUNS)),4,1)
+	@python/tests/packages --runs $(or $(RUNS),20)
 
 bench-python: wheel
 	@python/bench --runs $(or $(RUNS),40)

@@ -9,7 +9,7 @@ The program says it itself, in comment lines at its top, `key: value`:
                 of CPython is the first one that need not fail. `none`: it needs what stock does not
                 have, and runs under the fork only
     seconds     after which it is a hang (default 5)
-    exit        the codes that are right (default 0)
+    exit        the codes that are right, or names of signals that it may end by (default 0)
     stdin       `empty`, or `idle`: open, and nothing ever comes
     stdout, stderr   `read`, or `unread`: a pipe that nobody reads before the process has ended
     set         NAME=VALUE for the environment
@@ -26,6 +26,7 @@ The program says it itself, in comment lines at its top, `key: value`:
 """
 
 import re
+import signal
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -101,7 +102,8 @@ def enter(case: Case, key: str, value: str) -> None:
         case "counts":
             case.counts = int(value)
         case "exit":
-            case.exits = {int(word) for word in re.findall(r"\d+", value)}
+            case.exits = {-signal.Signals[word] if word.startswith("SIG") else int(word)
+                          for word in re.findall(r"\d+|SIG\w+", value)}
         case "stdin":
             case.stdin = one_of(value, "empty", "idle")
         case "stdout" | "stderr":

@@ -153,12 +153,10 @@ def run(case: Case, command: list[str], is_fork: bool) -> Outcome:
         code, seconds, streams = execute(case, command, folder)
         if code is None:
             return Outcome("hang", False, seconds)
-        if code < 0:
-            return Outcome(signal_name(-code), False, seconds)
         if code not in case.exits:
             if is_fork:
                 sys.stderr.write(streams["stderr"].decode(errors="replace")[-2000:])
-            return Outcome(f"exit {code}", False, seconds)
+            return Outcome(f"exit {code}" if code >= 0 else signal_name(-code), False, seconds)
         what, good, reported = judge(case, folder, streams)
         if good and is_fork and case.says and not re.search(case.says, said(folder, streams)):
             what, good = "did not say why", False

@@ -28,6 +28,8 @@ class Judge(unittest.TestCase):
         self.expect("SIGABRT", False, "import os; os.abort()")
         self.expect("hang", False, "while True: pass", "seconds: 0.3")
         self.expect("exit 3", False, "raise SystemExit(3)")
+        self.expect("SIGTERM", False, "import os; os.kill(os.getpid(), 15)", "exit: SIGINT")
+        self.expect("ok", True, "import os; os.kill(os.getpid(), 15)", "exit: 0 or SIGTERM")
 
     def test_bytes_that_are_missing_at_the_end_are_counted(self) -> None:
         for program, what in (("print(end='abcd')", "ok"), ("print(end='ab')", "lost 2 bytes"),

@@ -27,9 +27,13 @@ def made(python: Interpreter, more: str = "") -> Path:
     if not _is_of(place, python):
         shutil.rmtree(place, ignore_errors=True)
         _call(python.path, "-m", "venv", "--without-pip", place)
-    _call(TOOLS / "bin" / "python", "-m", "pip", "--python", executable, "install", "--quiet", "--no-index",
-          "--disable-pip-version-check", "--force-reinstall", "--find-links", WHEELS, "rtfinalize")
+    install(executable, "--no-index", "--force-reinstall", "--find-links", WHEELS, "rtfinalize")
     return executable
+
+
+def install(executable: Path, *what: "str | Path") -> None:
+    _call(TOOLS / "bin" / "python", "-m", "pip", "--python", executable, "install", "--quiet",
+          "--disable-pip-version-check", *what)
 
 
 def _is_of(place: Path, python: Interpreter) -> bool:
