@@ -222,7 +222,8 @@ const char native_name[] = "python";
  *
  * A thread is stopped by a profile function: the interpreter calls it where a function, also one written in C, is
  * called or returns, and that is never inside the lock of a buffered file. It lets the interpreter's lock go and sleeps
- * for good. A thread inside a C call meets it as the call returns.
+ * for good. A thread inside a C call meets it as the call returns. Without the interpreter's lock a thread may end while
+ * it is given a profile function, which crashes; what `sys.monitoring` calls at the same events is set for all at once.
  */
 
 typedef int (*profile_function)(PyObject *, PyFrameObject *, int, PyObject *);
@@ -257,19 +258,13 @@ void native_note_stopped(unsigned long ident)
     pthread_mutex_unlock(&stopped_mutex);
 }
 
-static int stop(PyObject *self, PyFrameObject *frame, int what, PyObject *arg)
+static void stop_this_thread(void)
 {
-    (void)self;
-    (void)frame;
-    (void)what;
-    (void)arg;
-    if (goes_on) {
-        return 0;
+    if (!goes_on) {
+        native_note_stopped(PyThread_get_thread_ident());
+        PyEval_SaveThread();
+        rt_thread_park(); /* never returns */
     }
-    native_note_stopped(PyThread_get_thread_ident());
-    PyEval_SaveThread();
-    rt_thread_park();
-    return -1; /* never */
 }
 
 /* (POSIX has such a pointer hold a function.) */
@@ -278,6 +273,91 @@ int native_look_up(const char *name, void *function)
     void *found = dlsym(RTLD_DEFAULT, name);
     memcpy(function, &found, sizeof found);
     return found != NULL;
+}
+
+#ifdef Py_GIL_DISABLED
+
+static PyObject *stop_at_event(PyObject *self, PyObject *args)
+{
+    (void)self;
+    (void)args;
+    stop_this_thread();
+    Py_RETURN_NONE;
+}
+
+static PyMethodDef of_stop_at_event = {"stop_at_event", stop_at_event, METH_VARARGS, NULL};
+
+static const char *const events[] = {"PY_START", "PY_RESUME", "PY_THROW", "PY_RETURN", "PY_YIELD",
+                                     "PY_UNWIND", "CALL", "C_RETURN", "C_RAISE"};
+
+/* The number of an event; 0 if that is not known. */
+static long event(PyObject *monitoring, const char *name)
+{
+    PyObject *all = PyObject_GetAttrString(monitoring, "events");
+    PyObject *number = all == NULL ? NULL : PyObject_GetAttrString(all, name);
+    long event = number == NULL ? 0 : PyLong_AsLong(number);
+    Py_XDECREF(number);
+    Py_XDECREF(all);
+    return event;
+}
+
+/* The number of the tool that we are, as others take the first of them the last one that is free; -1 if we are none. It
+ * says so itself, for an embedded Python may have begun again. */
+static int tool_number(PyObject *monitoring, int *is_new)
+{
+    int tool;
+    for (tool = 5; tool >= 0; tool--) {
+        PyObject *name = PyObject_CallMethod(monitoring, "get_tool", "i", tool);
+        int is_text = name != NULL && PyUnicode_Check(name);
+        int is_ours = is_text && PyUnicode_CompareWithASCIIString(name, "rtfinalize") == 0;
+        *is_new = name == Py_None;
+        Py_XDECREF(name);
+        if (is_ours || *is_new) {
+            return tool;
+        }
+    }
+    return -1;
+}
+
+/* Has all threads but those that go on stop at their next event. */
+static int have_others_stop(void)
+{
+    PyObject *monitoring = PySys_GetObject("monitoring"), *function, *done;
+    long all = 0;
+    int tool, is_new, is_set;
+    size_t i;
+    tool = monitoring == NULL ? -1 : tool_number(monitoring, &is_new);
+    if (tool < 0 || !is_new) {
+        PyErr_Clear();
+        return tool >= 0;
+    }
+    done = PyObject_CallMethod(monitoring, "use_tool_id", "is", tool, "rtfinalize");
+    function = PyCFunction_New(&of_stop_at_event, NULL);
+    for (i = 0; done != NULL && function != NULL && i < sizeof events / sizeof *events; i++) {
+        long number = event(monitoring, events[i]);
+        Py_SETREF(done, PyObject_CallMethod(monitoring, "register_callback", "ilO", tool, number, function));
+        all |= number;
+    }
+    if (done != NULL) {
+        Py_SETREF(done, PyObject_CallMethod(monitoring, "set_events", "il", tool, all));
+    }
+    is_set = done != NULL;
+    Py_XDECREF(done);
+    Py_XDECREF(function);
+    PyErr_Clear();
+    return is_set;
+}
+
+#else
+
+static int stop(PyObject *self, PyFrameObject *frame, int what, PyObject *arg)
+{
+    (void)self;
+    (void)frame;
+    (void)what;
+    (void)arg;
+    stop_this_thread();
+    return 0;
 }
 
 /* Sets it on every thread of the interpreter but the calling one. */
@@ -304,10 +384,17 @@ static int set_profile_function(profile_function function)
     return 1;
 }
 
+static int have_others_stop(void)
+{
+    return set_profile_function(stop);
+}
+
+#endif
+
 int native_stop_other_threads(void)
 {
     native_go_on();
-    return set_profile_function(stop);
+    return have_others_stop();
 }
 
 static PyObject *stop_threads(PyObject *module, PyObject *unused)
@@ -3028,6 +3115,9 @@ static const char *const source_of_engine[] = {
     "        if self._looks is not None:",
     "            self._looks.callbacks_end()",
     "            self._looks.look(\"stopping the threads\")",
+    "        if len(sys._current_frames()) > 1:",
+    "            # Before anything else: without the interpreter's lock, threads that run make all of this slow.",
+    "            _native.stop_threads()",
     "        since = _native.now()",
     "        until, seen = since + STOP_SECONDS, -1",
     "        while True:",

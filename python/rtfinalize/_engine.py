@@ -148,6 +148,9 @@ class Engine:
         if self._looks is not None:
             self._looks.callbacks_end()
             self._looks.look("stopping the threads")
+        if len(sys._current_frames()) > 1:
+            # Before anything else: without the interpreter's lock, threads that run make all of this slow.
+            _native.stop_threads()
         since = _native.now()
         until, seen = since + STOP_SECONDS, -1
         while True:

@@ -1,6 +1,7 @@
 # title: a thread of gevent's pool writes to a stdout that nobody reads, as a monkey-patched program ends
 # of: gevent
 # needs: gevent
+# seconds: 15
 # stdout: unread
 # exit: 120
 # says: <stdout> is cut off: its lock is held by thread

@@ -1,6 +1,7 @@
 # title: threads of gevent's pool write files, and greenlets wait for them, as a monkey-patched program ends
 # of: gevent
 # needs: gevent
+# seconds: 15
 # journal: accepted0 in written0
 # journal: accepted1 in written1
 from gevent import monkey

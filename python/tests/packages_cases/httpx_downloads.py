@@ -1,6 +1,7 @@
 # title: daemon threads download by httpx into files as the program ends
 # of: httpx
 # needs: httpx
+# seconds: 15
 # journal: accepted0 in file0
 # journal: accepted1 in file1
 # journal: accepted2 in file2

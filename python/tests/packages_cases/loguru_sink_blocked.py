@@ -5,7 +5,7 @@
 # set: RTFINALIZE_DEADLINE=2s
 # exit: 120
 # says: in write of descriptor 1
-# seconds: 10
+# seconds: 15
 import sys
 import threading
 

@@ -2,7 +2,7 @@
 # of: sentry-sdk
 # needs: sentry-sdk
 # says: Sentry is attempting to send
-# seconds: 10
+# seconds: 15
 import socket
 
 import sentry_sdk

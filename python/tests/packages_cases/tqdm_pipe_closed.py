@@ -1,6 +1,7 @@
 # title: the reader of tqdm's bar goes, and its monitor thread waits for the lock that tqdm keeps then
 # of: tqdm
 # needs: tqdm
+# seconds: 15
 # exit: 120
 import itertools
 import os

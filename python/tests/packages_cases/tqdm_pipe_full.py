@@ -1,6 +1,7 @@
 # title: a daemon thread draws tqdm's bar on a stderr that nobody reads; logging's exit callback waits for its lock
 # of: tqdm
 # needs: tqdm
+# seconds: 15
 # stderr: unread
 # set: RTFINALIZE_DEADLINE=2s
 # exit: 120

@@ -1,6 +1,7 @@
 # title: watchdog's observer logs events to a file, and nobody stops it
 # of: watchdog
 # needs: watchdog
+# seconds: 15
 # journal: accepted in events.log
 import itertools
 import os
