@@ -65,7 +65,7 @@ def test_an_interrupt_gives_up_the_file_that_is_flushed_and_no_other(start, tmp_
     descriptor = int(re.search("w is ([0-9]+)", program.prints("w is")).group(1))
     while True:
         program.signal(signal.SIGUSR1)
-        if "flushing descriptor %d" % descriptor in program.complains("MainThread"):
+        if "flushing descriptor %d, in write of" % descriptor in program.complains("MainThread"):
             break
         time.sleep(0.001)
     program.signal(signal.SIGINT)
