@@ -24,7 +24,7 @@ def test_names_the_work_of_a_pool_that_does_not_return(run):
             ThreadPoolExecutor(2, thread_name_prefix="pool").submit(fetch, "somewhere")
         main()
         """,
-        ["--deadline", "500ms"],
+        ["--deadline", "2s"],
     )
     assert code == 120
     line = line_of(err)
@@ -55,7 +55,7 @@ def test_names_what_an_exit_callback_waits_for(run, call):
         atexit.register(close)
         """
         % call,
-        ["--deadline", "500ms"],
+        ["--deadline", "2s"],
     )
     assert code == 120
     line = line_of(err)
@@ -83,7 +83,7 @@ atexit.register(%s)
 
 
 def test_names_the_lock_that_an_exit_callback_waits_for(run):
-    code, out, err = run(HELD % ("threading.Lock()", "store.close"), ["--deadline", "500ms"])
+    code, out, err = run(HELD % ("threading.Lock()", "store.close"), ["--deadline", "2s"])
     assert code == 120
     line = line_of(err)
     assert line.startswith("an exit callback, in ") and "close (" in line
@@ -91,14 +91,14 @@ def test_names_the_lock_that_an_exit_callback_waits_for(run):
 
 
 def test_names_the_holder_of_a_lock_that_knows_it(run):
-    code, out, err = run(HELD % ("threading.RLock()", "store.close"), ["--deadline", "500ms"])
+    code, out, err = run(HELD % ("threading.RLock()", "store.close"), ["--deadline", "2s"])
     assert code == 120
     words = "waiting for the lock 'self._lock', which daemon thread 'hog' holds"
     assert line_of(err).endswith(words if KNOWS_LOCKS else "waiting for a lock")
 
 
 def test_says_that_a_callback_is_not_python(run):
-    code, out, err = run(HELD % ("threading.Lock()", "store._lock.acquire"), ["--deadline", "500ms"])
+    code, out, err = run(HELD % ("threading.Lock()", "store._lock.acquire"), ["--deadline", "2s"])
     assert code == 120
     assert line_of(err) == "an exit callback, in a function that is not written in Python, waiting for a lock"
 
@@ -113,7 +113,7 @@ def test_a_callback_at_work_waits_for_nothing(run):
         threading.Thread(target=lambda: [None for _ in iter(int, 1)], daemon=True).start()
         atexit.register(spin)
         """,
-        ["--deadline", "500ms"],
+        ["--deadline", "2s"],
     )
     assert code == 120
     line = line_of(err)
