@@ -96,6 +96,10 @@ struct Thread {
     end: Option<Instant>,
 }
 
+fn micros(span: Duration) -> u64 {
+    u64::try_from(span.as_micros()).unwrap_or(u64::MAX)
+}
+
 /// The looks of a host at its threads.
 pub(crate) struct Looks {
     threads: Vec<Thread>,
@@ -156,16 +160,17 @@ impl Looks {
 
     /// What the threads did from `began` until `end`.
     pub(crate) fn records(&self, began: Instant, end: Instant) -> Vec<ThreadRecord> {
-        let us = |span: Duration| u64::try_from(span.as_micros()).unwrap_or(u64::MAX);
+        let after = |at: Instant| micros(at.saturating_duration_since(began));
         let record = |thread: &Thread| {
             let ends = thread.changes.iter().skip(1).map(|next| next.at);
             let ends = ends.chain([thread.end.unwrap_or(end)]);
             let stretch = |(change, end): (&Change, Instant)| Stretch {
                 state: change.state,
                 what: change.what.clone(),
+                // Rounded so that one ends where the next begins.
                 span: Span {
-                    start_us: us(change.at.saturating_duration_since(began)),
-                    us: us(end.saturating_duration_since(change.at)),
+                    start_us: after(change.at),
+                    us: after(end).saturating_sub(after(change.at)),
                 },
             };
             let lasted = thread.changes.iter().zip(ends);
