@@ -13,6 +13,16 @@ use std::ffi::CString;
 /// The account of one finalization.
 pub enum rt_report {}
 
+impl rt_report {
+    /// The account behind a handle: for a host in Rust that finalizes through code in C.
+    ///
+    /// # Errors
+    /// `Null`, `Handle`.
+    pub fn account(handle: *const rt_report) -> Result<Arc<Report>> {
+        Ok(report_of(handle)?.report.clone())
+    }
+}
+
 /// A report with its names as C strings, which live as long as its handle.
 pub(super) struct ReportObject {
     pub(super) report: Arc<Report>,
