@@ -3769,6 +3769,9 @@ rt_status rtpy_ensure(const char *name, rtpy_guard *guard)
         return RT_ERR_FINALIZING;
     }
     status = rt_guard_acquire(of_life, name, &guard->rt_guard);
+    if (status == RT_ERR_FINALIZING && has_lock()) {
+        return RT_OK; /* it is in Python already: there is nothing to take, and nothing to release */
+    }
     if (status < 0) {
         /* The view was closed meanwhile: there is another life, which this call did not mean. */
         return status == RT_ERR_HANDLE ? RT_ERR_FINALIZING : status;

@@ -72,8 +72,10 @@ PyStatus rtpy_start(const PyConfig *config);
  * Checks that Python runs, pins it, and takes the interpreter's lock, in one call. Until rtpy_release finalization does
  * not go on to stop threads. It may be nested, and is also for threads that have the interpreter's lock already.
  *
- * Once finalization has begun a thread that is not inside yet is refused; one that is inside may still nest. The name,
- * which may be NULL, is for the lines and the report about who is waited for; it is copied, cut to 32 bytes.
+ * Once finalization has begun a thread that is not inside yet is refused. One that is inside may still nest. So may one
+ * that has the interpreter's lock by other means, in a function that a thread of Python's calls for instance; that one
+ * is not pinned, but waited for or stopped as the thread it is. The name, which may be NULL, is for the lines and the
+ * report about who is waited for; it is copied, cut to 32 bytes.
  *
  * Code that waits long in there lets go of the interpreter's lock, as ever (Py_BEGIN_ALLOW_THREADS).
  *
