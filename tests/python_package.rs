@@ -1,4 +1,4 @@
-//! What the Python package says of itself and the library agree.
+//! What the Python package and the crate for PyO3 say of themselves and the library agree.
 
 use std::fs;
 use std::path::Path;
@@ -8,24 +8,36 @@ fn of_package(file: &str) -> String {
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
+/// Where each is below `python`, and the crates that its lock file has of ours.
+const OURS: [(&str, [&str; 2]); 2] =
+    [("", ["rtfinalize", "rtfinalize-python"]), ("pyo3/", ["rtfinalize", "rtfinalize-pyo3"])];
+
 #[test]
-fn the_package_is_of_the_librarys_version() {
+fn both_are_of_the_librarys_version() {
     let version = format!("version = \"{}\"", env!("CARGO_PKG_VERSION"));
-    let manifest = of_package("Cargo.toml");
-    let found = manifest.lines().find(|line| line.starts_with("version = "));
-    assert_eq!(found, Some(version.as_str()), "of python/Cargo.toml");
-    let lock = of_package("Cargo.lock");
-    for name in ["rtfinalize", "rtfinalize-python"] {
-        let entry = format!("[[package]]\nname = \"{name}\"\n{version}\n");
-        assert!(
-            lock.contains(&entry),
-            "python/Cargo.lock is not of this version: cd python && cargo update --workspace"
-        );
+    for (folder, names) in OURS {
+        let manifest = of_package(&format!("{folder}Cargo.toml"));
+        let found = manifest.lines().find(|line| line.starts_with("version = "));
+        assert_eq!(found, Some(version.as_str()), "of python/{folder}Cargo.toml");
+        let lock = of_package(&format!("{folder}Cargo.lock"));
+        for name in names {
+            let entry = format!("[[package]]\nname = \"{name}\"\n{version}\n");
+            assert!(
+                lock.contains(&entry),
+                "python/{folder}Cargo.lock is not of this version: cd python/{folder} && cargo update --workspace"
+            );
+        }
     }
 }
 
 #[test]
-fn the_package_needs_the_rust_that_the_library_needs() {
+fn both_need_the_rust_that_the_library_needs() {
     let wanted = format!("rust-version = \"{}\"", env!("CARGO_PKG_RUST_VERSION"));
-    assert!(of_package("Cargo.toml").lines().any(|line| line == wanted), "{wanted}");
+    for (folder, _) in OURS {
+        let manifest = of_package(&format!("{folder}Cargo.toml"));
+        assert!(
+            manifest.lines().any(|line| line == wanted),
+            "{wanted}, in python/{folder}Cargo.toml"
+        );
+    }
 }
