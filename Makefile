@@ -18,6 +18,8 @@
 # make test-wheel the wheels, in every CPython from 3.9 on that is found or can be fetched, and the sdist
 # make test-python   in each of them the package's own tests, programs in trouble at their end, stock beside the package
 #                 (RUNS=20 each), everyday exits to the byte, and packages from PyPI at their end (RUNS=20 each)
+# make test-pyo3   the crate for Rust hosts that embed Python by PyO3 (python/pyo3), with the first Python that has a
+#                 libpython (python/tests/pyo3 --every takes them all); a part of test-python
 # make bench-python   what the package costs a program from start to end, stock beside the package (RUNS=40)
 # make python-free-threaded  a free-threaded CPython 3.13 for the two, target/cpython/stock-nogil/python; minutes
 # make demo-python     one Python script by stock CPython and by the same with the package, beside each other
@@ -112,7 +114,10 @@ test-wheel: wheel sdist
 	@python/tests/wheel --runs $(or $(RUNS),1) --at-once $(AT_ONCE)
 	@python/tests/sdist
 
-test-python: all test-wheel cpython-stock
+test-pyo3: wheel-needs
+	@python/tests/pyo3
+
+test-python: all test-wheel cpython-stock test-pyo3
 	@python/tests/behaviour --at-once $(AT_ONCE)
 	@python/tests/table --runs $(or $(RUNS),20) --at-once $(if $(filter 1 2 3,$(RUNS)),4,1)
 	@python/tests/packages --runs $(or $(RUNS),20)
@@ -155,5 +160,5 @@ clean:
 	$(CARGO) clean
 
 .PHONY: all windows test-windows demo demo-needs test test-needs check lint bench cpython cpython-stock demo-cpython \
-	bench-cpython test-cpython test-cpython-wide wheel wheel-needs sdist test-wheel test-python bench-python \
-	demo-python demo-python-needs python-free-threaded header install uninstall clean
+	bench-cpython test-cpython test-cpython-wide wheel wheel-needs sdist test-wheel test-python test-pyo3 \
+	bench-python demo-python demo-python-needs python-free-threaded header install uninstall clean
