@@ -354,7 +354,6 @@ static int end_engine(const char *method)
         }
     }
     Py_XDECREF(done);
-    native_end_narration();
     Py_CLEAR(native_engine);
     native_finalizing = NULL;
     return number;
@@ -368,6 +367,8 @@ static int end_python(void *unused)
         return RT_OK; /* it never came to Python */
     }
     PyEval_RestoreThread(native_finalizing);
+    /* Its thread has a state, and would be taken for one that may come back. */
+    native_end_narration();
     if (!can_be_finalized()) {
         end_engine("leave");
         PyEval_SaveThread();
