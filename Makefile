@@ -17,7 +17,8 @@
 # make sdist      its sources, which build without a network, target/sdist
 # make test-wheel the wheels, in every CPython from 3.9 on that is found or can be fetched, and the sdist
 # make test-python   in each of them the package's own tests, programs in trouble at their end, stock beside the package
-#                 (RUNS=20 each), everyday exits to the byte, and packages from PyPI at their end (RUNS=20 each)
+#                 (RUNS=20 each), everyday exits to the byte, and packages from PyPI at their end (RUNS=20 each);
+#                 FEW=1 takes the oldest Python, the newest, and a free-threaded one
 # make test-pyo3   the crate for Rust hosts that embed Python by PyO3 (python/pyo3), with the first Python that has a
 #                 libpython (python/tests/pyo3 --every takes them all); a part of test-python
 # make bench-python   what the package costs a program from start to end, stock beside the package (RUNS=40)
@@ -111,16 +112,16 @@ sdist: wheel-needs
 AT_ONCE ?= 2
 
 test-wheel: wheel sdist
-	@python/tests/wheel --runs $(or $(RUNS),1) --at-once $(AT_ONCE)
+	@python/tests/wheel --runs $(or $(RUNS),1) --at-once $(AT_ONCE) $(FEW:%=--few)
 	@python/tests/sdist
 
 test-pyo3: wheel-needs
 	@python/tests/pyo3
 
 test-python: all test-wheel cpython-stock test-pyo3
-	@python/tests/behaviour --at-once $(AT_ONCE)
-	@python/tests/table --runs $(or $(RUNS),20) --at-once $(if $(filter 1 2 3,$(RUNS)),4,1)
-	@python/tests/packages --runs $(or $(RUNS),20)
+	@python/tests/behaviour --at-once $(AT_ONCE) $(FEW:%=--few)
+	@python/tests/table --runs $(or $(RUNS),20) --at-once $(if $(filter 1 2 3,$(RUNS)),4,1) $(FEW:%=--few)
+	@python/tests/packages --runs $(or $(RUNS),20) $(FEW:%=--few)
 
 bench-python: wheel
 	@python/bench --runs $(or $(RUNS),40)

@@ -4,6 +4,7 @@ import json
 import os
 import shlex
 import subprocess
+import threading
 from pathlib import Path
 
 from case import Case
@@ -25,6 +26,10 @@ print(json.dumps(dict(
 """
 
 
+def is_older(file: Path, inputs: list[Path]) -> bool:
+    return not file.is_file() or file.stat().st_mtime < max(one.stat().st_mtime for one in inputs)
+
+
 class Embedded:
     """A stock interpreter, embedded by our hosts; they end it by its own means, or by the library's.
 
@@ -35,6 +40,8 @@ class Embedded:
 
     def __init__(self, python: Path, is_fork: bool) -> None:
         self.python, self.is_fork = python, is_fork
+        # Several cases want the library's source at once.
+        self.compiling = threading.Lock()
         told = subprocess.run([python, "-I", "-c", QUESTION], check=True, capture_output=True, text=True)
         self.facts = json.loads(told.stdout)
         self.library = self._library()
@@ -65,25 +72,30 @@ class Embedded:
         else:
             case.environment["PYTHONHOME"] = f"{self.facts['prefix']}:{self.facts['exec_prefix']}"
         program = self.place / case.name
-        sources = [case.program, *([ROOT / "include" / "rtfinalize_python.c"] if self.is_fork else [])]
-        inputs = [*sources, *case.program.parent.glob("*.h"), *(ROOT / "include").glob("*.h"), self.library]
-        if not program.is_file() or program.stat().st_mtime < max(file.stat().st_mtime for file in inputs):
-            self.place.mkdir(parents=True, exist_ok=True)
-            # A package that comes with headers of its own, as pybind11 does.
-            self._compile(sources, program, [place / case.needs / "include"] if place else [])
+        headers = [*case.program.parent.glob("*.h"), *(ROOT / "include").glob("*.h")]
+        # A package that comes with headers of its own, as pybind11 does.
+        more = [place / case.needs / "include"] if place else []
+        objects = [self._compiled(case.program, headers, more)]
+        if self.is_fork:
+            with self.compiling:
+                objects.append(self._compiled(ROOT / "include" / "rtfinalize_python.c", headers, [], "-Wpedantic"))
+        if is_older(program, [*objects, self.library]):
+            self._link(objects, program)
         return [*self._loader(), str(program)]
 
-    def _compile(self, sources: list[Path], program: Path, more: list[Path]) -> None:
-        release = Path(os.environ.get("CARGO_TARGET_DIR", TARGET)).resolve() / "release"
-        objects = []
-        for source in sources:
+    def _compiled(self, source: Path, headers: list[Path], more: list[Path], *flags: str) -> Path:
+        compiled = self.place / f"{source.stem}.o"
+        if is_older(compiled, [source, *headers]):
+            self.place.mkdir(parents=True, exist_ok=True)
             cc, cxx = os.environ.get("CC", "cc"), os.environ.get("CXX", "c++")
             compiler = [cxx, "-std=gnu++17"] if source.suffix == ".cpp" else [cc, "-std=gnu11"]
-            own = source.parent.name == "include"
-            objects.append(self.place / f"{program.name}-{source.stem}.o")
-            subprocess.run([*compiler, "-O1", "-g", "-Wall", "-Wextra", "-Werror", "-pthread", "-c", source, "-o", objects[-1],
+            subprocess.run([*compiler, "-O1", "-g", "-Wall", "-Wextra", "-Werror", "-pthread", "-c", source, "-o", compiled,
                             f"-I{ROOT / 'include'}", *(f"-I{folder}" for folder in [*more, *self.facts["includes"]]),
-                            *(["-Wpedantic"] if own else []), *([] if self.is_fork else ["-DSTOCK"])], check=True)
+                            *flags, *([] if self.is_fork else ["-DSTOCK"])], check=True)
+        return compiled
+
+    def _link(self, objects: list[Path], program: Path) -> None:
+        release = Path(os.environ.get("CARGO_TARGET_DIR", TARGET)).resolve() / "release"
         subprocess.run([os.environ.get("CXX", "c++"), "-pthread", *objects, self.library, "-o", program,
                         *shlex.split(self.facts["libraries"]), f"-L{release}", f"-Wl,-rpath,{release}", "-lrtfinalize",
                         f"-Wl,-rpath,{self.library.parent}", "-Wl,--allow-shlib-undefined"], check=True)

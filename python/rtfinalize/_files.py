@@ -224,19 +224,17 @@ class Files:
         if any(one is getattr(file, "buffer", None) for one in self._interrupted):
             self._interrupted.append(file)
             return
-        flush = _flush_of(file)
-        self._now = file
         since, is_over = _native.now(), True
         try:
             if self._others:
                 # Another thread may take the lock this very moment.
                 left = max(until - _native.now(), LOOK_SECONDS)
-                is_over = _native.within(left, lambda: flush(file))
+                is_over = _native.within(left, lambda: self._write(file))
                 # Where nobody knows who has its lock, somebody has.
                 if not is_over and (self._holder(file) or not self._knows_holders()):
                     self._stuck.append(file)
             else:
-                _native.interruptibly(lambda: flush(file))
+                _native.interruptibly(lambda: self._write(file))
         except KeyboardInterrupt:
             self._interrupted.append(file)
         except Exception as error:
@@ -244,6 +242,11 @@ class Files:
         self._now = None
         if self._looks is not None:
             self._looks.waited("the flush of %s" % name_of(file), since, "ended" if is_over else "not over")
+
+    def _write(self, file: "Any") -> None:
+        # Who reads that it is flushed may interrupt it.
+        self._now = file
+        _flush_of(file)(file)
 
     def _keep(self, file: "Any") -> None:
         """Keeps the file from its finalizer, which would wait for its lock."""

@@ -1,5 +1,6 @@
 """The CPythons from 3.9 on: those of this machine, and those that can be had for it."""
 
+import argparse
 import json
 import os
 import re
@@ -162,6 +163,25 @@ exec '{loaders.pop()}' --inhibit-cache --library-path '{libraries.pop()}' --argv
     if not script.exists() or script.read_text(encoding="utf-8") != text:
         script.write_text(text, encoding="utf-8")
         script.chmod(0o755)
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Those that say which Pythons are taken."""
+    parser.add_argument("--no-fetch", action="store_true", help="those that this machine has")
+    parser.add_argument("--only", default="", metavar="VERSION", help="those whose version begins so")
+    parser.add_argument("--few", action="store_true", help="the oldest, the newest, and one that is free-threaded")
+
+
+def chosen(options: argparse.Namespace) -> "list[Interpreter | LeftOut]":
+    found = every(not options.no_fetch)
+    pythons = [one for one in found if isinstance(one, Interpreter) and one.name.startswith(options.only)]
+    left_out = [one for one in found if isinstance(one, LeftOut)]
+    if options.few:
+        with_lock = [one for one in pythons if not one.is_free_threaded]
+        few = {*with_lock[:1], *with_lock[-1:], *[one for one in pythons if one.is_free_threaded][:1]}
+        left_out += [LeftOut(one.name, "only few were asked for") for one in pythons if one not in few]
+        pythons = [one for one in pythons if one in few]
+    return [*pythons, *left_out]
 
 
 def build_free_threaded() -> None:
