@@ -221,7 +221,7 @@ class Files:
         if not self._is_free(file, until):
             self._stuck.append(file)
             return
-        if any(one is getattr(file, "buffer", None) for one in self._interrupted):
+        if any(_destination_of(one) is _destination_of(file) for one in self._interrupted):
             self._interrupted.append(file)
             return
         since, is_over = _native.now(), True

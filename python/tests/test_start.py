@@ -62,7 +62,9 @@ def test_threading_is_loaded_as_soon_as_it_is_used(use):
         assert type(threading) is types.ModuleType and threading is sys.modules["threading"]
         assert threading._shutdown.__name__ == "at_exit" and threading.main_thread().name == "MainThread"
         assert threading.__spec__.name == "threading" and threading.__spec__.loader is threading.__loader__
-        threading.Thread(target=print, args=["in a thread"]).start()
+        thread = threading.Thread(target=print, args=["in a thread"])
+        thread.start()
+        thread.join()
         print(hasattr(threading, "own"), hasattr(threading, "setprofile"))
     """
     code, out, err = ended("-c", program % USES[use])
