@@ -52,7 +52,7 @@ static PyObject *system_calls(PyObject *module, PyObject *args)
     }
     list = PyList_New(0);
     for (i = 0; list != NULL && i < PyList_Size(threads); i++) {
-        char said[256];
+        char said[256] = "";
         const long tid = PyLong_AsLong(PyList_GetItem(threads, i));
         PyObject *words = PyErr_Occurred() ? NULL
                                            : PyBytes_FromStringAndSize(said, (Py_ssize_t)system_call(tid, said, sizeof said));
@@ -122,7 +122,7 @@ static size_t look_at_waiter(char *said, size_t size)
  * from one that waits for something else. Empty if there is no such wait. */
 static PyObject *lock_wait(PyObject *module, PyObject *unused)
 {
-    char said[256];
+    char said[256] = "";
     size_t length = 0;
     (void)module;
     (void)unused;
