@@ -1879,6 +1879,24 @@ static int has_lock(void)
 /* The thread state of a thread that calls rtpy_finalize with the interpreter's lock. */
 static _Thread_local PyThreadState *caller;
 
+/* Whether Python code has called the host, which is about to end Python: it could not come back to that code. */
+static int is_called_by_python(void)
+{
+    PyThreadState *own = Py_IsInitialized() ? PyGILState_GetThisThreadState() : NULL;
+    int had_lock = has_lock(), is;
+    if (own == NULL) {
+        return 0;
+    }
+    if (!had_lock) {
+        PyEval_RestoreThread(own);
+    }
+    is = PyEval_GetFrame() != NULL;
+    if (!had_lock) {
+        PyEval_SaveThread();
+    }
+    return is;
+}
+
 /* Somebody wants a report. */
 static int is_reported;
 
@@ -3808,6 +3826,9 @@ rt_status rtpy_finalize(const rt_finalize_options *options, rt_report **report)
     }
     if (native_runtime == NULL) {
         return RT_ERR_STATE;
+    }
+    if (is_called_by_python()) {
+        return RT_ERR_IN_CALLBACK;
     }
     status = rt_runtime_state(native_runtime) == RT_STATE_RUNNING ? set_options(options) : RT_OK;
     if (status < 0) {
