@@ -110,6 +110,18 @@ int native_stop_other_threads(void);
 /* Finds a function of Python's that is not in the stable ABI. */
 int native_look_up(const char *name, void *function);
 
+/* ---- imports.c ---- */
+
+/* Whoever embeds Python keeps what its end needs while it lives. */
+void native_keep_modules(void);
+void native_forget_modules(void);
+
+/* One of Python's own modules, as it was kept, or as it is. A new reference. */
+PyObject *native_import(const char *name);
+
+/* A new dictionary. */
+PyObject *native_kept_builtins(void);
+
 /* ---- errand.c ---- */
 
 /* A condition whose times are those of `native_time_in`. */
@@ -540,6 +552,56 @@ PyMethodDef native_clock_methods[] = {
     {NULL, NULL, 0, NULL},
 };
 
+/* ======== imports.c ======== */
+
+/*
+ * Python's own modules, whatever has been made of the import system meanwhile.
+ *
+ * Code replaces entries of sys.modules (gevent, libraries for tests), empties sys.path or takes builtins away, and does
+ * not tidy up after itself. An end that is bound to come keeps what it needs from the beginning.
+ */
+
+/* By name; NULL where nothing is kept. */
+static PyObject *kept;
+
+void native_keep_modules(void)
+{
+    static const char *const names[] = {"_io", "_signal", "_thread", "atexit", "gc", "io", "os", "stat", "sys", "threading"};
+    PyObject *builtins = PyDict_Copy(PyEval_GetBuiltins());
+    size_t i;
+    kept = PyDict_New();
+    if (kept != NULL && builtins != NULL) {
+        PyDict_SetItemString(kept, "builtins", builtins);
+    }
+    for (i = 0; kept != NULL && i < sizeof names / sizeof *names; i++) {
+        PyObject *module = PyImport_ImportModule(names[i]);
+        if (module != NULL) {
+            PyDict_SetItemString(kept, names[i], module);
+        }
+        Py_XDECREF(module);
+        PyErr_Clear(); /* it may be there at the end */
+    }
+    Py_XDECREF(builtins);
+    PyErr_Clear();
+}
+
+void native_forget_modules(void)
+{
+    Py_CLEAR(kept);
+}
+
+PyObject *native_import(const char *name)
+{
+    PyObject *module = kept == NULL ? NULL : PyDict_GetItemString(kept, name);
+    return module == NULL ? PyImport_ImportModule(name) : Py_NewRef(module);
+}
+
+PyObject *native_kept_builtins(void)
+{
+    PyObject *builtins = kept == NULL ? NULL : PyDict_GetItemString(kept, "builtins");
+    return PyDict_Copy(builtins == NULL ? PyEval_GetBuiltins() : builtins);
+}
+
 /* ======== signals.c ======== */
 
 /*
@@ -600,7 +662,7 @@ int native_hold_signals(void)
     if (is_held) {
         return 0;
     }
-    module = PyImport_ImportModule("_signal");
+    module = native_import("_signal");
     ours = PyCFunction_New(&of_take_note, NULL);
     for (number = 1; module != NULL && ours != NULL && number < NSIG; number++) {
         PyObject *handler = PyObject_CallMethod(module, "getsignal", "i", number);
@@ -623,7 +685,7 @@ void native_release_signals(int hands_on)
     PyObject *type, *value, *trace, *module;
     int number;
     PyErr_Fetch(&type, &value, &trace);
-    module = PyImport_ImportModule("_signal");
+    module = native_import("_signal");
     for (number = 1; number < NSIG; number++) {
         if (handlers[number] != NULL && module != NULL && set_handler(module, number, handlers[number])
             && has_come[number] && hands_on) {
@@ -1240,7 +1302,7 @@ static int run_exit_callbacks(const char *method)
     if (is_left_out) {
         return 0;
     }
-    module = PyImport_ImportModule("atexit");
+    module = native_import("atexit");
     result = module == NULL ? NULL : PyObject_CallMethod(module, "_run_exitfuncs", NULL);
     if (result == NULL) {
         /* 3.9 has said each error, and raises the last one; its finalization ignores that. */
@@ -3403,50 +3465,82 @@ static PyObject *compiled(const struct engine_module *of, const char *full_name)
     return code;
 }
 
-/* Enters a module in its package, where a relative import finds it. 0, or -1 with an exception. */
-static int enter_module(PyObject *package, const char *name, const char *full_name, PyObject *module)
+/* What `import` is for the engine: its own modules, and Python's as they were when it started. */
+static PyObject *import_for_engine(PyObject *package, PyObject *args)
 {
-    return PyObject_SetAttrString(package, name, module) < 0
-        || PyDict_SetItemString(PyImport_GetModuleDict(), full_name, module) < 0
-        ? -1
-        : 0;
+    const char *name;
+    PyObject *globals, *locals, *names;
+    int level = 0;
+    if (!PyArg_ParseTuple(args, "s|OOOi:__import__", &name, &globals, &locals, &names, &level)) {
+        return NULL;
+    }
+    if (level == 0) {
+        return native_import(name);
+    }
+    return name[0] == 0 ? Py_NewRef(package) : PyObject_GetAttrString(package, name);
+}
+
+static PyMethodDef of_import = {"__import__", import_for_engine, METH_VARARGS, NULL};
+
+/* Executes a module of the engine, and enters it in its package. 0, or -1 with an exception. */
+static int add_module(PyObject *package, PyObject *builtins, const struct engine_module *of)
+{
+    char full_name[64];
+    PyObject *module, *code, *done = NULL;
+    int is_added;
+    snprintf(full_name, sizeof full_name, "%s.%s", ENGINE, of->name);
+    module = PyModule_New(full_name);
+    code = module == NULL ? NULL : compiled(of, full_name);
+    if (code != NULL && PyObject_SetAttrString(module, "__builtins__", builtins) == 0) {
+        PyObject *names = PyModule_GetDict(module);
+        done = PyEval_EvalCode(code, names, names);
+    }
+    is_added = done != NULL && PyObject_SetAttrString(package, of->name, module) == 0;
+    Py_XDECREF(done);
+    Py_XDECREF(code);
+    Py_XDECREF(module);
+    return is_added ? 0 : -1;
+}
+
+/* The package of the engine's modules, a new reference; NULL with an exception. Nobody else finds it. */
+static PyObject *new_package(void)
+{
+    PyObject *package = PyModule_New(ENGINE), *builtins = native_kept_builtins(), *native = native_module();
+    PyObject *import = package == NULL ? NULL : PyCFunction_New(&of_import, package);
+    int is_made = builtins != NULL && native != NULL && import != NULL
+        && PyDict_SetItemString(builtins, "__import__", import) == 0
+        && PyObject_SetAttrString(package, "_native", native) == 0;
+    size_t i;
+    for (i = 0; is_made && engine_modules[i].name != NULL; i++) {
+        is_made = add_module(package, builtins, &engine_modules[i]) == 0;
+    }
+    Py_XDECREF(import);
+    Py_XDECREF(native);
+    Py_XDECREF(builtins);
+    if (!is_made) {
+        Py_CLEAR(package);
+    }
+    return package;
 }
 
 /* The engine of this end, a new reference; NULL with an exception. */
 static PyObject *new_engine(void)
 {
-    static const char package_source[] = "__path__ = []\n";
-    const struct engine_module *each;
-    PyObject *code = Py_CompileString(package_source, ENGINE, Py_file_input);
-    PyObject *package = code == NULL ? NULL : PyImport_ExecCodeModule(ENGINE, code);
-    PyObject *native = package == NULL ? NULL : native_module(), *module = NULL, *engine = NULL, *collects;
-    Py_XDECREF(code);
-    if (native != NULL && enter_module(package, "_native", ENGINE "._native", native) == 0) {
-        for (each = engine_modules; each->name != NULL; each++) {
-            char full_name[64];
-            snprintf(full_name, sizeof full_name, "%s.%s", ENGINE, each->name);
-            Py_CLEAR(module);
-            code = compiled(each, full_name);
-            module = code == NULL ? NULL : PyImport_ExecCodeModule(full_name, code);
-            Py_XDECREF(code);
-            if (module == NULL || enter_module(package, each->name, full_name, module) < 0) {
-                Py_CLEAR(module);
-                break;
-            }
-        }
+    PyObject *package = new_package(), *module = NULL, *gc = NULL, *collects = NULL, *off = NULL, *engine = NULL;
+    if (package != NULL) {
+        module = PyObject_GetAttrString(package, "_host");
+        gc = native_import("gc");
     }
-    if (module != NULL) {
-        PyObject *gc = PyImport_ImportModule("gc");
-        collects = gc == NULL ? NULL : PyObject_CallMethod(gc, "isenabled", NULL);
+    if (module != NULL && gc != NULL) {
+        collects = PyObject_CallMethod(gc, "isenabled", NULL);
         /* A file in a cycle that nobody refers to would lose its bytes in silence, if a collection came before the flush. */
-        PyObject *off = collects == NULL ? NULL : PyObject_CallMethod(gc, "disable", NULL);
+        off = collects == NULL ? NULL : PyObject_CallMethod(gc, "disable", NULL);
         engine = off == NULL ? NULL : PyObject_CallMethod(module, "Host", "Oi", collects, is_reported);
-        Py_XDECREF(off);
-        Py_XDECREF(collects);
-        Py_XDECREF(gc);
     }
+    Py_XDECREF(off);
+    Py_XDECREF(collects);
+    Py_XDECREF(gc);
     Py_XDECREF(module);
-    Py_XDECREF(native);
     Py_XDECREF(package);
     return engine;
 }
@@ -3621,6 +3715,7 @@ static int end_python(void *unused)
         return RT_OK;
     }
     number = end_engine("finish");
+    native_forget_modules();
     gone = life;
     rt_may_wait(native_runtime);
     status = finalize_python(number);
@@ -3761,6 +3856,7 @@ static PyStatus start(const PyConfig *config)
     if (new_runtime() < 0) {
         return PyStatus_Error(rt_last_error());
     }
+    native_keep_modules();
     state = LIVES;
     return PyStatus_Ok();
 }

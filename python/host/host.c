@@ -175,50 +175,82 @@ static PyObject *compiled(const struct engine_module *of, const char *full_name)
     return code;
 }
 
-/* Enters a module in its package, where a relative import finds it. 0, or -1 with an exception. */
-static int enter_module(PyObject *package, const char *name, const char *full_name, PyObject *module)
+/* What `import` is for the engine: its own modules, and Python's as they were when it started. */
+static PyObject *import_for_engine(PyObject *package, PyObject *args)
 {
-    return PyObject_SetAttrString(package, name, module) < 0
-        || PyDict_SetItemString(PyImport_GetModuleDict(), full_name, module) < 0
-        ? -1
-        : 0;
+    const char *name;
+    PyObject *globals, *locals, *names;
+    int level = 0;
+    if (!PyArg_ParseTuple(args, "s|OOOi:__import__", &name, &globals, &locals, &names, &level)) {
+        return NULL;
+    }
+    if (level == 0) {
+        return native_import(name);
+    }
+    return name[0] == 0 ? Py_NewRef(package) : PyObject_GetAttrString(package, name);
+}
+
+static PyMethodDef of_import = {"__import__", import_for_engine, METH_VARARGS, NULL};
+
+/* Executes a module of the engine, and enters it in its package. 0, or -1 with an exception. */
+static int add_module(PyObject *package, PyObject *builtins, const struct engine_module *of)
+{
+    char full_name[64];
+    PyObject *module, *code, *done = NULL;
+    int is_added;
+    snprintf(full_name, sizeof full_name, "%s.%s", ENGINE, of->name);
+    module = PyModule_New(full_name);
+    code = module == NULL ? NULL : compiled(of, full_name);
+    if (code != NULL && PyObject_SetAttrString(module, "__builtins__", builtins) == 0) {
+        PyObject *names = PyModule_GetDict(module);
+        done = PyEval_EvalCode(code, names, names);
+    }
+    is_added = done != NULL && PyObject_SetAttrString(package, of->name, module) == 0;
+    Py_XDECREF(done);
+    Py_XDECREF(code);
+    Py_XDECREF(module);
+    return is_added ? 0 : -1;
+}
+
+/* The package of the engine's modules, a new reference; NULL with an exception. Nobody else finds it. */
+static PyObject *new_package(void)
+{
+    PyObject *package = PyModule_New(ENGINE), *builtins = native_kept_builtins(), *native = native_module();
+    PyObject *import = package == NULL ? NULL : PyCFunction_New(&of_import, package);
+    int is_made = builtins != NULL && native != NULL && import != NULL
+        && PyDict_SetItemString(builtins, "__import__", import) == 0
+        && PyObject_SetAttrString(package, "_native", native) == 0;
+    size_t i;
+    for (i = 0; is_made && engine_modules[i].name != NULL; i++) {
+        is_made = add_module(package, builtins, &engine_modules[i]) == 0;
+    }
+    Py_XDECREF(import);
+    Py_XDECREF(native);
+    Py_XDECREF(builtins);
+    if (!is_made) {
+        Py_CLEAR(package);
+    }
+    return package;
 }
 
 /* The engine of this end, a new reference; NULL with an exception. */
 static PyObject *new_engine(void)
 {
-    static const char package_source[] = "__path__ = []\n";
-    const struct engine_module *each;
-    PyObject *code = Py_CompileString(package_source, ENGINE, Py_file_input);
-    PyObject *package = code == NULL ? NULL : PyImport_ExecCodeModule(ENGINE, code);
-    PyObject *native = package == NULL ? NULL : native_module(), *module = NULL, *engine = NULL, *collects;
-    Py_XDECREF(code);
-    if (native != NULL && enter_module(package, "_native", ENGINE "._native", native) == 0) {
-        for (each = engine_modules; each->name != NULL; each++) {
-            char full_name[64];
-            snprintf(full_name, sizeof full_name, "%s.%s", ENGINE, each->name);
-            Py_CLEAR(module);
-            code = compiled(each, full_name);
-            module = code == NULL ? NULL : PyImport_ExecCodeModule(full_name, code);
-            Py_XDECREF(code);
-            if (module == NULL || enter_module(package, each->name, full_name, module) < 0) {
-                Py_CLEAR(module);
-                break;
-            }
-        }
+    PyObject *package = new_package(), *module = NULL, *gc = NULL, *collects = NULL, *off = NULL, *engine = NULL;
+    if (package != NULL) {
+        module = PyObject_GetAttrString(package, "_host");
+        gc = native_import("gc");
     }
-    if (module != NULL) {
-        PyObject *gc = PyImport_ImportModule("gc");
-        collects = gc == NULL ? NULL : PyObject_CallMethod(gc, "isenabled", NULL);
+    if (module != NULL && gc != NULL) {
+        collects = PyObject_CallMethod(gc, "isenabled", NULL);
         /* A file in a cycle that nobody refers to would lose its bytes in silence, if a collection came before the flush. */
-        PyObject *off = collects == NULL ? NULL : PyObject_CallMethod(gc, "disable", NULL);
+        off = collects == NULL ? NULL : PyObject_CallMethod(gc, "disable", NULL);
         engine = off == NULL ? NULL : PyObject_CallMethod(module, "Host", "Oi", collects, is_reported);
-        Py_XDECREF(off);
-        Py_XDECREF(collects);
-        Py_XDECREF(gc);
     }
+    Py_XDECREF(off);
+    Py_XDECREF(collects);
+    Py_XDECREF(gc);
     Py_XDECREF(module);
-    Py_XDECREF(native);
     Py_XDECREF(package);
     return engine;
 }
@@ -393,6 +425,7 @@ static int end_python(void *unused)
         return RT_OK;
     }
     number = end_engine("finish");
+    native_forget_modules();
     gone = life;
     rt_may_wait(native_runtime);
     status = finalize_python(number);
@@ -533,6 +566,7 @@ static PyStatus start(const PyConfig *config)
     if (new_runtime() < 0) {
         return PyStatus_Error(rt_last_error());
     }
+    native_keep_modules();
     state = LIVES;
     return PyStatus_Ok();
 }

@@ -98,6 +98,18 @@ int native_stop_other_threads(void);
 /* Finds a function of Python's that is not in the stable ABI. */
 int native_look_up(const char *name, void *function);
 
+/* ---- imports.c ---- */
+
+/* Whoever embeds Python keeps what its end needs while it lives. */
+void native_keep_modules(void);
+void native_forget_modules(void);
+
+/* One of Python's own modules, as it was kept, or as it is. A new reference. */
+PyObject *native_import(const char *name);
+
+/* A new dictionary. */
+PyObject *native_kept_builtins(void);
+
 /* ---- errand.c ---- */
 
 /* A condition whose times are those of `native_time_in`. */

@@ -57,7 +57,7 @@ int native_hold_signals(void)
     if (is_held) {
         return 0;
     }
-    module = PyImport_ImportModule("_signal");
+    module = native_import("_signal");
     ours = PyCFunction_New(&of_take_note, NULL);
     for (number = 1; module != NULL && ours != NULL && number < NSIG; number++) {
         PyObject *handler = PyObject_CallMethod(module, "getsignal", "i", number);
@@ -80,7 +80,7 @@ void native_release_signals(int hands_on)
     PyObject *type, *value, *trace, *module;
     int number;
     PyErr_Fetch(&type, &value, &trace);
-    module = PyImport_ImportModule("_signal");
+    module = native_import("_signal");
     for (number = 1; number < NSIG; number++) {
         if (handlers[number] != NULL && module != NULL && set_handler(module, number, handlers[number])
             && has_come[number] && hands_on) {

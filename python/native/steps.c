@@ -88,7 +88,7 @@ static int run_exit_callbacks(const char *method)
     if (is_left_out) {
         return 0;
     }
-    module = PyImport_ImportModule("atexit");
+    module = native_import("atexit");
     result = module == NULL ? NULL : PyObject_CallMethod(module, "_run_exitfuncs", NULL);
     if (result == NULL) {
         /* 3.9 has said each error, and raises the last one; its finalization ignores that. */
