@@ -39,6 +39,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <link.h>
 #include <poll.h>
 #include <pthread.h>
 #include <semaphore.h>
@@ -1724,9 +1725,10 @@ PyMethodDef native_look_methods[] = {
  * return. Nowhere else is a thread stopped so, for it might have a lock of the allocator.
  *
  * A thread that waits for a lock is one whose wait nobody ends in an orderly way. So it is stopped only where nobody will
- * miss it: not at a lock in static memory, of which somebody may wait for the waiters to leave (a pthread condition, like
- * that of the interpreter's lock), nor at one on its own stack, which stands in a list of waiters (from 3.13 on Python's
- * own locks; whoever wakes the first of that list would wake the one that is stopped).
+ * miss it: at a lock of Python's. Not at what a C function waits for, a condition for instance, which could not be
+ * destroyed any more; not at a lock in static memory, of which somebody may wait for the waiters to leave (a pthread
+ * condition, like that of the interpreter's lock); nor at one on its own stack, which stands in a list of waiters (from
+ * 3.13 on Python's own locks; whoever wakes the first of that list would wake the one that is stopped).
  */
 #if defined(__x86_64__)
 #define STOPS_SLEEPERS 1
@@ -1736,16 +1738,22 @@ PyMethodDef native_look_methods[] = {
 #define STOPS_SLEEPERS 0
 #endif
 
-/* How long a thread is given to answer the signal; it may have blocked it. */
+/* How long a thread is given to answer the signal. */
 #define ANSWER_SECONDS 0.1
 
-/* Written by the finalizing thread before the signal is sent, but for the last two, which are the answer. */
+/* The thread that is asked to stop. Whoever takes the request takes `thread` to 0: the thread itself, which then answers, or
+ * the finalizing thread, which then does not wait any longer. The rest is written before the request. */
 static struct {
-    pid_t thread;
-    int number;
-    atomic_int is_stopped;
+    atomic_int thread;
+    int is_stopped;
     sem_t answer;
+    /* Where it waits: what it was seen in is what it must be stopped in. */
+    unsigned long argument, stack, code;
+    int waits_for_lock;
 } sleeper;
+
+/* The code of the function in which Python waits for its locks. */
+static uintptr_t lock_begin, lock_end;
 
 /* A signal that nobody uses; 0 if there is none. Of those without a meaning the last are used least. */
 static int unused_signal(void)
@@ -1760,19 +1768,42 @@ static int unused_signal(void)
     return 0;
 }
 
-/* Whether these are the registers of a thread whose system call was just interrupted. */
+/* Whether these are the registers of a thread whose system call was just interrupted, and it is the one that was seen. */
 static int was_in_system_call(const ucontext_t *at)
 {
 #if defined(__x86_64__)
-    const unsigned char *next = (const unsigned char *)at->uc_mcontext.gregs[REG_RIP];
-    return at->uc_mcontext.gregs[REG_RAX] == -EINTR && next[-2] == 0x0f && next[-1] == 0x05; /* syscall */
+    const greg_t *of = at->uc_mcontext.gregs;
+    const unsigned char *next = (const unsigned char *)of[REG_RIP];
+    return of[REG_RAX] == -EINTR && next[-2] == 0x0f && next[-1] == 0x05 /* syscall */
+        && (unsigned long)of[REG_RIP] == sleeper.code && (unsigned long)of[REG_RSP] == sleeper.stack
+        && (unsigned long)of[REG_RDI] == sleeper.argument;
 #elif defined(__aarch64__)
     const uint32_t *next = (const uint32_t *)at->uc_mcontext.pc;
-    return (int64_t)at->uc_mcontext.regs[0] == -EINTR && next[-1] == 0xd4000001; /* svc #0 */
+    return (int64_t)at->uc_mcontext.regs[0] == -EINTR && next[-1] == 0xd4000001 /* svc #0 */
+        && at->uc_mcontext.pc == sleeper.code && at->uc_mcontext.sp == sleeper.stack;
 #else
     (void)at;
     return 0;
 #endif
+}
+
+/* So many words of a stack hold what a few functions of libc's have there. */
+#define FEW_FRAMES 64
+
+/* Whether the calling thread waits for one of Python's locks: that function is one of the next to return to. */
+static int is_at_lock_of_python(void)
+{
+    const uintptr_t *word = (const uintptr_t *)sleeper.stack, *end = word + FEW_FRAMES;
+    while (word < end && !(*word > lock_begin && *word < lock_end)) {
+        word++;
+    }
+    return word < end;
+}
+
+/* Takes the request to this thread. */
+static int take_request(int thread)
+{
+    return atomic_compare_exchange_strong(&sleeper.thread, &thread, 0);
 }
 
 static void stop_here(int number, siginfo_t *info, void *context)
@@ -1780,8 +1811,8 @@ static void stop_here(int number, siginfo_t *info, void *context)
     int error = errno;
     (void)number;
     (void)info;
-    if (syscall(SYS_gettid) == sleeper.thread) {
-        int is_asleep = was_in_system_call(context);
+    if (take_request((int)syscall(SYS_gettid))) {
+        int is_asleep = was_in_system_call(context) && (!sleeper.waits_for_lock || is_at_lock_of_python());
         sleeper.is_stopped = is_asleep;
         sem_post(&sleeper.answer);
         while (is_asleep) {
@@ -1794,32 +1825,64 @@ static void stop_here(int number, siginfo_t *info, void *context)
     errno = error;
 }
 
-/* Whether a thread waits in a system call in which it can be stopped. */
-static int waits(pid_t thread)
+/* What the system says of a thread in one of its files; whether it says something. */
+static int read_of_thread(pid_t thread, const char *what, char *text, size_t size)
 {
-    char path[64], text[256];
-    unsigned long args[6], stack;
-    long call;
+    char path[64];
     ssize_t length;
-    Dl_info object;
     int file;
-    snprintf(path, sizeof path, "/proc/self/task/%d/syscall", (int)thread);
+    snprintf(path, sizeof path, "/proc/self/task/%d/%s", (int)thread, what);
     file = open(path, O_RDONLY | O_CLOEXEC);
-    length = file < 0 ? -1 : read(file, text, sizeof text - 1);
+    length = file < 0 ? -1 : read(file, text, size - 1);
     if (file >= 0) {
         close(file);
     }
-    if (length <= 0) {
+    text[length < 0 ? 0 : length] = 0;
+    return length > 0;
+}
+
+/* Whether a thread does not get this signal: there is no use in waiting for its answer. */
+static int blocks(pid_t thread, int number)
+{
+    char text[4096];
+    unsigned long long blocked;
+    const char *line = read_of_thread(thread, "status", text, sizeof text) ? strstr(text, "\nSigBlk:") : NULL;
+    return line == NULL || sscanf(line, "\nSigBlk: %llx", &blocked) != 1 || (blocked >> (number - 1) & 1) != 0;
+}
+
+/* Where Python waits for its locks. */
+static void find_lock_function(void)
+{
+    /* In a program that is not position-independent the address of a function of a library's is its own, of a jump. */
+    void *function = dlsym(RTLD_NEXT, "PyThread_acquire_lock_timed");
+    const ElfW(Sym) *symbol = NULL;
+    Dl_info object;
+    lock_begin = function == NULL ? (uintptr_t)PyThread_acquire_lock_timed : (uintptr_t)function;
+    lock_end = lock_begin + 512;
+    if (dladdr1((const void *)lock_begin, &object, (void **)&symbol, RTLD_DL_SYMENT) != 0 && symbol != NULL
+        && (uintptr_t)object.dli_saddr == lock_begin && symbol->st_size != 0) {
+        lock_end = lock_begin + symbol->st_size;
+    }
+}
+
+/* Whether a thread waits in a system call in which it can be stopped. */
+static int waits(pid_t thread)
+{
+    char text[256];
+    unsigned long args[6];
+    long call;
+    Dl_info object;
+    if (!read_of_thread(thread, "syscall", text, sizeof text)
+        || sscanf(text, "%ld %lx %lx %lx %lx %lx %lx %lx %lx", &call, &args[0], &args[1], &args[2], &args[3], &args[4],
+                  &args[5], &sleeper.stack, &sleeper.code) != 9) {
         return 0;
     }
-    text[length] = 0;
-    if (sscanf(text, "%ld %lx %lx %lx %lx %lx %lx %lx", &call, &args[0], &args[1], &args[2], &args[3], &args[4],
-               &args[5], &stack) != 8) {
-        return 0;
-    }
+    sleeper.argument = args[0];
+    sleeper.waits_for_lock = call == SYS_futex;
     switch (call) {
     case SYS_futex:
-        return !(args[0] >= stack && args[0] - stack < (8UL << 20)) && dladdr((const void *)args[0], &object) == 0;
+        return !(args[0] >= sleeper.stack && args[0] - sleeper.stack < (8UL << 20))
+            && dladdr((const void *)args[0], &object) == 0;
 #ifdef SYS_poll
     case SYS_poll:
 #endif
@@ -1858,33 +1921,41 @@ static PyObject *stop_sleeper(PyObject *module, PyObject *args)
     struct sigaction ignores = {.sa_handler = SIG_IGN}, before;
     struct timespec until;
     unsigned long ident;
-    int thread;
+    int thread, number, is_sent, is_late = 0;
     (void)module;
     if (!PyArg_ParseTuple(args, "ik:stop_sleeper", &thread, &ident)) {
         return NULL;
     }
-    sleeper.number = STOPS_SLEEPERS ? unused_signal() : 0;
-    if (sleeper.number == 0 || !waits(thread)) {
+    number = STOPS_SLEEPERS ? unused_signal() : 0;
+    if (number == 0 || !waits(thread) || blocks(thread, number)) {
         Py_RETURN_FALSE;
     }
-    sleeper.thread = thread;
+    if (lock_begin == 0) {
+        find_lock_function();
+    }
     sleeper.is_stopped = 0;
     sem_init(&sleeper.answer, 0, 0);
     sigfillset(&stops.sa_mask);
-    sigaction(sleeper.number, &stops, &before);
-    if (syscall(SYS_tgkill, getpid(), thread, sleeper.number) == 0) {
-        clock_gettime(CLOCK_REALTIME, &until);
-        until.tv_nsec += (long)(ANSWER_SECONDS * 1e9);
-        if (until.tv_nsec >= 1000000000) {
-            until.tv_nsec -= 1000000000;
-            until.tv_sec++;
-        }
-        while (sem_timedwait(&sleeper.answer, &until) < 0 && errno == EINTR) {
+    sigaction(number, &stops, &before);
+    atomic_store(&sleeper.thread, thread);
+    is_sent = syscall(SYS_tgkill, getpid(), thread, number) == 0;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_nsec += (long)(ANSWER_SECONDS * 1e9);
+    if (until.tv_nsec >= 1000000000) {
+        until.tv_nsec -= 1000000000;
+        until.tv_sec++;
+    }
+    while (is_sent && !is_late && sem_timedwait(&sleeper.answer, &until) < 0) {
+        is_late = errno == ETIMEDOUT;
+    }
+    if (!take_request(thread) && is_late) {
+        /* It is about to answer after all. */
+        while (sem_wait(&sleeper.answer) < 0) {
         }
     }
     /* One that has not arrived is taken back by this; with its default it would end the process later. */
-    sigaction(sleeper.number, &ignores, NULL);
-    sigaction(sleeper.number, &before, NULL);
+    sigaction(number, &ignores, NULL);
+    sigaction(number, &before, NULL);
     if (!sleeper.is_stopped) {
         Py_RETURN_FALSE;
     }
@@ -3249,7 +3320,7 @@ static const char *const source_of_host[] = {
     "import threading",
     "",
     "from . import _native, _where",
-    "from ._engine import SWITCH_SECONDS, Engine",
+    "from ._engine import STOP_SECONDS, SWITCH_SECONDS, Engine",
     "",
     "TYPE_CHECKING = False",
     "if TYPE_CHECKING:",
@@ -3314,12 +3385,17 @@ static const char *const source_of_host[] = {
     "        \"\"\"Also those that wait in a system call, which would come back into a Python that is gone.\"\"\"",
     "        Engine.stop_threads(self)",
     "        woken = set()",
+    "        unanswered = 0.0",
     "        for ident in self.unstopped:",
     "            thread = threading._active.get(ident)  # type: ignore[attr-defined]",
     "            # Of a thread that Python did not start nobody knows whether it is there still.",
     "            if thread is None or isinstance(thread, threading._DummyThread) or not thread.native_id:",
     "                continue",
-    "            if not _native.stop_sleeper(thread.native_id, ident) and _wake(sys._current_frames().get(ident)):",
+    "            since = _native.now()",
+    "            if unanswered < STOP_SECONDS and _native.stop_sleeper(thread.native_id, ident):",
+    "                continue",
+    "            unanswered += _native.now() - since",
+    "            if _wake(sys._current_frames().get(ident)):",
     "                woken.add(ident)",
     "        until = _native.now() + WAKE_SECONDS",
     "        while woken.difference(_native.stopped_threads()) and _native.now() < until:",
@@ -3557,9 +3633,12 @@ static int is_interrupted_by(int number)
     return is;
 }
 
+/* Whether the finalizing thread blocked the signal that interrupts, and blocks it again afterwards. */
+static int was_blocked;
+
 static void prepare_interruption(void)
 {
-    sigset_t signals;
+    sigset_t signals, before;
     int number;
     if (rt_runtime_deadline(native_runtime) <= 0) {
         return;
@@ -3568,7 +3647,8 @@ static void prepare_interruption(void)
     if (number != 0 && is_interrupted_by(number)) {
         sigemptyset(&signals);
         sigaddset(&signals, number);
-        pthread_sigmask(SIG_UNBLOCK, &signals, NULL);
+        pthread_sigmask(SIG_UNBLOCK, &signals, &before);
+        was_blocked = sigismember(&before, number);
         native_interrupt_by(number);
     }
 }
@@ -3677,6 +3757,18 @@ static int finalize_python(int number)
     return native_bounds.interrupted != 0 ? -1 : status;
 }
 
+/* No interruption is wanted any more, and none is on its way. */
+static void forget_interruption(int number)
+{
+    sigset_t signals;
+    if (number != 0 && was_blocked) {
+        sigemptyset(&signals);
+        sigaddset(&signals, number);
+        pthread_sigmask(SIG_BLOCK, &signals, NULL);
+    }
+    was_blocked = 0;
+}
+
 /* The end of the engine; answers by which signal it had Python code interrupted. */
 static int end_engine(const char *method)
 {
@@ -3710,7 +3802,7 @@ static int end_python(void *unused)
     /* Its thread has a state, and would be taken for one that may come back. */
     native_end_narration();
     if (!can_be_finalized()) {
-        end_engine("leave");
+        forget_interruption(end_engine("leave"));
         PyEval_SaveThread();
         return RT_OK;
     }
@@ -3719,6 +3811,7 @@ static int end_python(void *unused)
     gone = life;
     rt_may_wait(native_runtime);
     status = finalize_python(number);
+    forget_interruption(number);
     pthread_mutex_lock(&lives);
     state = ENDED;
     pthread_mutex_unlock(&lives);

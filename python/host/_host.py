@@ -5,7 +5,7 @@ import sys
 import threading
 
 from . import _native, _where
-from ._engine import SWITCH_SECONDS, Engine
+from ._engine import STOP_SECONDS, SWITCH_SECONDS, Engine
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -70,12 +70,17 @@ class Host(Engine):
         """Also those that wait in a system call, which would come back into a Python that is gone."""
         Engine.stop_threads(self)
         woken = set()
+        unanswered = 0.0
         for ident in self.unstopped:
             thread = threading._active.get(ident)  # type: ignore[attr-defined]
             # Of a thread that Python did not start nobody knows whether it is there still.
             if thread is None or isinstance(thread, threading._DummyThread) or not thread.native_id:
                 continue
-            if not _native.stop_sleeper(thread.native_id, ident) and _wake(sys._current_frames().get(ident)):
+            since = _native.now()
+            if unanswered < STOP_SECONDS and _native.stop_sleeper(thread.native_id, ident):
+                continue
+            unanswered += _native.now() - since
+            if _wake(sys._current_frames().get(ident)):
                 woken.add(ident)
         until = _native.now() + WAKE_SECONDS
         while woken.difference(_native.stopped_threads()) and _native.now() < until:

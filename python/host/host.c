@@ -267,9 +267,12 @@ static int is_interrupted_by(int number)
     return is;
 }
 
+/* Whether the finalizing thread blocked the signal that interrupts, and blocks it again afterwards. */
+static int was_blocked;
+
 static void prepare_interruption(void)
 {
-    sigset_t signals;
+    sigset_t signals, before;
     int number;
     if (rt_runtime_deadline(native_runtime) <= 0) {
         return;
@@ -278,7 +281,8 @@ static void prepare_interruption(void)
     if (number != 0 && is_interrupted_by(number)) {
         sigemptyset(&signals);
         sigaddset(&signals, number);
-        pthread_sigmask(SIG_UNBLOCK, &signals, NULL);
+        pthread_sigmask(SIG_UNBLOCK, &signals, &before);
+        was_blocked = sigismember(&before, number);
         native_interrupt_by(number);
     }
 }
@@ -387,6 +391,18 @@ static int finalize_python(int number)
     return native_bounds.interrupted != 0 ? -1 : status;
 }
 
+/* No interruption is wanted any more, and none is on its way. */
+static void forget_interruption(int number)
+{
+    sigset_t signals;
+    if (number != 0 && was_blocked) {
+        sigemptyset(&signals);
+        sigaddset(&signals, number);
+        pthread_sigmask(SIG_BLOCK, &signals, NULL);
+    }
+    was_blocked = 0;
+}
+
 /* The end of the engine; answers by which signal it had Python code interrupted. */
 static int end_engine(const char *method)
 {
@@ -420,7 +436,7 @@ static int end_python(void *unused)
     /* Its thread has a state, and would be taken for one that may come back. */
     native_end_narration();
     if (!can_be_finalized()) {
-        end_engine("leave");
+        forget_interruption(end_engine("leave"));
         PyEval_SaveThread();
         return RT_OK;
     }
@@ -429,6 +445,7 @@ static int end_python(void *unused)
     gone = life;
     rt_may_wait(native_runtime);
     status = finalize_python(number);
+    forget_interruption(number);
     pthread_mutex_lock(&lives);
     state = ENDED;
     pthread_mutex_unlock(&lives);
