@@ -253,10 +253,21 @@ void native_go_on(void)
 static pthread_mutex_t stopped_mutex = PTHREAD_MUTEX_INITIALIZER;
 static unsigned long *stopped;
 static size_t stopped_count, stopped_room;
+static pid_t stopped_process;
+
+/* With the lock. They are not in the child of a fork, whose threads get their numbers. */
+static void forget_those_of_parent(void)
+{
+    if (stopped_process != getpid()) {
+        stopped_process = getpid();
+        stopped_count = 0;
+    }
+}
 
 void native_note_stopped(unsigned long ident)
 {
     pthread_mutex_lock(&stopped_mutex);
+    forget_those_of_parent();
     if (stopped_count == stopped_room) {
         size_t room = stopped_room == 0 ? 64 : stopped_room * 2;
         unsigned long *grown = realloc(stopped, room * sizeof *grown);
@@ -280,6 +291,39 @@ static void stop_this_thread(void)
     }
 }
 
+#ifdef RTPY_HOST
+
+/* A host is compiled for its own Python, which its loader does not tell of everywhere: a program may hide its symbols, and
+ * a plugin has a Python of its own. */
+int native_look_up(const char *name, void *function)
+{
+    static const struct {
+        const char *name;
+        void (*function)(void);
+    } functions[] = {
+#if PY_VERSION_HEX >= 0x030C0000
+        {"PyEval_SetProfileAllThreads", (void (*)(void))PyEval_SetProfileAllThreads},
+        {"PyEval_SetProfile", (void (*)(void))PyEval_SetProfile},
+#else
+        {"_PyEval_SetProfile", (void (*)(void))_PyEval_SetProfile},
+#endif
+        {"PyInterpreterState_Head", (void (*)(void))PyInterpreterState_Head},
+        {"PyInterpreterState_Next", (void (*)(void))PyInterpreterState_Next},
+        {"PyInterpreterState_ThreadHead", (void (*)(void))PyInterpreterState_ThreadHead},
+        {"PyThreadState_Next", (void (*)(void))PyThreadState_Next},
+    };
+    size_t i;
+    for (i = 0; i < sizeof functions / sizeof *functions; i++) {
+        if (strcmp(functions[i].name, name) == 0) {
+            memcpy(function, &functions[i].function, sizeof functions[i].function);
+            return 1;
+        }
+    }
+    return 0;
+}
+
+#else
+
 /* (POSIX has such a pointer hold a function.) */
 int native_look_up(const char *name, void *function)
 {
@@ -287,6 +331,8 @@ int native_look_up(const char *name, void *function)
     memcpy(function, &found, sizeof found);
     return found != NULL;
 }
+
+#endif
 
 #ifdef Py_GIL_DISABLED
 
@@ -424,6 +470,7 @@ static PyObject *stopped_threads(PyObject *module, PyObject *unused)
     (void)module;
     (void)unused;
     pthread_mutex_lock(&stopped_mutex);
+    forget_those_of_parent();
     count = stopped_count;
     pthread_mutex_unlock(&stopped_mutex);
     list = PyList_New(0);

@@ -19,6 +19,7 @@ The program says it itself, in comment lines at its top, `key: value`:
     counts      how many bytes the fork's report must count as accepted and not written
     says        a regular expression that the fork's stderr or its report must match
     silent      `yes`: nothing may come from the fork's stderr
+    link        words for the linker of a host that embeds a stock interpreter
     needs       a package from PyPI; without it the case is left out
     from        the first release of Python that it is for, and why it is for none before
     package     why the package for a stock Python is not held to it
@@ -54,6 +55,7 @@ class Case:
     counts: int | None = None
     says: str = ""
     silent: bool = False
+    link: str = ""
     needs: str = ""
     since: tuple[int, ...] = ()
     not_for_package: str = ""
@@ -82,7 +84,7 @@ def one_of(value: str, *allowed: str) -> str:
 
 def enter(case: Case, key: str, value: str) -> None:
     match key:
-        case "title" | "of" | "says" | "needs":
+        case "title" | "of" | "says" | "link" | "needs":
             setattr(case, key, value)
         case "package":
             case.not_for_package = value

@@ -80,7 +80,7 @@ class Embedded:
             with self.compiling:
                 objects.append(self._compiled(ROOT / "include" / "rtfinalize_python.c", headers, [], "-Wpedantic"))
         if is_older(program, [*objects, self.library]):
-            self._link(objects, program)
+            self._link(objects, program, shlex.split(case.link))
         return [*self._loader(), str(program)]
 
     def _compiled(self, source: Path, headers: list[Path], more: list[Path], *flags: str) -> Path:
@@ -94,11 +94,11 @@ class Embedded:
                             *flags, *([] if self.is_fork else ["-DSTOCK"])], check=True)
         return compiled
 
-    def _link(self, objects: list[Path], program: Path) -> None:
+    def _link(self, objects: list[Path], program: Path, more: list[str]) -> None:
         release = Path(os.environ.get("CARGO_TARGET_DIR", TARGET)).resolve() / "release"
         subprocess.run([os.environ.get("CXX", "c++"), "-pthread", *objects, self.library, "-o", program,
                         *shlex.split(self.facts["libraries"]), f"-L{release}", f"-Wl,-rpath,{release}", "-lrtfinalize",
-                        f"-Wl,-rpath,{self.library.parent}", "-Wl,--allow-shlib-undefined"], check=True)
+                        f"-Wl,-rpath,{self.library.parent}", "-Wl,--allow-shlib-undefined", *more], check=True)
 
     def _loader(self) -> list[str]:
         """A Python on a libc of its own is a script that calls that one's loader; so is a host of it."""
