@@ -29,8 +29,11 @@ TYPES = 64
 # Far more than a process lives.
 LONGEST = 1e9
 
-# How long a file may take to be flushed whose lock somebody may have, as the process ends.
+# How long a file may take to be flushed whose lock somebody may have, once there is no time left.
 UNKNOWN_SECONDS = 0.05
+
+# How long all files together may take that are given that time.
+WASTED_SECONDS = 1.0
 
 # So many files that lose bytes have a line of their own.
 NAMED = 10
@@ -113,6 +116,8 @@ class Files:
         self._losses = self._others_lost = 0
         # For files whose locks others have, in all.
         self._waited = 0.0
+        # For flushes that were not over in time.
+        self._wasted = 0.0
 
     def look_out_for(self, others: "Set[int]", stopped: "List[int]") -> None:
         """There are these other threads, and of them these have stopped."""
@@ -226,10 +231,12 @@ class Files:
             return
         since, is_over = _native.now(), True
         try:
-            if self._others:
-                # Another thread may take the lock this very moment.
-                left = max(until - _native.now(), LOOK_SECONDS)
-                is_over = _native.within(left, lambda: self._write(file))
+            if not self._others <= self._stopped or (self._others and not self._knows_holders()):
+                # Another thread may take the lock this very moment, or have it. Many files take long also where none does.
+                least = UNKNOWN_SECONDS if self._wasted < WASTED_SECONDS else LOOK_SECONDS
+                is_over = _native.within(max(until - since, least), lambda: self._write(file))
+                if not is_over:
+                    self._wasted += _native.now() - since
                 # Where nobody knows who has its lock, somebody has.
                 if not is_over and (self._holder(file) or not self._knows_holders()):
                     self._stuck.append(file)
