@@ -1465,12 +1465,18 @@ static void interrupt(void)
 static PyObject *say_what_is_cut_short(PyObject *unused)
 {
     (void)unused;
+    if (native_engine == NULL) {
+        return Py_NewRef(Py_None); /* it comes only now */
+    }
     return PyObject_CallMethod(native_engine, "say_what_is_cut_short", NULL);
 }
 
 static PyObject *rescue_files(PyObject *unused)
 {
     (void)unused;
+    if (native_engine == NULL) {
+        return Py_NewRef(Py_None);
+    }
     return PyObject_CallMethod(native_engine, "rescue_files", NULL);
 }
 
@@ -2076,6 +2082,9 @@ static int is_called_by_python(void)
     }
     return is;
 }
+
+/* The finalizing thread has the interpreter's lock, but no engine yet: there is nothing that could be interrupted. */
+static atomic_int makes_engine;
 
 /* Somebody wants a report. */
 static int is_reported;
@@ -3722,6 +3731,7 @@ static int make_ready(void *unused)
         rt_may_wait(native_runtime);
         PyGILState_Ensure();
     }
+    makes_engine = 1;
     native_go_on();
     native_note_main_thread();
     native_bounds.finalizer = pthread_self();
@@ -3742,6 +3752,7 @@ static int make_ready(void *unused)
     Py_XDECREF(shutdown);
     Py_XDECREF(engine);
     native_finalizing = PyEval_SaveThread();
+    makes_engine = 0;
     return shutdown == NULL ? -1 : RT_OK;
 }
 
@@ -3880,6 +3891,10 @@ static int32_t on_event(const rt_event *event, void *arg)
     }
     if (event->subject == RT_SUBJECT_GUARD) {
         has_open_guards = 1;
+    }
+    if (makes_engine) {
+        native_bounds.ran_out = 1;
+        return RT_OVERRUN_SKIP; /* whatever the answer: without it no bytes can be written before the process ends */
     }
     if (event->phase == RT_PHASE_FINALIZE && event->subject == RT_SUBJECT_CALLBACK && answer == 0) {
         native_bounds.ran_out = 1;

@@ -64,6 +64,9 @@ static int is_called_by_python(void)
     return is;
 }
 
+/* The finalizing thread has the interpreter's lock, but no engine yet: there is nothing that could be interrupted. */
+static atomic_int makes_engine;
+
 /* Somebody wants a report. */
 static int is_reported;
 
@@ -302,6 +305,7 @@ static int make_ready(void *unused)
         rt_may_wait(native_runtime);
         PyGILState_Ensure();
     }
+    makes_engine = 1;
     native_go_on();
     native_note_main_thread();
     native_bounds.finalizer = pthread_self();
@@ -322,6 +326,7 @@ static int make_ready(void *unused)
     Py_XDECREF(shutdown);
     Py_XDECREF(engine);
     native_finalizing = PyEval_SaveThread();
+    makes_engine = 0;
     return shutdown == NULL ? -1 : RT_OK;
 }
 
@@ -460,6 +465,10 @@ static int32_t on_event(const rt_event *event, void *arg)
     }
     if (event->subject == RT_SUBJECT_GUARD) {
         has_open_guards = 1;
+    }
+    if (makes_engine) {
+        native_bounds.ran_out = 1;
+        return RT_OVERRUN_SKIP; /* whatever the answer: without it no bytes can be written before the process ends */
     }
     if (event->phase == RT_PHASE_FINALIZE && event->subject == RT_SUBJECT_CALLBACK && answer == 0) {
         native_bounds.ran_out = 1;

@@ -63,12 +63,18 @@ static void interrupt(void)
 static PyObject *say_what_is_cut_short(PyObject *unused)
 {
     (void)unused;
+    if (native_engine == NULL) {
+        return Py_NewRef(Py_None); /* it comes only now */
+    }
     return PyObject_CallMethod(native_engine, "say_what_is_cut_short", NULL);
 }
 
 static PyObject *rescue_files(PyObject *unused)
 {
     (void)unused;
+    if (native_engine == NULL) {
+        return Py_NewRef(Py_None);
+    }
     return PyObject_CallMethod(native_engine, "rescue_files", NULL);
 }
 
