@@ -96,7 +96,9 @@ def _set(name: str, value: "Union[float, str]") -> None:
     try:
         _native.set(variable, os.fsencode(text))
     except ValueError as error:
-        raise ValueError(str(error).replace(variable, name, 1)) from None
+        # What the library's status means in general is for callers in C.
+        why = str(error).removesuffix(": an argument has a value this call cannot use")
+        raise ValueError(why.replace(variable, name, 1)) from None
 
 
 def install(

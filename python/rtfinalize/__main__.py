@@ -9,9 +9,17 @@ USAGE = """usage: python -m rtfinalize [--deadline TIME] [--grace TIME] [--repor
                             [--dump-on SIGNAL] (FILE | -m MODULE | -c CODE) [ARGUMENT...]
        python -m rtfinalize --enable | --disable
 
-TIME is like 5s or 500ms. FORM is text, json, html or trace, and %p in PATH the process number. --enable has every
-program of this Python that runs with a variable RTFINALIZE_DEADLINE, _GRACE, _NOTICE, _REPORT, _END or _DUMP_ON use the
-package; --disable takes that back."""
+  --deadline TIME    the time for all of the end; without it, threads and exit callbacks take as long as they like
+  --grace TIME       the time for a thread that has a file's lock and may still give it back (1s)
+  --report FORM[:PATH]   what the end waited for, stopped and lost, on stderr or in the file PATH
+  --end exit         the process ends without the rest of Python's own finalization
+  --end continue     Python's own finalization follows
+  --dump-on SIGNAL   on that signal, say on stderr what every thread does
+  --enable           every program of this Python uses the package, if the environment has one of RTFINALIZE_DEADLINE,
+                     _GRACE, _NOTICE, _REPORT, _END and _DUMP_ON
+  --disable          takes that back
+
+TIME is like 5s or 500ms. FORM is text, json, html or trace. In PATH, %p stands for the process ID."""
 
 OPTIONS = ("deadline", "grace", "report", "end", "dump-on")
 
@@ -29,7 +37,8 @@ def _say(what: object) -> None:
 
 
 def _fail(why: str) -> "NoReturn":
-    _say("%s\nrtfinalize: %s" % (USAGE, why))
+    # What the options mean is for --help.
+    _say("%s\nrtfinalize: %s" % (USAGE.split("\n\n")[0], why))
     raise SystemExit(2)
 
 
