@@ -16,8 +16,9 @@
  *         rtpy_release(&guard);
  *     }
  *
- * It is one source file, rtfinalize_python.c, which is compiled with the host, against the headers of the Python that
- * it embeds, and linked with that Python and with librtfinalize. It runs on Linux.
+ * It is one source file, rtfinalize_python.c, which is compiled against the headers of the Python that the host embeds,
+ * and linked with the host, that Python and librtfinalize. It is C: a host in C++ compiles it with a C compiler
+ * (cc -c rtfinalize_python.c) and links the object. It runs on Linux.
  *
  * Python is a runtime of its own in the library, a child of the default one with the name "python": what a host has
  * in the default runtime lives on, and finalizing that one finalizes Python too. RTFINALIZE_DEADLINE, _GRACE, _NOTICE
@@ -62,7 +63,8 @@ typedef struct rtpy_guard {
  * Thread: any; with the interpreter's lock if Python runs already. The thread that starts Python is its main
  * thread. Stage: while there is no Python, or one that was not started here.
  *
- * Returns a status that PyStatus_Exception knows to tell apart, with a text that lives until the next call.
+ * Returns a status for PyStatus_Exception. If that says that it is an error, Python was not started, and err_msg says
+ * why; the text lives until the next call.
  *
  * CPython: Py_InitializeFromConfig.
  */
@@ -121,7 +123,8 @@ void rtpy_release(rtpy_guard *guard);
  * written, anything else waits on.
  *
  * `options` may be NULL, and zero in a field is the default, as for rt_finalize. `report` may be NULL; else *report is
- * the account, also with RT_ERR_INCOMPLETE, to be freed by rt_report_free, or NULL.
+ * the account, also with RT_ERR_INCOMPLETE, to be freed by rt_report_free, or NULL. rt_report_format gives its text;
+ * rt_report_get_summary gives its figures, `restartable` among them.
  *
  * Thread: the one that started Python, with the interpreter's lock or without. From another thread all is done too, but
  * Python is left alone as long as the main thread is somewhere in it. Stage: any; again, it does nothing and gives the
