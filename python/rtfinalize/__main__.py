@@ -13,7 +13,7 @@ USAGE = """usage: python -m rtfinalize [--deadline TIME] [--grace TIME] [--repor
   --grace TIME       the time for a thread that has a file's lock and may still give it back (1s)
   --report FORM[:PATH]   what the end waited for, stopped and lost, on stderr or in the file PATH
   --end exit         the process ends without the rest of Python's own finalization
-  --end continue     Python's own finalization follows
+  --end continue     Python's own finalization follows; if neither is said, it follows wherever that is safe
   --dump-on SIGNAL   on that signal, say on stderr what every thread does
   --enable           every program of this Python uses the package, if the environment has one of RTFINALIZE_DEADLINE,
                      _GRACE, _NOTICE, _REPORT, _END and _DUMP_ON
