@@ -118,9 +118,9 @@ void rtpy_release(rtpy_guard *guard);
  * cannot be started again.
  *
  * With a deadline (`deadline_us`, RTFINALIZE_DEADLINE) Python code that takes longer is interrupted, by
- * KeyboardInterrupt: a thread that is waited for, an exit callback, a destructor. C code cannot be interrupted; what
- * is done about that says `overrun`: RT_OVERRUN_EXIT ends the process at the deadline, with what can be written
- * written, anything else waits on.
+ * KeyboardInterrupt: the wait for a thread, an exit callback, a destructor that runs. C code cannot be interrupted, nor can
+ * a destructor that waits inside Py_FinalizeEx, which takes no signals any more. `overrun` says what is done then:
+ * RT_OVERRUN_EXIT ends the process at the deadline, with what can be written written; anything else waits on.
  *
  * `options` may be NULL, and zero in a field is the default, as for rt_finalize. `report` may be NULL; else *report is
  * the account, also with RT_ERR_INCOMPLETE, to be freed by rt_report_free, or NULL. rt_report_format gives its text;
@@ -129,7 +129,7 @@ void rtpy_release(rtpy_guard *guard);
  * Thread: the one that started Python, with the interpreter's lock or without. From another thread all is done too, but
  * Python is left alone as long as the main thread is somewhere in it. Stage: any; again, it does nothing and gives the
  * report again. Not in a function that Python code has called, as it could not return there: that is refused, and the
- * thread keeps what it has. Afterwards the thread has no lock.
+ * thread keeps what it has. Not while a subinterpreter is the current one. Afterwards the thread has no lock.
  *
  * Returns RT_OK; RT_LEAKED if Python was left alone and nothing was lost; RT_UNREPORTED; RT_ERR_INCOMPLETE if bytes could
  * not be written or something had to be cut short; RT_ERR_STATE if there is no Python that was started by rtpy_start;

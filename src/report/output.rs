@@ -345,7 +345,8 @@ mod tests {
             ("/var/log/.end", "/var/log/.end-7"),
             ("a.b.c", "a.b-7.c"),
         ] {
-            assert_eq!(numbered(Path::new(path), 7), *whole);
+            // As paths: Windows joins with a separator of its own.
+            assert_eq!(Path::new(&numbered(Path::new(path), 7)), Path::new(whole));
         }
         assert!(is_for_a_file(Path::new("no/such/file")));
         assert!(!is_for_a_file(Path::new("/dev/stderr")));
