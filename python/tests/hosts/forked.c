@@ -1,6 +1,7 @@
 // title: a host forks while daemon threads sleep, and the child ends Python too
 // of: the header
 // stock: none
+// seconds: 20
 // arrives: alive: b"alive"
 // arrives: log: b"a line"
 // arrives: child: b"a line of the child"

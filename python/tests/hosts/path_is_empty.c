@@ -9,9 +9,9 @@ int main(void)
 {
     PyConfig config;
     int code;
-    PyConfig_InitIsolatedConfig(&config);
+    PyConfig_InitPythonConfig(&config);
+    config.parse_argv = 0;
     config.site_import = 0;
-    NEED(!PyStatus_Exception(PyConfig_SetBytesString(&config, &config.home, getenv("PYTHONHOME"))));
     NEED(!PyStatus_Exception(rtpy_start(&config)));
     PyConfig_Clear(&config);
     host_run("import sys\n"
