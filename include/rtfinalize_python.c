@@ -146,6 +146,10 @@ void native_send_into(struct errand *errand, PyInterpreterState *interpreter);
 int native_run_within(struct errand *errand, double seconds);
 void native_free_errand(struct errand *errand);
 
+/* A call that needs the interpreter's lock, which the finalizing thread may keep: another thread makes it, and is waited
+ * for so long. Whether it was made. Without the lock. */
+int native_call_within(PyObject *(*run)(PyObject *), double seconds);
+
 /* ---- dump.c ---- */
 
 /* No dump comes to Python any more, unless one waits for native code that keeps the interpreter's lock. With that
@@ -958,6 +962,17 @@ int native_run_within(struct errand *errand, double seconds)
     return is_done;
 }
 
+int native_call_within(PyObject *(*run)(PyObject *), double seconds)
+{
+    struct errand *errand = native_new_errand(run, NULL);
+    int is_done = errand == NULL ? -1 : native_run_within(errand, seconds);
+    /* An exception can be let go of with the interpreter's lock only, so one that was raised stays. */
+    if (errand != NULL && is_done != 0 && errand->raised == NULL) {
+        native_free_errand(errand);
+    }
+    return is_done > 0;
+}
+
 static PyObject *within(PyObject *module, PyObject *args)
 {
     double seconds;
@@ -1421,18 +1436,6 @@ void native_interrupt_by(int number)
     pthread_sigmask(SIG_BLOCK, NULL, NULL);
 }
 
-/* A call needs the interpreter's lock, which the finalizing thread may keep: so another thread makes it, and is waited for
- * a moment. Whether it was made. What it raised is nobody's. */
-static int call_within(PyObject *(*run)(PyObject *), double seconds)
-{
-    struct errand *errand = native_new_errand(run, NULL);
-    int is_done = errand == NULL ? -1 : native_run_within(errand, seconds);
-    if (errand != NULL && is_done != 0) {
-        native_free_errand(errand);
-    }
-    return is_done > 0;
-}
-
 /* Where no signal does it, as the thread is not Python's main thread or the program has no handler: what runs in
  * Python gets an exception, but what waits does not notice. */
 static PyObject *raise_in_finalizer(PyObject *unused)
@@ -1462,7 +1465,7 @@ int native_send_interrupt(void)
 static void interrupt(void)
 {
     if (!native_send_interrupt()) {
-        call_within(raise_in_finalizer, 0.2);
+        native_call_within(raise_in_finalizer, 0.2);
     }
 }
 
@@ -1488,7 +1491,7 @@ static PyObject *rescue_files(PyObject *unused)
 static void rescue_within(double seconds)
 {
     char line[128];
-    if (!call_within(rescue_files, seconds)) {
+    if (!native_call_within(rescue_files, seconds)) {
         snprintf(line, sizeof line, "'%s': Python's files could not be flushed: the interpreter's lock is kept",
                  native_name);
         rt_tell(line);
@@ -1509,7 +1512,7 @@ int32_t native_on_event(const rt_event *event, void *arg)
         && (native_bounds.interrupted != event->since_us + 1 || !native_bounds.ends_process)) {
         if (native_bounds.interrupted != event->since_us + 1) {
             /* Of what keeps the lock the last line speaks, which needs no lock. */
-            call_within(say_what_is_cut_short, 0.2);
+            native_call_within(say_what_is_cut_short, 0.2);
         }
         native_bounds.interrupted = event->since_us + 1;
         interrupt();

@@ -40,15 +40,6 @@ static PyObject *rescue(PyObject *unused)
     return result;
 }
 
-/* What it leaves behind goes with the process. */
-static void rescue_within(double seconds)
-{
-    struct errand *errand = native_new_errand(rescue, NULL);
-    if (errand != NULL) {
-        native_run_within(errand, seconds);
-    }
-}
-
 static void *bound(void *unused)
 {
     (void)unused;
@@ -60,7 +51,7 @@ static void *bound(void *unused)
     if (begins_within(LEEWAY_SECONDS)) {
         return NULL;
     }
-    rescue_within(LEEWAY_SECONDS);
+    native_call_within(rescue, LEEWAY_SECONDS);
     rt_tell("'main': the deadline passed while multiprocessing waited for queues and children; the process ends");
     native_end_process(native_code_of_loss());
 }

@@ -126,6 +126,17 @@ int native_run_within(struct errand *errand, double seconds)
     return is_done;
 }
 
+int native_call_within(PyObject *(*run)(PyObject *), double seconds)
+{
+    struct errand *errand = native_new_errand(run, NULL);
+    int is_done = errand == NULL ? -1 : native_run_within(errand, seconds);
+    /* An exception can be let go of with the interpreter's lock only, so one that was raised stays. */
+    if (errand != NULL && is_done != 0 && errand->raised == NULL) {
+        native_free_errand(errand);
+    }
+    return is_done > 0;
+}
+
 static PyObject *within(PyObject *module, PyObject *args)
 {
     double seconds;

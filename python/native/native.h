@@ -130,6 +130,10 @@ void native_send_into(struct errand *errand, PyInterpreterState *interpreter);
 int native_run_within(struct errand *errand, double seconds);
 void native_free_errand(struct errand *errand);
 
+/* A call that needs the interpreter's lock, which the finalizing thread may keep: another thread makes it, and is waited
+ * for so long. Whether it was made. Without the lock. */
+int native_call_within(PyObject *(*run)(PyObject *), double seconds);
+
 /* ---- dump.c ---- */
 
 /* No dump comes to Python any more, unless one waits for native code that keeps the interpreter's lock. With that

@@ -15,18 +15,6 @@ void native_interrupt_by(int number)
     pthread_sigmask(SIG_BLOCK, NULL, NULL);
 }
 
-/* A call needs the interpreter's lock, which the finalizing thread may keep: so another thread makes it, and is waited for
- * a moment. Whether it was made. What it raised is nobody's. */
-static int call_within(PyObject *(*run)(PyObject *), double seconds)
-{
-    struct errand *errand = native_new_errand(run, NULL);
-    int is_done = errand == NULL ? -1 : native_run_within(errand, seconds);
-    if (errand != NULL && is_done != 0) {
-        native_free_errand(errand);
-    }
-    return is_done > 0;
-}
-
 /* Where no signal does it, as the thread is not Python's main thread or the program has no handler: what runs in
  * Python gets an exception, but what waits does not notice. */
 static PyObject *raise_in_finalizer(PyObject *unused)
@@ -56,7 +44,7 @@ int native_send_interrupt(void)
 static void interrupt(void)
 {
     if (!native_send_interrupt()) {
-        call_within(raise_in_finalizer, 0.2);
+        native_call_within(raise_in_finalizer, 0.2);
     }
 }
 
@@ -82,7 +70,7 @@ static PyObject *rescue_files(PyObject *unused)
 static void rescue_within(double seconds)
 {
     char line[128];
-    if (!call_within(rescue_files, seconds)) {
+    if (!native_call_within(rescue_files, seconds)) {
         snprintf(line, sizeof line, "'%s': Python's files could not be flushed: the interpreter's lock is kept",
                  native_name);
         rt_tell(line);
@@ -103,7 +91,7 @@ int32_t native_on_event(const rt_event *event, void *arg)
         && (native_bounds.interrupted != event->since_us + 1 || !native_bounds.ends_process)) {
         if (native_bounds.interrupted != event->since_us + 1) {
             /* Of what keeps the lock the last line speaks, which needs no lock. */
-            call_within(say_what_is_cut_short, 0.2);
+            native_call_within(say_what_is_cut_short, 0.2);
         }
         native_bounds.interrupted = event->since_us + 1;
         interrupt();
