@@ -132,6 +132,7 @@ PyObject *native_kept_builtins(void);
 /* A condition whose times are those of `native_time_in`. */
 void native_init_condition(pthread_cond_t *condition);
 struct timespec native_time_in(double seconds);
+struct timespec native_later(struct timespec at, double seconds);
 
 struct errand;
 
@@ -155,6 +156,12 @@ int native_call_within(PyObject *(*run)(PyObject *), double seconds);
 /* No dump comes to Python any more, unless one waits for native code that keeps the interpreter's lock. With that
  * lock, of which it lets go meanwhile. */
 void native_stop_dumps(void);
+
+/* ---- looks.c ---- */
+
+/* Reads a file that the system has about a thread: `syscall`, `status`. How many bytes that is, and a zero follows them; 0
+ * if it cannot be read. */
+size_t native_read_of_thread(long tid, const char *what, char *text, size_t size);
 
 /* ---- words.c ---- */
 
@@ -205,7 +212,6 @@ rt_status native_add_steps(void);
 
 /* ---- overrun.c ---- */
 
-/* Set before the finalization begins. */
 extern struct native_bounds {
     pthread_t finalizer;
     unsigned long finalizer_ident; /* Python's number of it */
@@ -214,6 +220,9 @@ extern struct native_bounds {
     uint64_t interrupted; /* 0, or when what was interrupted had begun, plus 1 */
     atomic_int ran_out;   /* something had to be cut short for want of time */
 } native_bounds;
+
+/* The calling thread is the one that finalizes, and is interrupted. */
+void native_bound_this_thread(void);
 
 /* The signal that has Python raise KeyboardInterrupt; 0: nothing is interrupted any more, also not by what was sent
  * before. On the finalizing thread. */
@@ -917,10 +926,8 @@ void native_init_condition(pthread_cond_t *condition)
     pthread_condattr_destroy(&attributes);
 }
 
-struct timespec native_time_in(double seconds)
+struct timespec native_later(struct timespec at, double seconds)
 {
-    struct timespec at;
-    clock_gettime(CLOCK_MONOTONIC, &at);
     at.tv_sec += (time_t)seconds;
     at.tv_nsec += (long)((seconds - (double)(time_t)seconds) * 1e9);
     if (at.tv_nsec >= 1000000000) {
@@ -928,6 +935,13 @@ struct timespec native_time_in(double seconds)
         at.tv_sec++;
     }
     return at;
+}
+
+struct timespec native_time_in(double seconds)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return native_later(now, seconds);
 }
 
 struct errand *native_new_errand(PyObject *(*run)(PyObject *), PyObject *call)
@@ -1427,6 +1441,13 @@ struct native_bounds native_bounds;
 /* Held while a signal is sent, so that none is sent after the finalizing thread has seen to it. */
 static pthread_mutex_t interrupting = PTHREAD_MUTEX_INITIALIZER;
 
+void native_bound_this_thread(void)
+{
+    native_bounds.finalizer = pthread_self();
+    native_bounds.finalizer_ident = PyThread_get_thread_ident();
+    native_bounds.interrupted = 0;
+}
+
 void native_interrupt_by(int number)
 {
     pthread_mutex_lock(&interrupting);
@@ -1660,20 +1681,26 @@ static PyObject *note_wait(PyObject *module, PyObject *args)
     return native_checked(rt_note_wait(native_runtime, what, seconds > 0 ? (uint64_t)(seconds * 1e6) : 0, outcome));
 }
 
-/* What the system says of a thread's system call; how many bytes that is. It takes microseconds, and the interpreter's lock is
- * kept meanwhile: whoever wants it back from threads that are busy waits for each of them. */
-static size_t system_call(long tid, char *said, size_t size)
+/* It takes microseconds, and the interpreter's lock is kept meanwhile: whoever wants it back from threads that are busy
+ * waits for each of them. */
+size_t native_read_of_thread(long tid, const char *what, char *text, size_t size)
 {
     char path[64];
     ssize_t length = -1;
     int file;
-    snprintf(path, sizeof path, "/proc/self/task/%ld/syscall", tid);
+    snprintf(path, sizeof path, "/proc/self/task/%ld/%s", tid, what);
     file = tid > 0 ? open(path, O_RDONLY | O_CLOEXEC) : -1;
     if (file >= 0) {
-        length = read(file, said, size);
+        length = read(file, text, size - 1);
         close(file);
     }
+    text[length > 0 ? length : 0] = 0;
     return length > 0 ? (size_t)length : 0;
+}
+
+static size_t system_call(long tid, char *said, size_t size)
+{
+    return native_read_of_thread(tid, "syscall", said, size);
 }
 
 static PyObject *system_calls(PyObject *module, PyObject *args)
@@ -1752,8 +1779,8 @@ static size_t look_at_waiter(char *said, size_t size)
 
 #endif
 
-/* The system's word for a thread that waits for the interpreter's lock, which the caller has: by it such a thread is told
- * from one that waits for something else. Empty if there is no such wait. */
+/* The system call of a thread that waits for the interpreter's lock, which the caller has. It distinguishes such threads
+ * from those that wait for something else. Empty if there is no such wait. */
 static PyObject *lock_wait(PyObject *module, PyObject *unused)
 {
     char said[256] = "";
@@ -1790,9 +1817,7 @@ PyMethodDef native_look_methods[] = {
  * condition, like that of the interpreter's lock); nor at one on its own stack, which stands in a list of waiters (from
  * 3.13 on Python's own locks; whoever wakes the first of that list would wake the one that is stopped).
  */
-#if defined(__x86_64__)
-#define STOPS_SLEEPERS 1
-#elif defined(__aarch64__)
+#if defined(__x86_64__) || defined(__aarch64__)
 #define STOPS_SLEEPERS 1
 #else
 #define STOPS_SLEEPERS 0
@@ -1885,28 +1910,12 @@ static void stop_here(int number, siginfo_t *info, void *context)
     errno = error;
 }
 
-/* What the system says of a thread in one of its files; whether it says something. */
-static int read_of_thread(pid_t thread, const char *what, char *text, size_t size)
-{
-    char path[64];
-    ssize_t length;
-    int file;
-    snprintf(path, sizeof path, "/proc/self/task/%d/%s", (int)thread, what);
-    file = open(path, O_RDONLY | O_CLOEXEC);
-    length = file < 0 ? -1 : read(file, text, size - 1);
-    if (file >= 0) {
-        close(file);
-    }
-    text[length < 0 ? 0 : length] = 0;
-    return length > 0;
-}
-
 /* Whether a thread does not get this signal: there is no use in waiting for its answer. */
 static int blocks(pid_t thread, int number)
 {
     char text[4096];
     unsigned long long blocked;
-    const char *line = read_of_thread(thread, "status", text, sizeof text) ? strstr(text, "\nSigBlk:") : NULL;
+    const char *line = native_read_of_thread(thread, "status", text, sizeof text) > 0 ? strstr(text, "\nSigBlk:") : NULL;
     return line == NULL || sscanf(line, "\nSigBlk: %llx", &blocked) != 1 || (blocked >> (number - 1) & 1) != 0;
 }
 
@@ -1932,7 +1941,7 @@ static int waits(pid_t thread)
     unsigned long args[6];
     long call;
     Dl_info object;
-    if (!read_of_thread(thread, "syscall", text, sizeof text)
+    if (native_read_of_thread(thread, "syscall", text, sizeof text) == 0
         || sscanf(text, "%ld %lx %lx %lx %lx %lx %lx %lx %lx", &call, &args[0], &args[1], &args[2], &args[3], &args[4],
                   &args[5], &sleeper.stack, &sleeper.code) != 9) {
         return 0;
@@ -2000,11 +2009,7 @@ static PyObject *stop_sleeper(PyObject *module, PyObject *args)
     atomic_store(&sleeper.thread, thread);
     is_sent = syscall(SYS_tgkill, getpid(), thread, number) == 0;
     clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_nsec += (long)(ANSWER_SECONDS * 1e9);
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_nsec -= 1000000000;
-        until.tv_sec++;
-    }
+    until = native_later(until, ANSWER_SECONDS);
     while (is_sent && !is_late && sem_timedwait(&sleeper.answer, &until) < 0) {
         is_late = errno == ETIMEDOUT;
     }
@@ -2077,7 +2082,8 @@ static int is_called_by_python(void)
 {
     PyThreadState *own = Py_IsInitialized() ? PyGILState_GetThisThreadState() : NULL;
     int had_lock = has_lock(), is;
-    if (own == NULL) {
+    /* Without the lock it is asked only while Python is sure to be there. */
+    if (own == NULL || (!had_lock && rt_runtime_state(native_runtime) != RT_STATE_RUNNING)) {
         return 0;
     }
     if (!had_lock) {
@@ -2372,16 +2378,12 @@ static const char *const source_of_where[] = {
     "def _system_call(native_id: \"Optional[int]\") -> \"List[bytes]\":",
     "    \"\"\"The number of the system call that a thread is in, and its arguments; empty if nobody knows.\"\"\"",
     "    # The calling thread is in the one that asks.",
-    "    if native_id in (None, _native.this_native_thread()):",
+    "    if native_id is None or native_id == _native.this_native_thread():",
     "        return []",
-    "    remembered = _remembered.get(native_id or 0)",
+    "    remembered = _remembered.get(native_id)",
     "    if remembered is not None:",
     "        return remembered",
-    "    try:",
-    "        with open(\"/proc/self/task/%d/syscall\" % native_id, \"rb\", 0) as file:",
-    "            return (file.read(200) or b\"\").split()",
-    "    except OSError:",
-    "        return []",
+    "    return _native.system_calls([native_id])[0].split()",
     "",
     "",
     "def call(native_id: \"Optional[int]\") -> str:",
@@ -3385,6 +3387,7 @@ static const char *const source_of_engine[] = {
 static const char *const source_of_host[] = {
     "\"\"\"The end of a Python that a host has embedded: what it has beside that of a program.\"\"\"",
     "",
+    "import _signal  # type: ignore[import-not-found]",
     "import atexit",
     "import sys",
     "import threading",
@@ -3441,8 +3444,6 @@ static const char *const source_of_host[] = {
     "",
     "    def interrupt_by(self, number: int) -> bool:",
     "        \"\"\"Has this signal interrupt Python code as Ctrl-C does.\"\"\"",
-    "        import _signal  # type: ignore[import-not-found]",
-    "",
     "        try:",
     "            _signal.signal(number, _signal.default_int_handler)",
     "        except ValueError:",
@@ -3492,8 +3493,6 @@ static const char *const source_of_host[] = {
     "        \"\"\"What was changed for this end is as before.\"\"\"",
     "        self.collect_again()",
     "        if self._signal:",
-    "            import _signal",
-    "",
     "            _signal.signal(self._signal, _signal.SIG_DFL)",
     "",
     "    def finish(self) -> None:",
@@ -3741,9 +3740,7 @@ static int make_ready(void *unused)
     makes_engine = 1;
     native_go_on();
     native_note_main_thread();
-    native_bounds.finalizer = pthread_self();
-    native_bounds.finalizer_ident = PyThread_get_thread_ident();
-    native_bounds.interrupted = 0;
+    native_bound_this_thread();
     engine = new_engine();
     if (engine != NULL) {
         shutdown = PyObject_GetAttrString(engine, "shutdown");

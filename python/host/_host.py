@@ -1,5 +1,6 @@
 """The end of a Python that a host has embedded: what it has beside that of a program."""
 
+import _signal  # type: ignore[import-not-found]
 import atexit
 import sys
 import threading
@@ -56,8 +57,6 @@ class Host(Engine):
 
     def interrupt_by(self, number: int) -> bool:
         """Has this signal interrupt Python code as Ctrl-C does."""
-        import _signal  # type: ignore[import-not-found]
-
         try:
             _signal.signal(number, _signal.default_int_handler)
         except ValueError:
@@ -107,8 +106,6 @@ class Host(Engine):
         """What was changed for this end is as before."""
         self.collect_again()
         if self._signal:
-            import _signal
-
             _signal.signal(self._signal, _signal.SIG_DFL)
 
     def finish(self) -> None:

@@ -51,7 +51,8 @@ static int is_called_by_python(void)
 {
     PyThreadState *own = Py_IsInitialized() ? PyGILState_GetThisThreadState() : NULL;
     int had_lock = has_lock(), is;
-    if (own == NULL) {
+    /* Without the lock it is asked only while Python is sure to be there. */
+    if (own == NULL || (!had_lock && rt_runtime_state(native_runtime) != RT_STATE_RUNNING)) {
         return 0;
     }
     if (!had_lock) {
@@ -308,9 +309,7 @@ static int make_ready(void *unused)
     makes_engine = 1;
     native_go_on();
     native_note_main_thread();
-    native_bounds.finalizer = pthread_self();
-    native_bounds.finalizer_ident = PyThread_get_thread_ident();
-    native_bounds.interrupted = 0;
+    native_bound_this_thread();
     engine = new_engine();
     if (engine != NULL) {
         shutdown = PyObject_GetAttrString(engine, "shutdown");

@@ -12,9 +12,7 @@
  * condition, like that of the interpreter's lock); nor at one on its own stack, which stands in a list of waiters (from
  * 3.13 on Python's own locks; whoever wakes the first of that list would wake the one that is stopped).
  */
-#if defined(__x86_64__)
-#define STOPS_SLEEPERS 1
-#elif defined(__aarch64__)
+#if defined(__x86_64__) || defined(__aarch64__)
 #define STOPS_SLEEPERS 1
 #else
 #define STOPS_SLEEPERS 0
@@ -107,28 +105,12 @@ static void stop_here(int number, siginfo_t *info, void *context)
     errno = error;
 }
 
-/* What the system says of a thread in one of its files; whether it says something. */
-static int read_of_thread(pid_t thread, const char *what, char *text, size_t size)
-{
-    char path[64];
-    ssize_t length;
-    int file;
-    snprintf(path, sizeof path, "/proc/self/task/%d/%s", (int)thread, what);
-    file = open(path, O_RDONLY | O_CLOEXEC);
-    length = file < 0 ? -1 : read(file, text, size - 1);
-    if (file >= 0) {
-        close(file);
-    }
-    text[length < 0 ? 0 : length] = 0;
-    return length > 0;
-}
-
 /* Whether a thread does not get this signal: there is no use in waiting for its answer. */
 static int blocks(pid_t thread, int number)
 {
     char text[4096];
     unsigned long long blocked;
-    const char *line = read_of_thread(thread, "status", text, sizeof text) ? strstr(text, "\nSigBlk:") : NULL;
+    const char *line = native_read_of_thread(thread, "status", text, sizeof text) > 0 ? strstr(text, "\nSigBlk:") : NULL;
     return line == NULL || sscanf(line, "\nSigBlk: %llx", &blocked) != 1 || (blocked >> (number - 1) & 1) != 0;
 }
 
@@ -154,7 +136,7 @@ static int waits(pid_t thread)
     unsigned long args[6];
     long call;
     Dl_info object;
-    if (!read_of_thread(thread, "syscall", text, sizeof text)
+    if (native_read_of_thread(thread, "syscall", text, sizeof text) == 0
         || sscanf(text, "%ld %lx %lx %lx %lx %lx %lx %lx %lx", &call, &args[0], &args[1], &args[2], &args[3], &args[4],
                   &args[5], &sleeper.stack, &sleeper.code) != 9) {
         return 0;
@@ -222,11 +204,7 @@ static PyObject *stop_sleeper(PyObject *module, PyObject *args)
     atomic_store(&sleeper.thread, thread);
     is_sent = syscall(SYS_tgkill, getpid(), thread, number) == 0;
     clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_nsec += (long)(ANSWER_SECONDS * 1e9);
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_nsec -= 1000000000;
-        until.tv_sec++;
-    }
+    until = native_later(until, ANSWER_SECONDS);
     while (is_sent && !is_late && sem_timedwait(&sleeper.answer, &until) < 0) {
         is_late = errno == ETIMEDOUT;
     }

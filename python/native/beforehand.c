@@ -79,7 +79,7 @@ static PyObject *bound_beforehand(PyObject *module, PyObject *unused)
     if (deadline_us > 0 && !early.has_begun) {
         native_init_condition(&early.wake);
         early.is_set_up = 1;
-        native_bounds.finalizer = pthread_self();
+        native_bound_this_thread();
         native_interrupt_by(SIGINT);
         early.deadline = (double)deadline_us / 1e6;
         if (pthread_create(&thread, NULL, bound, NULL) == 0) {

@@ -81,10 +81,8 @@ void native_init_condition(pthread_cond_t *condition)
     pthread_condattr_destroy(&attributes);
 }
 
-struct timespec native_time_in(double seconds)
+struct timespec native_later(struct timespec at, double seconds)
 {
-    struct timespec at;
-    clock_gettime(CLOCK_MONOTONIC, &at);
     at.tv_sec += (time_t)seconds;
     at.tv_nsec += (long)((seconds - (double)(time_t)seconds) * 1e9);
     if (at.tv_nsec >= 1000000000) {
@@ -92,6 +90,13 @@ struct timespec native_time_in(double seconds)
         at.tv_sec++;
     }
     return at;
+}
+
+struct timespec native_time_in(double seconds)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return native_later(now, seconds);
 }
 
 struct errand *native_new_errand(PyObject *(*run)(PyObject *), PyObject *call)

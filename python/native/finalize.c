@@ -19,13 +19,7 @@ static void bound_the_rest(int64_t deadline_us, struct timespec began)
     if (deadline_us <= 0) {
         return;
     }
-    until = began;
-    until.tv_sec += (time_t)(deadline_us / 1000000);
-    until.tv_nsec += (long)(deadline_us % 1000000) * 1000;
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_nsec -= 1000000000;
-        until.tv_sec++;
-    }
+    until = native_later(began, (double)deadline_us / 1e6);
     if (pthread_create(&thread, NULL, end_at_deadline, &until) == 0) {
         pthread_detach(thread);
     }
@@ -47,8 +41,7 @@ static int finalize(PyObject *package, PyObject *made, PyObject *shutdown)
     }
     native_use(made, shutdown);
     native_go_on();
-    native_bounds.finalizer = pthread_self();
-    native_bounds.finalizer_ident = PyThread_get_thread_ident();
+    native_bound_this_thread();
     native_interrupt_by(SIGINT);
     native_bounds.ends_process = 1;
     if (deadline_us > 0) {

@@ -26,20 +26,26 @@ static PyObject *note_wait(PyObject *module, PyObject *args)
     return native_checked(rt_note_wait(native_runtime, what, seconds > 0 ? (uint64_t)(seconds * 1e6) : 0, outcome));
 }
 
-/* What the system says of a thread's system call; how many bytes that is. It takes microseconds, and the interpreter's lock is
- * kept meanwhile: whoever wants it back from threads that are busy waits for each of them. */
-static size_t system_call(long tid, char *said, size_t size)
+/* It takes microseconds, and the interpreter's lock is kept meanwhile: whoever wants it back from threads that are busy
+ * waits for each of them. */
+size_t native_read_of_thread(long tid, const char *what, char *text, size_t size)
 {
     char path[64];
     ssize_t length = -1;
     int file;
-    snprintf(path, sizeof path, "/proc/self/task/%ld/syscall", tid);
+    snprintf(path, sizeof path, "/proc/self/task/%ld/%s", tid, what);
     file = tid > 0 ? open(path, O_RDONLY | O_CLOEXEC) : -1;
     if (file >= 0) {
-        length = read(file, said, size);
+        length = read(file, text, size - 1);
         close(file);
     }
+    text[length > 0 ? length : 0] = 0;
     return length > 0 ? (size_t)length : 0;
+}
+
+static size_t system_call(long tid, char *said, size_t size)
+{
+    return native_read_of_thread(tid, "syscall", said, size);
 }
 
 static PyObject *system_calls(PyObject *module, PyObject *args)
@@ -118,8 +124,8 @@ static size_t look_at_waiter(char *said, size_t size)
 
 #endif
 
-/* The system's word for a thread that waits for the interpreter's lock, which the caller has: by it such a thread is told
- * from one that waits for something else. Empty if there is no such wait. */
+/* The system call of a thread that waits for the interpreter's lock, which the caller has. It distinguishes such threads
+ * from those that wait for something else. Empty if there is no such wait. */
 static PyObject *lock_wait(PyObject *module, PyObject *unused)
 {
     char said[256] = "";

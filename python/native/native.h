@@ -116,6 +116,7 @@ PyObject *native_kept_builtins(void);
 /* A condition whose times are those of `native_time_in`. */
 void native_init_condition(pthread_cond_t *condition);
 struct timespec native_time_in(double seconds);
+struct timespec native_later(struct timespec at, double seconds);
 
 struct errand;
 
@@ -139,6 +140,12 @@ int native_call_within(PyObject *(*run)(PyObject *), double seconds);
 /* No dump comes to Python any more, unless one waits for native code that keeps the interpreter's lock. With that
  * lock, of which it lets go meanwhile. */
 void native_stop_dumps(void);
+
+/* ---- looks.c ---- */
+
+/* Reads a file that the system has about a thread: `syscall`, `status`. How many bytes that is, and a zero follows them; 0
+ * if it cannot be read. */
+size_t native_read_of_thread(long tid, const char *what, char *text, size_t size);
 
 /* ---- words.c ---- */
 
@@ -189,7 +196,6 @@ rt_status native_add_steps(void);
 
 /* ---- overrun.c ---- */
 
-/* Set before the finalization begins. */
 extern struct native_bounds {
     pthread_t finalizer;
     unsigned long finalizer_ident; /* Python's number of it */
@@ -198,6 +204,9 @@ extern struct native_bounds {
     uint64_t interrupted; /* 0, or when what was interrupted had begun, plus 1 */
     atomic_int ran_out;   /* something had to be cut short for want of time */
 } native_bounds;
+
+/* The calling thread is the one that finalizes, and is interrupted. */
+void native_bound_this_thread(void);
 
 /* The signal that has Python raise KeyboardInterrupt; 0: nothing is interrupted any more, also not by what was sent
  * before. On the finalizing thread. */

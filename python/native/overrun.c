@@ -6,6 +6,13 @@ struct native_bounds native_bounds;
 /* Held while a signal is sent, so that none is sent after the finalizing thread has seen to it. */
 static pthread_mutex_t interrupting = PTHREAD_MUTEX_INITIALIZER;
 
+void native_bound_this_thread(void)
+{
+    native_bounds.finalizer = pthread_self();
+    native_bounds.finalizer_ident = PyThread_get_thread_ident();
+    native_bounds.interrupted = 0;
+}
+
 void native_interrupt_by(int number)
 {
     pthread_mutex_lock(&interrupting);

@@ -135,16 +135,12 @@ def looked_at() -> None:
 def _system_call(native_id: "Optional[int]") -> "List[bytes]":
     """The number of the system call that a thread is in, and its arguments; empty if nobody knows."""
     # The calling thread is in the one that asks.
-    if native_id in (None, _native.this_native_thread()):
+    if native_id is None or native_id == _native.this_native_thread():
         return []
-    remembered = _remembered.get(native_id or 0)
+    remembered = _remembered.get(native_id)
     if remembered is not None:
         return remembered
-    try:
-        with open("/proc/self/task/%d/syscall" % native_id, "rb", 0) as file:
-            return (file.read(200) or b"").split()
-    except OSError:
-        return []
+    return _native.system_calls([native_id])[0].split()
 
 
 def call(native_id: "Optional[int]") -> str:
