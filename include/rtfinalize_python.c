@@ -234,6 +234,11 @@ int native_send_interrupt(void);
 /* For `rt_finalize_options.on_event`. */
 int32_t native_on_event(const rt_event *event, void *arg);
 
+/* ---- functions.c ---- */
+
+/* A module with the functions of so many tables, beside those of its definition. */
+PyObject *native_new_module(PyModuleDef *definition, PyMethodDef *const tables[], size_t count);
+
 /* ---- what Python sees ---- */
 
 extern PyMethodDef native_thread_methods[], native_clock_methods[], native_signal_methods[], native_object_methods[],
@@ -1292,6 +1297,31 @@ PyMethodDef native_setting_methods[] = {
     {NULL, NULL, 0, NULL},
 };
 
+/* ======== functions.c ======== */
+
+/* What Python sees of a module: the functions of several files, and what belongs to each module of ours. */
+
+PyObject *native_new_module(PyModuleDef *definition, PyMethodDef *const tables[], size_t count)
+{
+    PyObject *module = PyModule_Create(definition);
+    size_t i;
+    for (i = 0; module != NULL && i < count; i++) {
+        if (PyModule_AddFunctions(module, tables[i]) < 0) {
+            Py_CLEAR(module);
+        }
+    }
+    if (module != NULL && PyModule_AddStringConstant(module, "RUNTIME", native_name) < 0) {
+        Py_CLEAR(module);
+    }
+#ifdef Py_GIL_DISABLED
+    /* Otherwise the import would bring the lock back. */
+    if (module != NULL && PyUnstable_Module_SetGIL(module, Py_MOD_GIL_NOT_USED) < 0) {
+        Py_CLEAR(module);
+    }
+#endif
+    return module;
+}
+
 /* ======== steps.c ======== */
 
 /* Python's steps in the library's phases. */
@@ -2028,87 +2058,14 @@ static PyObject *stop_sleeper(PyObject *module, PyObject *args)
     Py_RETURN_TRUE;
 }
 
-/* ======== host.c ======== */
+/* ======== engine.c ======== */
 
 /*
- * A Python that a host has embedded.
+ * The engine of an embedded Python's end: the package's, and what a host's has besides.
  *
- * Its lives. One begins with rtpy_start and ends with the finalization of its runtime, by rtpy_finalize or with the parent
- * runtime's. `state` is changed under `lives` only:
- *
- *     NO_LIFE --rtpy_start--> LIVES --end_python--> ENDED        Py_FinalizeEx was called; rtpy_start may follow
- *                                   --end_python--> LEFT_ALONE   it was not; for good
- *
- * A thread that comes in reads `view`, which is that of the present life (Release in rtpy_start, Acquire in rtpy_ensure: a
- * thread that sees the view finds Python initialized), and takes a guard from it: from the view of a life that is over none
- * is to be had, and while one is open the finalization does not go on to stop threads and to end Python. So whoever has
- * a guard may take the interpreter's lock. The one exception are guards that are open when the deadline passes: then Python
- * is left alone.
+ * Its modules are in this file as text. They are compiled at the end, and are in no table of Python's, so that code in
+ * this Python neither sees nor changes them.
  */
-
-#ifdef __GNUC__
-#pragma GCC visibility push(hidden)
-#endif
-
-enum life_state { NO_LIFE, LIVES, ENDED, LEFT_ALONE };
-
-static pthread_mutex_t lives = PTHREAD_MUTEX_INITIALIZER;
-static enum life_state state;
-static char not_again[512]; /* why rtpy_start cannot start Python again; empty if it can */
-static _Atomic(rt_view *) view;
-static atomic_uint life;
-
-/* The life whose Python is gone, or is about to be on the thread that asks. */
-static atomic_uint gone;
-
-/* Whether the calling thread has the interpreter's lock. PyGILState_Check says yes to everybody once there was a
- * subinterpreter. */
-static int has_lock(void)
-{
-#if PY_VERSION_HEX >= 0x030D0000
-    return PyThreadState_GetUnchecked() != NULL;
-#else
-    /* Until 3.11 that is the state of whichever thread has the lock. */
-    PyThreadState *own = PyGILState_GetThisThreadState();
-    return own != NULL && own == _PyThreadState_UncheckedGet();
-#endif
-}
-
-/* The thread state of a thread that calls rtpy_finalize with the interpreter's lock. */
-static _Thread_local PyThreadState *caller;
-
-/* Whether Python code has called the host, which is about to end Python: it could not come back to that code. */
-static int is_called_by_python(void)
-{
-    PyThreadState *own = Py_IsInitialized() ? PyGILState_GetThisThreadState() : NULL;
-    int had_lock = has_lock(), is;
-    /* Without the lock it is asked only while Python is sure to be there. */
-    if (own == NULL || (!had_lock && rt_runtime_state(native_runtime) != RT_STATE_RUNNING)) {
-        return 0;
-    }
-    if (!had_lock) {
-        PyEval_RestoreThread(own);
-    }
-    is = PyEval_GetFrame() != NULL;
-    if (!had_lock) {
-        PyEval_SaveThread();
-    }
-    return is;
-}
-
-/* The finalizing thread has the interpreter's lock, but no engine yet: there is nothing that could be interrupted. */
-static atomic_int makes_engine;
-
-/* Somebody wants a report. */
-static int is_reported;
-
-/* A guard was not waited for any longer. */
-static atomic_int has_open_guards;
-
-static rt_event_callback host_on_event;
-static void *host_event_arg;
-
-/* ---- the engine ---- */
 
 struct engine_module {
     const char *name;
@@ -2237,6 +2194,17 @@ static const char *const source_of_fields[] = {
     "    def holder(self, file: object) -> \"int | None\":",
     "        \"\"\"The thread that has the lock of a buffered file; 0 if none has, `None` if nobody knows.\"\"\"",
     "        return None if self.owner is None else words_of(file)[self.owner]",
+    "",
+    "",
+    "_found: \"Optional[Layout]\" = None",
+    "",
+    "",
+    "def layout() -> Layout:",
+    "    \"\"\"The layout in this Python, which is looked for once.\"\"\"",
+    "    global _found",
+    "    if _found is None:",
+    "        _found = Layout()",
+    "    return _found",
     NULL,
 };
 
@@ -2668,9 +2636,9 @@ static const char *const source_of_files[] = {
     "",
     "",
     "def _found_layout() -> \"Layout\":",
-    "    from ._fields import Layout",
+    "    from ._fields import layout",
     "",
-    "    return Layout()",
+    "    return layout()",
     "",
     "",
     "class Files:",
@@ -2681,7 +2649,6 @@ static const char *const source_of_files[] = {
     "        self._held: \"Dict[int, Tuple[str, int]]\" = {}",
     "        # Who has a lock is looked at only where that is known.",
     "        self._layout: \"Optional[Layout]\" = None",
-    "        self._sizes: \"Optional[Layout]\" = None",
     "        self._others: \"Set[int]\" = set()",
     "        self._stopped: \"Set[int]\" = set()",
     "        self._now: \"Any\" = None",
@@ -2769,8 +2736,7 @@ static const char *const source_of_files[] = {
     "",
     "    def _unwritten(self, file: \"Any\") -> \"Optional[int]\":",
     "        \"\"\"The bytes that a file holds, without those of its buffer; `None` if nobody knows.\"\"\"",
-    "        self._sizes = self._sizes or self._layout or _found_layout()",
-    "        return None if isinstance(file, _io.BufferedReader) else self._sizes.unwritten(file)",
+    "        return None if isinstance(file, _io.BufferedReader) else (self._layout or _found_layout()).unwritten(file)",
     "",
     "    def _holder(self, file: \"Any\") -> int:",
     "        \"\"\"The other thread that has the lock of the file; 0 if none is known to.\"\"\"",
@@ -2934,7 +2900,7 @@ static const char *const source_of_locks[] = {
     "\"\"\"Which thread holds the lock of which file, and which one waits for it.\"\"\"",
     "",
     "from . import _files, _where",
-    "from ._fields import Layout, words_of",
+    "from ._fields import layout, words_of",
     "",
     "TYPE_CHECKING = False",
     "if TYPE_CHECKING:",
@@ -2944,14 +2910,14 @@ static const char *const source_of_locks[] = {
     "class Locks:",
     "    \"\"\"As they are at this moment.\"\"\"",
     "",
-    "    def __init__(self, layout: \"Optional[Layout]\" = None) -> None:",
-    "        layout = layout or Layout()",
+    "    def __init__(self) -> None:",
+    "        known = layout()",
     "        self._held: \"Dict[int, List[str]]\" = {}",
     "        # By every word of the file's fields, one of which is the address of its lock.",
     "        self._by_word: \"Dict[int, Any]\" = {}",
     "        self._holders: \"Dict[int, int]\" = {}",
     "        for file in _files.every():",
-    "            holder = layout.holder(file) if isinstance(file, _files.BUFFERS) else None",
+    "            holder = known.holder(file) if isinstance(file, _files.BUFFERS) else None",
     "            if holder:",
     "                self._held.setdefault(holder, []).append(_files.name_of(file))",
     "                self._holders[id(file)] = holder",
@@ -2976,7 +2942,6 @@ static const char *const source_of_looks[] = {
     "import threading",
     "",
     "from . import _locks, _native, _where",
-    "from ._fields import Layout",
     "",
     "TYPE_CHECKING = False",
     "if TYPE_CHECKING:",
@@ -3008,7 +2973,6 @@ static const char *const source_of_looks[] = {
     "        self._main = main",
     "        self._began = _native.now()",
     "        self._waits: \"Optional[_where.Waits]\" = None",
-    "        self._layout = Layout()",
     "        self._turn = _thread.allocate_lock()",
     "        self._alive: \"Dict[int, str]\" = {}",
     "        # The threads that are waited for, with where they were last, and since when.",
@@ -3041,7 +3005,7 @@ static const char *const source_of_looks[] = {
     "",
     "    def _look_at(self, frames: \"Dict[int, FrameType]\", now: float, main_does: str) -> None:",
     "        stopped: \"Set[int]\" = set(_native.stopped_threads())",
-    "        locks = _locks.Locks(self._layout)",
+    "        locks = _locks.Locks()",
     "        me = _native.this_thread()",
     "        seen = [ident for ident, frame in frames.items() if ident == self._main or not self._is_ours(ident, me, frame)]",
     "        if self._waits is None and len(seen) > 1:",
@@ -3570,24 +3534,9 @@ static PyObject *native_module(void)
     PyMethodDef *const tables[] = {
         native_thread_methods, native_clock_methods, native_signal_methods,  native_object_methods,
         native_errand_methods, native_word_methods,  native_setting_methods, native_subinterpreter_methods,
-        native_look_methods, host_methods,
+        native_look_methods,   host_methods,
     };
-    PyObject *module = PyModule_Create(&host_definition);
-    size_t i;
-    for (i = 0; module != NULL && i < sizeof tables / sizeof *tables; i++) {
-        if (PyModule_AddFunctions(module, tables[i]) < 0) {
-            Py_CLEAR(module);
-        }
-    }
-    if (module != NULL && PyModule_AddStringConstant(module, "RUNTIME", native_name) < 0) {
-        Py_CLEAR(module);
-    }
-#ifdef Py_GIL_DISABLED
-    if (module != NULL && PyUnstable_Module_SetGIL(module, Py_MOD_GIL_NOT_USED) < 0) {
-        Py_CLEAR(module);
-    }
-#endif
-    return module;
+    return native_new_module(&host_definition, tables, sizeof tables / sizeof *tables);
 }
 
 static PyObject *compiled(const struct engine_module *of, const char *full_name)
@@ -3669,7 +3618,7 @@ static PyObject *new_package(void)
 }
 
 /* The engine of this end, a new reference; NULL with an exception. */
-static PyObject *new_engine(void)
+static PyObject *new_engine(int is_reported)
 {
     PyObject *package = new_package(), *module = NULL, *gc = NULL, *collects = NULL, *off = NULL, *engine = NULL;
     if (package != NULL) {
@@ -3689,6 +3638,82 @@ static PyObject *new_engine(void)
     Py_XDECREF(package);
     return engine;
 }
+
+/* ======== host.c ======== */
+
+/*
+ * A Python that a host has embedded.
+ *
+ * Its lives. One begins with rtpy_start and ends with the finalization of its runtime, by rtpy_finalize or with the parent
+ * runtime's. `state` is changed under `lives` only:
+ *
+ *     NO_LIFE --rtpy_start--> LIVES --end_python--> ENDED        Py_FinalizeEx was called; rtpy_start may follow
+ *                                   --end_python--> LEFT_ALONE   it was not; for good
+ *
+ * A thread that comes in reads `view`, which is that of the present life (Release in rtpy_start, Acquire in rtpy_ensure: a
+ * thread that sees the view finds Python initialized), and takes a guard from it: from the view of a life that is over none
+ * is to be had, and while one is open the finalization does not go on to stop threads and to end Python. So whoever has
+ * a guard may take the interpreter's lock. The one exception are guards that are open when the deadline passes: then Python
+ * is left alone.
+ */
+
+enum life_state { NO_LIFE, LIVES, ENDED, LEFT_ALONE };
+
+static pthread_mutex_t lives = PTHREAD_MUTEX_INITIALIZER;
+static enum life_state state;
+static char not_again[512]; /* why rtpy_start cannot start Python again; empty if it can */
+static _Atomic(rt_view *) view;
+static atomic_uint life;
+
+/* The life whose Python is gone, or is about to be on the thread that asks. */
+static atomic_uint gone;
+
+/* Whether the calling thread has the interpreter's lock. PyGILState_Check says yes to everybody once there was a
+ * subinterpreter. */
+static int has_lock(void)
+{
+#if PY_VERSION_HEX >= 0x030D0000
+    return PyThreadState_GetUnchecked() != NULL;
+#else
+    /* Until 3.11 that is the state of whichever thread has the lock. */
+    PyThreadState *own = PyGILState_GetThisThreadState();
+    return own != NULL && own == _PyThreadState_UncheckedGet();
+#endif
+}
+
+/* The thread state of a thread that calls rtpy_finalize with the interpreter's lock. */
+static _Thread_local PyThreadState *caller;
+
+/* Whether Python code has called the host, which is about to end Python: it could not come back to that code. */
+static int is_called_by_python(void)
+{
+    PyThreadState *own = Py_IsInitialized() ? PyGILState_GetThisThreadState() : NULL;
+    int had_lock = has_lock(), is;
+    /* Without the lock it is asked only while Python is sure to be there. */
+    if (own == NULL || (!had_lock && rt_runtime_state(native_runtime) != RT_STATE_RUNNING)) {
+        return 0;
+    }
+    if (!had_lock) {
+        PyEval_RestoreThread(own);
+    }
+    is = PyEval_GetFrame() != NULL;
+    if (!had_lock) {
+        PyEval_SaveThread();
+    }
+    return is;
+}
+
+/* The finalizing thread has the interpreter's lock, but no engine yet: there is nothing that could be interrupted. */
+static atomic_int makes_engine;
+
+/* Somebody wants a report. */
+static int is_reported;
+
+/* A guard was not waited for any longer. */
+static atomic_int has_open_guards;
+
+static rt_event_callback host_on_event;
+static void *host_event_arg;
 
 /* ---- what is done in the phases, besides the steps ---- */
 
@@ -3741,7 +3766,7 @@ static int make_ready(void *unused)
     native_go_on();
     native_note_main_thread();
     native_bound_this_thread();
-    engine = new_engine();
+    engine = new_engine(is_reported);
     if (engine != NULL) {
         shutdown = PyObject_GetAttrString(engine, "shutdown");
     }

@@ -12,43 +12,21 @@ static struct PyModuleDef definition = {
     NULL, NULL, NULL, NULL,
 };
 
-static int add_functions(PyObject *module)
-{
-    PyMethodDef *const tables[] = {
-        native_thread_methods, native_clock_methods,   native_signal_methods,  native_object_methods,
-        native_errand_methods, native_dump_methods,    native_word_methods,    native_code_methods,
-        native_guard_methods,  native_setting_methods, native_compile_methods,
-        native_beforehand_methods, native_subinterpreter_methods, native_look_methods,
-    };
-    size_t i;
-    for (i = 0; i < sizeof tables / sizeof *tables; i++) {
-        if (PyModule_AddFunctions(module, tables[i]) < 0) {
-            return -1;
-        }
-    }
-    return 0;
-}
-
 PyObject *rtfinalize_native_module(void);
 
 PyObject *rtfinalize_native_module(void)
 {
-    PyObject *module;
+    PyMethodDef *const tables[] = {
+        native_thread_methods,     native_clock_methods,         native_signal_methods, native_object_methods,
+        native_errand_methods,     native_dump_methods,          native_word_methods,   native_code_methods,
+        native_guard_methods,      native_setting_methods,       native_compile_methods,
+        native_beforehand_methods, native_subinterpreter_methods, native_look_methods,
+    };
     if (rt_version() != RT_VERSION_NUMBER) {
         PyErr_SetString(PyExc_ImportError, "rtfinalize: the library is not of the version of its header");
         return NULL;
     }
     native_correct_code_at_exit();
     native_note_main_thread();
-    module = PyModule_Create(&definition);
-    if (module != NULL && (add_functions(module) < 0 || PyModule_AddStringConstant(module, "RUNTIME", native_name) < 0)) {
-        Py_CLEAR(module);
-    }
-#ifdef Py_GIL_DISABLED
-    /* Otherwise the import would bring the lock back. */
-    if (module != NULL && PyUnstable_Module_SetGIL(module, Py_MOD_GIL_NOT_USED) < 0) {
-        Py_CLEAR(module);
-    }
-#endif
-    return module;
+    return native_new_module(&definition, tables, sizeof tables / sizeof *tables);
 }

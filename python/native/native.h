@@ -218,6 +218,11 @@ int native_send_interrupt(void);
 /* For `rt_finalize_options.on_event`. */
 int32_t native_on_event(const rt_event *event, void *arg);
 
+/* ---- functions.c ---- */
+
+/* A module with the functions of so many tables, beside those of its definition. */
+PyObject *native_new_module(PyModuleDef *definition, PyMethodDef *const tables[], size_t count);
+
 /* ---- what Python sees ---- */
 
 extern PyMethodDef native_thread_methods[], native_clock_methods[], native_signal_methods[], native_object_methods[],

@@ -118,3 +118,14 @@ class Layout:
     def holder(self, file: object) -> "int | None":
         """The thread that has the lock of a buffered file; 0 if none has, `None` if nobody knows."""
         return None if self.owner is None else words_of(file)[self.owner]
+
+
+_found: "Optional[Layout]" = None
+
+
+def layout() -> Layout:
+    """The layout in this Python, which is looked for once."""
+    global _found
+    if _found is None:
+        _found = Layout()
+    return _found

@@ -88,9 +88,9 @@ def _flush_of(file: "Any") -> "Callable[[Any], None]":
 
 
 def _found_layout() -> "Layout":
-    from ._fields import Layout
+    from ._fields import layout
 
-    return Layout()
+    return layout()
 
 
 class Files:
@@ -101,7 +101,6 @@ class Files:
         self._held: "Dict[int, Tuple[str, int]]" = {}
         # Who has a lock is looked at only where that is known.
         self._layout: "Optional[Layout]" = None
-        self._sizes: "Optional[Layout]" = None
         self._others: "Set[int]" = set()
         self._stopped: "Set[int]" = set()
         self._now: "Any" = None
@@ -189,8 +188,7 @@ class Files:
 
     def _unwritten(self, file: "Any") -> "Optional[int]":
         """The bytes that a file holds, without those of its buffer; `None` if nobody knows."""
-        self._sizes = self._sizes or self._layout or _found_layout()
-        return None if isinstance(file, _io.BufferedReader) else self._sizes.unwritten(file)
+        return None if isinstance(file, _io.BufferedReader) else (self._layout or _found_layout()).unwritten(file)
 
     def _holder(self, file: "Any") -> int:
         """The other thread that has the lock of the file; 0 if none is known to."""

@@ -8,7 +8,7 @@ import threading
 import weakref
 
 from . import _files, _guards, _native, _where
-from ._fields import Layout
+from ._fields import layout
 from ._locks import Locks
 
 TYPE_CHECKING = False
@@ -161,7 +161,6 @@ class Leaks:
         return lines
 
     def _unwritten(self, things: Things) -> "List[str]":
-        layout: "Optional[Layout]" = None
         counts: "Dict[int, Tuple[str, int]]" = {}
         for file in things.alive():
             if not isinstance(file, _FILES):
@@ -176,8 +175,7 @@ class Leaks:
                     continue
             except ValueError:
                 continue
-            layout = layout or Layout()
-            count = layout.unwritten(file) or 0
+            count = layout().unwritten(file) or 0
             if count > 0 and isinstance(buffer, _FILES):
                 counts[id(buffer)] = (name, counts.get(id(buffer), (name, 0))[1] + count)
         return ["%s: bytes not written: %d" % (name, count) for name, count in counts.values()]

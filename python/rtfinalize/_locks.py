@@ -1,7 +1,7 @@
 """Which thread holds the lock of which file, and which one waits for it."""
 
 from . import _files, _where
-from ._fields import Layout, words_of
+from ._fields import layout, words_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -11,14 +11,14 @@ if TYPE_CHECKING:
 class Locks:
     """As they are at this moment."""
 
-    def __init__(self, layout: "Optional[Layout]" = None) -> None:
-        layout = layout or Layout()
+    def __init__(self) -> None:
+        known = layout()
         self._held: "Dict[int, List[str]]" = {}
         # By every word of the file's fields, one of which is the address of its lock.
         self._by_word: "Dict[int, Any]" = {}
         self._holders: "Dict[int, int]" = {}
         for file in _files.every():
-            holder = layout.holder(file) if isinstance(file, _files.BUFFERS) else None
+            holder = known.holder(file) if isinstance(file, _files.BUFFERS) else None
             if holder:
                 self._held.setdefault(holder, []).append(_files.name_of(file))
                 self._holders[id(file)] = holder

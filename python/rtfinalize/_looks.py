@@ -5,7 +5,6 @@ import sys
 import threading
 
 from . import _locks, _native, _where
-from ._fields import Layout
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,7 +36,6 @@ class Looks:
         self._main = main
         self._began = _native.now()
         self._waits: "Optional[_where.Waits]" = None
-        self._layout = Layout()
         self._turn = _thread.allocate_lock()
         self._alive: "Dict[int, str]" = {}
         # The threads that are waited for, with where they were last, and since when.
@@ -70,7 +68,7 @@ class Looks:
 
     def _look_at(self, frames: "Dict[int, FrameType]", now: float, main_does: str) -> None:
         stopped: "Set[int]" = set(_native.stopped_threads())
-        locks = _locks.Locks(self._layout)
+        locks = _locks.Locks()
         me = _native.this_thread()
         seen = [ident for ident, frame in frames.items() if ident == self._main or not self._is_ours(ident, me, frame)]
         if self._waits is None and len(seen) > 1:
