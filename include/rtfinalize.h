@@ -3106,8 +3106,8 @@ rt_status rt_note_blocked(struct rt_runtime *runtime,
                           const char *outcome);
 
 /**
- * Says that a wait of the host's own is over, or code of the host's that took long: the report lists it with the
- * library's waits, and says of the longest that the time went there. Nothing is incomplete because of it.
+ * Notes a wait in the host's code that has ended, or host code that took a long time. The report lists it with the
+ * library's own waits, and names the longest ones as where the time went. It does not make the finalization incomplete.
  *
  * `what` is what was waited for, or what took long; `outcome` what came of it (`ended`), NULL if it came in the end.
  * Both are copied. `waited_us` is how long it took, up to now.

@@ -680,7 +680,7 @@ PyObject *native_kept_builtins(void)
  * A handler in Python is called on the main thread between any two instructions, those of the engine too, and may raise:
  * a file would not be flushed, or a thread not be stopped. So a function of ours, which raises nothing, is in the
  * handlers' place meanwhile. What came before threads are stopped is handed on to the handlers; afterwards nobody is there
- * who could act on it, but Ctrl-C and SIGTERM still interrupt the flush of a file, which may take for ever.
+ * who could act on it, but Ctrl-C and SIGTERM still interrupt the flush of a file, which may never return.
  */
 
 static PyObject *handlers[NSIG]; /* those that are replaced */

@@ -400,7 +400,7 @@ impl Runtime {
         self.note(|books| &mut books.failures, (name.to_owned(), how));
     }
 
-    /// Notes a wait of the host's own, which is over.
+    /// Notes a wait in the host's code that has ended.
     pub(crate) fn note_wait(&self, what: String, us: u64, outcome: String, is_cut: bool) {
         let (now, span) = (now(), Duration::from_micros(us));
         let since = now.checked_sub(span).unwrap_or(now);

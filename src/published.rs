@@ -1,8 +1,8 @@
 //! A short text that one thread publishes, for others to read without a lock.
 //!
 //! The writer makes the turn odd, changes the rest, and makes the turn even. A reader that saw the same even turn before
-//! and after has read one text and no mixture; one that did not has met the writer, which may have been stopped there, and
-//! is told so instead of being kept.
+//! and after has read one text and no mixture. A reader that did not has met the writer, which may have been stopped
+//! there; the reader gets that answer and does not wait.
 
 use crate::sync::{AtomicU32, AtomicU64, Ordering, fence};
 
@@ -65,7 +65,7 @@ impl<const WORDS: usize> Published<WORDS> {
         self.number.load(Ordering::Relaxed)
     }
 
-    /// What is there; `None` if another is just being written. Allocates nothing.
+    /// The published text; `None` while the writer replaces it. Allocates nothing.
     pub(crate) fn read(&self) -> Option<Seen<WORDS>> {
         // Acquire: pairs with the Release in `write`.
         let turn = self.turn.load(Ordering::Acquire);

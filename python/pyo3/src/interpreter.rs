@@ -22,7 +22,7 @@ use std::panic::catch_unwind;
 /// it has ended.
 ///
 /// Dropped, it is finalized as by [`Interpreter::finalize`]; without a deadline, unless `RTFINALIZE_DEADLINE` sets one.
-/// What was lost is told on stderr then, in one line, and the report goes to where `RTFINALIZE_REPORT` has it. A
+/// One line on stderr then says what was lost, and the report goes to where `RTFINALIZE_REPORT` has it. A
 /// process that ends by `std::process::exit` drops nothing, so finalize before. Forgotten (`std::mem::forget`), Python
 /// goes on until the process ends.
 #[must_use = "Python ends when it is dropped"]

@@ -27,7 +27,7 @@ int main(void)
     thread = host_thread(end, NULL);
     NEED(pthread_join(thread, NULL) == 0);
     NEED(code == 0);
-    /* It comes back, and must not crash; and it asks, and is told no. */
+    /* The main thread takes the lock again and must not crash; its next rtpy_ensure is refused. */
 #ifndef STOCK
     PyEval_RestoreThread(self);
     PyEval_SaveThread();
