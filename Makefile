@@ -32,6 +32,8 @@
 
 CARGO ?= cargo
 CARGO_TARGET_DIR ?= target
+# Absolute, for what runs in another folder.
+override CARGO_TARGET_DIR := $(abspath $(CARGO_TARGET_DIR))
 export CARGO CARGO_TARGET_DIR
 
 PREFIX ?= /usr/local
@@ -42,7 +44,7 @@ INSTALL ?= install
 
 VERSION := $(shell sed -n '/^version = /{s/.*"\(.*\)"/\1/p;q;}' Cargo.toml)
 SONAME := librtfinalize.so.$(firstword $(subst ., ,$(VERSION)))
-RELEASE := $(abspath $(CARGO_TARGET_DIR))/release
+RELEASE := $(CARGO_TARGET_DIR)/release
 PROGRAMS := $(CARGO_TARGET_DIR)/c
 
 all:
@@ -93,10 +95,18 @@ demo-cpython: cpython cpython-stock
 bench-cpython: cpython cpython-stock
 	@c_tests/cpython/bench
 
-test-cpython: cpython cpython-stock
+test-cpython: test-cpython-scripts test-cpython-table test-cpython-exits test-cpython-core
+
+test-cpython-scripts:
 	@cd c_tests/cpython && python3 -B -m unittest -q
+
+test-cpython-table: cpython cpython-stock
 	@c_tests/cpython/table --runs $(or $(RUNS),20)
+
+test-cpython-exits: cpython cpython-stock
 	@c_tests/cpython/exits/run
+
+test-cpython-core: cpython cpython-stock
 	@c_tests/cpython/suite core
 
 test-cpython-wide: cpython cpython-stock
@@ -118,9 +128,15 @@ test-wheel: wheel sdist
 test-pyo3: wheel-needs
 	@python/tests/pyo3
 
-test-python: all test-wheel cpython-stock test-pyo3
+test-python: test-wheel test-pyo3 test-python-behaviour test-python-table test-python-packages
+
+test-python-behaviour: all wheel
 	@python/tests/behaviour --at-once $(AT_ONCE) $(FEW:%=--few)
+
+test-python-table: all wheel cpython-stock
 	@python/tests/table --runs $(or $(RUNS),20) --at-once $(if $(filter 1 2 3,$(RUNS)),4,1) $(FEW:%=--few)
+
+test-python-packages: wheel
 	@python/tests/packages --runs $(or $(RUNS),20) $(FEW:%=--few)
 
 bench-python: wheel
@@ -161,5 +177,6 @@ clean:
 	$(CARGO) clean
 
 .PHONY: all windows test-windows demo demo-needs test test-needs check lint bench cpython cpython-stock demo-cpython \
-	bench-cpython test-cpython test-cpython-wide wheel wheel-needs sdist test-wheel test-python test-pyo3 \
-	bench-python demo-python demo-python-needs python-free-threaded header install uninstall clean
+	bench-cpython test-cpython test-cpython-scripts test-cpython-table test-cpython-exits test-cpython-core \
+	test-cpython-wide wheel wheel-needs sdist test-wheel test-pyo3 test-python test-python-behaviour test-python-table \
+	test-python-packages bench-python demo-python demo-python-needs python-free-threaded header install uninstall clean

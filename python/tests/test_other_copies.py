@@ -1,10 +1,9 @@
 """A process that has the library loaded beside the package's: a C host's own copy, say."""
 
-import os
 import pytest
-from interpreters import ROOT
+from interpreters import RELEASE
 
-LIBRARY = os.path.join(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"), "release", "librtfinalize.so")
+LIBRARY = str(RELEASE / "librtfinalize.so")
 
 HOST = """
 import atexit, ctypes, os
@@ -25,7 +24,7 @@ guard.close()
 """
 
 
-@pytest.mark.skipif(not os.path.exists(LIBRARY), reason="make builds librtfinalize.so, and has not been called")
+@pytest.mark.skipif(not (RELEASE / "librtfinalize.so").exists(), reason="make builds librtfinalize.so, and has not been called")
 @pytest.mark.parametrize("way", ["loaded before", "loaded after", "preloaded"])
 def test_two_copies_of_the_library_do_not_meet(run, tmp_path, way):
     source = "os.chdir(%r)\n%s" % (str(tmp_path), HOST % LIBRARY)
