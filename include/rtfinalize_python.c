@@ -1303,6 +1303,11 @@ PyMethodDef native_setting_methods[] = {
 
 PyObject *native_new_module(PyModuleDef *definition, PyMethodDef *const tables[], size_t count)
 {
+#ifdef Py_GIL_DISABLED
+    const int is_free_threaded = 1;
+#else
+    const int is_free_threaded = 0;
+#endif
     PyObject *module = PyModule_Create(definition);
     size_t i;
     for (i = 0; module != NULL && i < count; i++) {
@@ -1311,6 +1316,9 @@ PyObject *native_new_module(PyModuleDef *definition, PyMethodDef *const tables[]
         }
     }
     if (module != NULL && PyModule_AddStringConstant(module, "RUNTIME", native_name) < 0) {
+        Py_CLEAR(module);
+    }
+    if (module != NULL && PyModule_AddIntConstant(module, "IS_FREE_THREADED", is_free_threaded) < 0) {
         Py_CLEAR(module);
     }
 #ifdef Py_GIL_DISABLED
@@ -2594,15 +2602,30 @@ static const char *const source_of_files[] = {
     "",
     "",
     "def every(kinds: \"Tuple[type, ...]\" = _KINDS) -> \"List[Any]\":",
-    "    \"\"\"All files of this interpreter, the oldest first where the collector keeps them so; or all objects of these types.\"\"\"",
-    "    has_ages = getattr(sys, \"_is_gil_enabled\", lambda: True)()",
+    "    \"\"\"All files of this interpreter, or all objects of these types: the oldest first, where the collector keeps them so.\"\"\"",
     "    types = tuple(_with_subclasses(kinds))",
     "    found: \"List[Any]\" = []",
-    "    for age in (2, 1, 0) if has_ages else (None,):",
+    "    for age in (None,) if _native.IS_FREE_THREADED else (2, 1, 0):",
     "        things = gc.get_objects(age)",
     "        for first in range(0, len(types), TYPES):",
     "            found += _native.of_types(things, types[first : first + TYPES])",
     "    return found",
+    "",
+    "",
+    "def _in_order(files: \"List[Any]\") -> \"List[Any]\":",
+    "    \"\"\"As they were opened, for several may have one destination.",
+    "",
+    "    A collector without ages says nothing of that. There the descriptors do, as long as none was used again.",
+    "    \"\"\"",
+    "    return sorted(files, key=_descriptor_of) if _native.IS_FREE_THREADED else files",
+    "",
+    "",
+    "def _descriptor_of(file: \"Any\") -> int:",
+    "    try:",
+    "        number = file.fileno()",
+    "    except Exception:",
+    "        return sys.maxsize",
+    "    return number if isinstance(number, int) else sys.maxsize",
     "",
     "",
     "def may_lose_bytes() -> bool:",
@@ -2689,8 +2712,7 @@ static const char *const source_of_files[] = {
     "        began = _native.now()",
     "        until = began + self.seconds_to_wait()",
     "        self._note_what_they_hold(files)",
-    "        # In the order in which they were opened, for several may have one destination.",
-    "        for file in files:",
+    "        for file in _in_order(files):",
     "            is_ours = id(file) not in self._inherited and not isinstance(file, _io.BufferedReader)",
     "            if is_ours and self._may_have_bytes(file):",
     "                self._flush(file, until)",

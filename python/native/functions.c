@@ -3,6 +3,11 @@
 
 PyObject *native_new_module(PyModuleDef *definition, PyMethodDef *const tables[], size_t count)
 {
+#ifdef Py_GIL_DISABLED
+    const int is_free_threaded = 1;
+#else
+    const int is_free_threaded = 0;
+#endif
     PyObject *module = PyModule_Create(definition);
     size_t i;
     for (i = 0; module != NULL && i < count; i++) {
@@ -11,6 +16,9 @@ PyObject *native_new_module(PyModuleDef *definition, PyMethodDef *const tables[]
         }
     }
     if (module != NULL && PyModule_AddStringConstant(module, "RUNTIME", native_name) < 0) {
+        Py_CLEAR(module);
+    }
+    if (module != NULL && PyModule_AddIntConstant(module, "IS_FREE_THREADED", is_free_threaded) < 0) {
         Py_CLEAR(module);
     }
 #ifdef Py_GIL_DISABLED

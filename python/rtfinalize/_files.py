@@ -46,15 +46,30 @@ def _with_subclasses(kinds: "Iterable[type]") -> "Iterator[type]":
 
 
 def every(kinds: "Tuple[type, ...]" = _KINDS) -> "List[Any]":
-    """All files of this interpreter, the oldest first where the collector keeps them so; or all objects of these types."""
-    has_ages = getattr(sys, "_is_gil_enabled", lambda: True)()
+    """All files of this interpreter, or all objects of these types: the oldest first, where the collector keeps them so."""
     types = tuple(_with_subclasses(kinds))
     found: "List[Any]" = []
-    for age in (2, 1, 0) if has_ages else (None,):
+    for age in (None,) if _native.IS_FREE_THREADED else (2, 1, 0):
         things = gc.get_objects(age)
         for first in range(0, len(types), TYPES):
             found += _native.of_types(things, types[first : first + TYPES])
     return found
+
+
+def _in_order(files: "List[Any]") -> "List[Any]":
+    """As they were opened, for several may have one destination.
+
+    A collector without ages says nothing of that. There the descriptors do, as long as none was used again.
+    """
+    return sorted(files, key=_descriptor_of) if _native.IS_FREE_THREADED else files
+
+
+def _descriptor_of(file: "Any") -> int:
+    try:
+        number = file.fileno()
+    except Exception:
+        return sys.maxsize
+    return number if isinstance(number, int) else sys.maxsize
 
 
 def may_lose_bytes() -> bool:
@@ -141,8 +156,7 @@ class Files:
         began = _native.now()
         until = began + self.seconds_to_wait()
         self._note_what_they_hold(files)
-        # In the order in which they were opened, for several may have one destination.
-        for file in files:
+        for file in _in_order(files):
             is_ours = id(file) not in self._inherited and not isinstance(file, _io.BufferedReader)
             if is_ours and self._may_have_bytes(file):
                 self._flush(file, until)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from types import CodeType
 
 RUNTIME: str
+IS_FREE_THREADED: int
 
 def at_exit() -> None: ...
 def stop_threads() -> bool: ...

@@ -170,13 +170,17 @@ exec '{loaders.pop()}' --inhibit-cache --library-path '{libraries.pop()}' --argv
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Those that say which Pythons are taken."""
     parser.add_argument("--no-fetch", action="store_true", help="those that this machine has")
-    parser.add_argument("--only", default="", metavar="VERSION", help="those whose version begins so")
+    parser.add_argument("--only", default="", metavar="VERSION", help="those whose version begins so; 3.13t is a free-threaded one")
     parser.add_argument("--few", action="store_true", help="the oldest, the newest, and one that is free-threaded")
+
+
+def _is(one: Interpreter, version: str) -> bool:
+    return one.version.startswith(version.rstrip("t")) and (one.is_free_threaded or not version.endswith("t"))
 
 
 def chosen(options: argparse.Namespace) -> "list[Interpreter | LeftOut]":
     found = every(not options.no_fetch)
-    pythons = [one for one in found if isinstance(one, Interpreter) and one.name.startswith(options.only)]
+    pythons = [one for one in found if isinstance(one, Interpreter) and _is(one, options.only)]
     left_out = [one for one in found if isinstance(one, LeftOut)]
     if options.few:
         with_lock = [one for one in pythons if not one.is_free_threaded]

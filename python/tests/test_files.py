@@ -27,3 +27,19 @@ def test_a_socket_that_is_read_is_not_waited_for(run):
         ["--grace", "600s"],
     )
     assert (code, out, err) == (0, "done\n", "")
+
+
+def test_each_file_is_found_once_also_where_the_collector_has_no_ages(run):
+    # A free-threaded Python has none, with its lock switched on too.
+    code, out, err = run(
+        """
+        from rtfinalize import _files
+        files = [open("file", "w"), open("file")]
+        found = _files.every()
+        print(len(found) == len(set(map(id, found))) and all(file in found for file in files))
+        for file in files:
+            file.close()
+        """,
+        PYTHON_GIL="1",
+    )
+    assert (code, out, err) == (0, "True\n", "")
