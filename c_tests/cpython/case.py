@@ -23,6 +23,7 @@ The program says it itself, in comment lines at its top, `key: value`:
     needs       a package from PyPI; without it the case is left out
     from        the first release of Python that it is for, and why it is for none before
     package     why the package for a stock Python is not held to it
+    freethreaded  why the package for a free-threaded one is not
     measured    the most the fork may measure, as a multiple of stock (`measured NUMBER UNIT` on stdout)
 """
 
@@ -59,6 +60,7 @@ class Case:
     needs: str = ""
     since: tuple[int, ...] = ()
     not_for_package: str = ""
+    not_free_threaded: str = ""
     measured: float = 0
 
     @property
@@ -88,6 +90,8 @@ def enter(case: Case, key: str, value: str) -> None:
             setattr(case, key, value)
         case "package":
             case.not_for_package = value
+        case "freethreaded":
+            case.not_free_threaded = value
         case "from":
             release, _, why = value.partition(": ")
             if not why:

@@ -65,7 +65,7 @@ class Embedded:
         raise LookupError(f"there is no lib{self.facts['name']}")
 
     def command(self, case: Case) -> list[str]:
-        place = needs.folder(case.needs, ".".join(map(str, self.release()[:2]))) if case.needs else None
+        place = needs.folder(case.needs, self.python) if case.needs else None
         if self.facts["path"]:
             # One that is not installed has its modules in several places.
             case.environment["PYTHONPATH"] = os.pathsep.join([*([str(place)] if place else []), *self.facts["path"]])

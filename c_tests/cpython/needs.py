@@ -10,14 +10,23 @@ FOLDER = Path(__file__).resolve().parents[2] / "target" / "cpython" / "case-pack
 
 
 @cache
-def folder(package: str, version: str) -> Path | None:
-    """Where it is to be imported from; None, after a word of why, if it cannot be had."""
-    place = FOLDER / f"{package}-{version}"
+def version(python: Path) -> str:
+    """As `3.13`, or `3.13t` of a free-threaded one, for which wheels are others."""
+    show = "import sys; print('%d.%d' % sys.version_info[:2] + ('t' if 't' in sys.abiflags else ''))"
+    return subprocess.run([python, "-I", "-c", show], check=True, capture_output=True, text=True).stdout.strip()
+
+
+@cache
+def folder(package: str, python: Path) -> Path | None:
+    """Where this CPython is to import it from; None, after a word of why, if it cannot be had."""
+    release = version(python)
+    place = FOLDER / f"{package}-{release}"
     if (place / package).is_dir():
         return place
     print(f"table: installing {package} from PyPI", flush=True)
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps",
-               "--only-binary=:all:", "--implementation", "cp", "--python-version", version,
+               "--only-binary=:all:", "--implementation", "cp", "--python-version", release.rstrip("t"),
+               *(["--abi", "cp" + release.replace(".", "")] if release.endswith("t") else []),
                "--root-user-action=ignore", "--target", str(place), package]
     # What is set for the programs of this machine is not meant for these.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}

@@ -3,7 +3,7 @@
 # stock: always
 # exit: 120
 # counts: 465
-# says: \A((?:(?!rtf).*\n)*rtfinalize: 'main': \d+ bytes of '/dev/full' are not written: .+\n){10}(?:(?!rtf).*\n)*rtfinalize: 'main': \d+ bytes of 20 other files are not written; .+\n\{
+# says: \A((?:(?!rtf).*\n)*rtfinalize: 'main': \d+ bytes of '/dev/full' are not written: .+\n){10}(?:(?!rtf).*\n)*rtfinalize: 'main': \d+ bytes of 20 other files are not written; .+\n(?:(?!rtf).*\n)*\{
 ring: list[object] = []
 ring.append(ring)
 for number in range(1, 31):

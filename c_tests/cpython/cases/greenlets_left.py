@@ -2,6 +2,7 @@
 # of: greenlet, gevent
 # needs: greenlet
 # arrives: stdout: b"end\n"
+# freethreaded: greenlet crashes as it switches
 import io
 
 import greenlet

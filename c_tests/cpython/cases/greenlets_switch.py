@@ -2,6 +2,7 @@
 # of: greenlet, gevent
 # needs: greenlet
 # arrives: stdout: b"one\nthree\ntwo\n"
+# freethreaded: greenlet crashes as it switches
 import io
 import sys
 

@@ -1,6 +1,7 @@
 # title: a daemon thread switches profiling of all threads on and off while the process ends
 # of: gh-137433
 # from: 3.12: threading.setprofile_all_threads
+# freethreaded: the interpreter crashes as profiling is switched, also while the program runs
 import threading
 
 from support import daemon
