@@ -19,6 +19,7 @@
 # make test-python   in each of them the package's own tests, programs in trouble at their end, stock beside the package
 #                 (RUNS=20 each), everyday exits to the byte, and packages from PyPI at their end (RUNS=20 each);
 #                 FEW=1 takes the oldest Python, the newest, and a free-threaded one
+# make lint-python   the types of the package, and what is wrong in scripts; a part of test-python
 # make test-pyo3   the crate for Rust hosts that embed Python by PyO3 (python/pyo3), with the first Python that has a
 #                 libpython (python/tests/pyo3 --every takes them all); a part of test-python
 # make bench-python   what the package costs a program from start to end, stock beside the package (RUNS=40)
@@ -128,7 +129,10 @@ test-wheel: wheel sdist
 test-pyo3: wheel-needs
 	@python/tests/pyo3
 
-test-python: test-wheel test-pyo3 test-python-behaviour test-python-table test-python-packages
+lint-python: wheel
+	@python/tests/lint
+
+test-python: lint-python test-wheel test-pyo3 test-python-behaviour test-python-table test-python-packages
 
 test-python-behaviour: all wheel
 	@python/tests/behaviour --at-once $(AT_ONCE) $(FEW:%=--few)
@@ -179,4 +183,4 @@ clean:
 .PHONY: all windows test-windows demo demo-needs test test-needs check lint bench cpython cpython-stock demo-cpython \
 	bench-cpython test-cpython test-cpython-scripts test-cpython-table test-cpython-exits test-cpython-core \
 	test-cpython-wide wheel wheel-needs sdist test-wheel test-pyo3 test-python test-python-behaviour test-python-table \
-	test-python-packages bench-python demo-python demo-python-needs python-free-threaded header install uninstall clean
+	test-python-packages lint-python bench-python demo-python demo-python-needs python-free-threaded header install uninstall clean

@@ -1,6 +1,5 @@
 """What two programs say, beside each other as they run; after each other where stdout is no terminal."""
 
-import os
 import shutil
 import sys
 import textwrap

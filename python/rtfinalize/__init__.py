@@ -185,23 +185,23 @@ class _Finder:
     def find_spec(name: str, path: "Any" = None, target: "Any" = None) -> "Any":
         if not name.startswith("multiprocessing.") or not _pass_on():
             return None
-        import _frozen_importlib  # type: ignore[import-not-found]
+        import _frozen_importlib
 
         # The finders have moved up.
-        return _frozen_importlib._find_spec(name, path, target)
+        return _frozen_importlib._find_spec(name, path, target)  # type: ignore[attr-defined]
 
 
 def _pass_on() -> bool:
     """The children of `multiprocessing` end by the same settings: whether it is imported, so that this is arranged."""
     if hasattr(sys.modules.get("multiprocessing.process"), "_current_process"):
         if _Finder in sys.meta_path:
-            sys.meta_path.remove(_Finder)  # type: ignore[arg-type]
+            sys.meta_path.remove(_Finder)
         from . import _children
 
         _children.pass_on(_settings)
         return True
     if _Finder not in sys.meta_path:
-        sys.meta_path.insert(0, _Finder)  # type: ignore[arg-type]
+        sys.meta_path.insert(0, _Finder)
     return False
 
 

@@ -149,7 +149,7 @@ def _run_file(path: str, arguments: "list[str]") -> None:
         _say(
             "%s: can't open file %r: [Errno %d] %s" % (sys.executable, path, error.errno or 0, error.strerror)
         )
-        raise SystemExit(2)
+        raise SystemExit(2) from None
     loader = importlib.machinery.SourceFileLoader("__main__", path)
     main = _main_module(__file__=path, __cached__=None, __loader__=loader, __spec__=None, __doc__=None, __package__=None)
     has_zero = b"\0" in source  # which is for Python to complain of

@@ -51,7 +51,7 @@ def _begin(settings: "Settings") -> _PassedOn:
 def pass_on(settings: "Settings") -> None:
     """Has the children that are made from now on end by these settings."""
     # Not `current_process()`, which a program may have replaced.
-    config = getattr(sys.modules["multiprocessing.process"]._current_process, "_config", None)  # type: ignore[attr-defined]
+    config = getattr(sys.modules["multiprocessing.process"]._current_process, "_config", None)
     if isinstance(config, dict):
         config[_KEY] = _PassedOn(settings)
 
@@ -67,7 +67,7 @@ def begun() -> None:
 def _bound_what_comes_first(_: object) -> None:
     """Until 3.12 a child waits for its queues and its own children before it ends its threads."""
     util = sys.modules["multiprocessing.util"]
-    util.Finalize(None, _native.bound_beforehand, exitpriority=_FIRST)  # type: ignore[attr-defined]
+    util.Finalize(None, _native.bound_beforehand, exitpriority=_FIRST)
 
 
 def is_helper() -> bool:

@@ -74,7 +74,7 @@ def _load(module: _Unused) -> None:
             return  # another thread has done it, or the module itself asks
         _is_loading = True
         try:
-            module.__spec__.loader.exec_module(module)
+            module.__spec__.loader.exec_module(module)  # type: ignore[union-attr]
         finally:
             _is_loading = False
         _Module.__setattr__(module, "__class__", _Module)

@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 from interpreters import TARGET, Interpreter, clean_environment
@@ -28,6 +29,14 @@ def made(python: Interpreter, more: str = "") -> Path:
         shutil.rmtree(place, ignore_errors=True)
         _call(python.path, "-m", "venv", "--without-pip", place)
     install(executable, "--no-index", "--force-reinstall", "--find-links", WHEELS, "rtfinalize")
+    return executable
+
+
+def bare(name: str) -> Path:
+    """One of the Python that calls this, without the package, for tools."""
+    executable = TARGET / "python" / name / "bin" / "python"
+    if not executable.exists():
+        _call(sys.executable, "-m", "venv", "--without-pip", executable.parent.parent)
     return executable
 
 

@@ -1,6 +1,6 @@
 """Buffered and text files: the lock, what its takeover needs to know, and the list of all files."""
 
-from tree import After, Before, Edits, Replace, ReplaceLines
+from tree import After, Before, Edits, ReplaceLines
 
 EDITS: Edits = {
     "Modules/_io/bufferedio.c": [

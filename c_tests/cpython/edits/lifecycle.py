@@ -1,6 +1,6 @@
 """Python's life in pylifecycle.c: its finalization is cut into steps, which the library's phases call."""
 
-from tree import After, Before, Edit, Edits, OneOf, RenameFunction, Replace, ReplaceFunction, ReplaceLines
+from tree import After, Before, Edit, Edits, RenameFunction, Replace, ReplaceFunction, ReplaceLines
 
 STEPS = "finalize_step"
 
