@@ -128,13 +128,14 @@ void rtpy_release(rtpy_guard *guard);
  *
  * Thread: the one that started Python, with the interpreter's lock or without. From another thread all is done too, but
  * Python is left alone as long as the main thread is somewhere in it. Stage: any; again, it does nothing and gives the
- * report again. Not in a function that Python code has called, as it could not return there: that is refused, and the
- * thread keeps what it has. Not while a subinterpreter is the current one. Afterwards the thread has no lock.
+ * report again. Not in a function that Python code has called, as it could not return there, and not while
+ * a subinterpreter is the thread's current one: that is refused, and the thread keeps what it has. Afterwards the thread
+ * has no lock.
  *
  * Returns RT_OK; RT_LEAKED if Python was left alone and nothing was lost; RT_UNREPORTED; RT_ERR_INCOMPLETE if bytes could
- * not be written or something had to be cut short; RT_ERR_STATE if there is no Python that was started by rtpy_start;
- * RT_ERR_IN_CALLBACK if Python code, or the finalization itself, has called the function that calls this; otherwise as
- * rt_finalize.
+ * not be written or something had to be cut short; RT_ERR_STATE if there is no Python that was started by rtpy_start,
+ * or a subinterpreter is the current one; RT_ERR_IN_CALLBACK if Python code, or the finalization itself, has called the
+ * function that calls this; otherwise as rt_finalize.
  *
  * CPython: Py_FinalizeEx.
  */

@@ -39,6 +39,26 @@ static int has_lock(void)
 #endif
 }
 
+/* Whether the calling thread has the interpreter's lock in a subinterpreter: Python is ended in the main one. */
+static int has_lock_of_subinterpreter(void)
+{
+#if PY_VERSION_HEX >= 0x030C0000
+#if PY_VERSION_HEX >= 0x030D0000
+    PyThreadState *now = PyThreadState_GetUnchecked();
+#else
+    PyThreadState *now = _PyThreadState_UncheckedGet();
+#endif
+    return now != NULL && PyThreadState_GetInterpreter(now) != PyInterpreterState_Main();
+#else
+    /* Until 3.11 that is the state of whichever thread has the lock, and may be gone at any moment: what is read here is
+     * what the kernel finds there. Nobody else frees it if it is the calling thread's. */
+    PyThreadState *now = _PyThreadState_UncheckedGet(), copy;
+    struct iovec to = {&copy, sizeof copy}, from = {now, sizeof copy};
+    return now != NULL && process_vm_readv(getpid(), &to, 1, &from, 1, 0) == (ssize_t)sizeof copy
+        && copy.thread_id == PyThread_get_thread_ident() && copy.interp != PyInterpreterState_Main();
+#endif
+}
+
 /* The thread state of a thread that calls rtpy_finalize with the interpreter's lock. */
 static _Thread_local PyThreadState *caller;
 
@@ -470,6 +490,9 @@ rt_status rtpy_finalize(const rt_finalize_options *options, rt_report **report)
         *report = NULL;
     }
     if (native_runtime == NULL) {
+        return RT_ERR_STATE;
+    }
+    if (Py_IsInitialized() && has_lock_of_subinterpreter()) {
         return RT_ERR_STATE;
     }
     if (is_called_by_python()) {

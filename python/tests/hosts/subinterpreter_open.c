@@ -12,6 +12,10 @@ int main(void)
     host_run("file = open('log', 'w')\nfile.write('a line')\n");
     self = PyThreadState_Get();
     NEED(Py_NewInterpreter() != NULL);
+#ifndef STOCK
+    NEED(rtpy_finalize(NULL, NULL) == RT_ERR_STATE); /* not from there */
+    NEED(PyRun_SimpleString("1 + 1") == 0);
+#endif
     PyThreadState_Swap(self);
     code = host_finalize();
     host_lives_on();
