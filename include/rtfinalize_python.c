@@ -1399,7 +1399,7 @@ static int join_threads(const char *method)
     }
     Py_XDECREF(result);
     Py_DECREF(function);
-    return 0;
+    return call_engine("threads_were_joined");
 }
 
 /* From now on no signal comes to the program any more. */
@@ -1450,13 +1450,12 @@ static const struct step {
 static int run_step(void *arg)
 {
     const struct step *of = arg;
-    const uint64_t interrupted = native_bounds.interrupted;
     int status;
     PyEval_RestoreThread(native_finalizing);
     status = of->run(of->method);
     PyEval_SaveThread();
-    /* What was interrupted has not done what it was to do. */
-    return native_bounds.interrupted != interrupted ? -1 : status;
+    /* Of a step that was interrupted the report says that it took longer than it may. */
+    return status;
 }
 
 rt_status native_add_steps(void)
@@ -2253,6 +2252,12 @@ static const char *const source_of_where[] = {
     "    \"\"\"Whether a person knows the function: it is not one of Python's own or of ours.\"\"\"",
     "    module = frame.f_globals.get(\"__name__\", \"\")",
     "    return not isinstance(module, str) or not (module in _OF_PYTHON or module.startswith(_BELOW))",
+    "",
+    "",
+    "def is_ours(frame: \"FrameType\") -> bool:",
+    "    \"\"\"Whether it is a function of this package.\"\"\"",
+    "    module = frame.f_globals.get(\"__name__\", \"\")",
+    "    return isinstance(module, str) and (module == _US or module.startswith(_US + \".\"))",
     "",
     "",
     "def at(code: \"CodeType\", line: int) -> str:",
@@ -3316,9 +3321,12 @@ static const char *const source_of_engine[] = {
     "                self._looks.joins_begin()",
     "            self._may_wait(self._threads_waited_for)",
     "",
-    "    def callbacks_are_run(self) -> None:",
+    "    def threads_were_joined(self) -> None:",
     "        if self._looks is not None:",
     "            self._looks.joins_end()",
+    "",
+    "    def callbacks_are_run(self) -> None:",
+    "        if self._looks is not None:",
     "            self._looks.callbacks_begin()",
     "        if self.runs_callbacks and atexit._ncallbacks() > 0:",
     "            self._may_wait(self._callback)",

@@ -136,9 +136,12 @@ class Engine:
                 self._looks.joins_begin()
             self._may_wait(self._threads_waited_for)
 
-    def callbacks_are_run(self) -> None:
+    def threads_were_joined(self) -> None:
         if self._looks is not None:
             self._looks.joins_end()
+
+    def callbacks_are_run(self) -> None:
+        if self._looks is not None:
             self._looks.callbacks_begin()
         if self.runs_callbacks and atexit._ncallbacks() > 0:
             self._may_wait(self._callback)

@@ -35,6 +35,12 @@ def is_known(frame: "FrameType") -> bool:
     return not isinstance(module, str) or not (module in _OF_PYTHON or module.startswith(_BELOW))
 
 
+def is_ours(frame: "FrameType") -> bool:
+    """Whether it is a function of this package."""
+    module = frame.f_globals.get("__name__", "")
+    return isinstance(module, str) and (module == _US or module.startswith(_US + "."))
+
+
 def at(code: "CodeType", line: int) -> str:
     """`fetch (app.py:12)`."""
     return "%s (%s:%d)" % (getattr(code, "co_qualname", code.co_name), code.co_filename, line)

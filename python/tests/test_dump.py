@@ -39,6 +39,12 @@ def test_names_every_thread_its_place_and_its_start(run):
     assert lines[3].startswith("  daemon thread 'helper', in fetch (")
 
 
+def test_the_thread_that_asks_is_in_what_asked(run):
+    code, out, err = run("import atexit; rtfinalize.install(); atexit.register(rtfinalize.dump)")
+    assert (code, out) == (0, "")
+    assert "thread 'MainThread', in dump (" in err
+
+
 def test_the_start_is_unknown_without_install(run):
     code, out, err = run(WAITING.replace("rtfinalize.install()", ""))
     assert code == 0
