@@ -58,11 +58,14 @@ def _switch(on: bool) -> int:
         if on:
             with open(path, "w", encoding="utf-8") as file:
                 file.write(PTH)
-        elif os.path.exists(path):
+        elif os.path.lexists(path):
             os.remove(path)
+        else:
+            print("%s is not there" % path)
+            return 0
     except OSError as error:
         _fail("%s could not be changed: %s" % (path, error.strerror))
-    print("%s is %s" % (path, "written" if on else "gone"))
+    print("%s is %s" % (path, "written" if on else "removed"))
     return 0
 
 

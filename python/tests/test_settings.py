@@ -279,3 +279,13 @@ def test_a_place_that_cannot_be_written_is_named(enabled):
         os.rename(path + ".kept", path)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.splitlines()[-1] == "rtfinalize: %s could not be changed: Is a directory" % path
+
+
+def test_disable_says_whether_there_was_anything_to_remove(enabled):
+    python, environ = enabled
+    said = []
+    for option in ("--disable", "--disable", "--enable"):
+        done = subprocess.run([python, "-m", "rtfinalize", option], env=environ, capture_output=True, text=True, timeout=30)
+        assert (done.returncode, done.stderr) == (0, "")
+        said.append(done.stdout.split(" is ", 1)[1])
+    assert said == ["removed\n", "not there\n", "written\n"]
