@@ -34,9 +34,10 @@ if TYPE_CHECKING:
 
     from ._children import Child
     from ._guards import Guard as Guard
+    from ._guards import pin as pin
     from ._program import Program
 
-__all__ = ["Guard", "dump", "install"]
+__all__ = ["Guard", "dump", "install", "pin"]
 
 # CPython's `threading._shutdown`, where the program has loaded that module, and whether ours is called in its place.
 _shutdown: "Optional[Callable[[], None]]" = None
@@ -59,12 +60,12 @@ _dumps_on_signal = False
 
 def __getattr__(name: str) -> "Any":
     # Of a program's start every import is a part that is felt.
-    if name != "Guard":
+    if name not in ("Guard", "pin"):
         raise AttributeError("module %r has no attribute %r" % (__name__, name))
-    global Guard
-    from ._guards import Guard
+    from . import _guards
 
-    return Guard
+    found = globals()[name] = getattr(_guards, name)
+    return found
 
 
 # Far more than a process lives.

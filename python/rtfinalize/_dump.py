@@ -27,8 +27,9 @@ def _lines(without: "Optional[int]", is_ending: bool, engine: "Optional[Engine]"
     frames = sys._current_frames()
     me = _native.this_thread()
     # Not where this function looks, but who asked.
-    while me in frames and frames[me].f_back is not None and _where.is_ours(frames[me]):
-        frames[me] = frames[me].f_back
+    asked = frames.get(me)
+    while asked is not None and asked.f_back is not None and _where.is_ours(asked):
+        asked = frames[me] = asked.f_back
     active = list(threading._active.items())  # type: ignore[attr-defined]
     main = _native.main_thread() or threading.main_thread().ident
     daemons = {ident for ident, known in active if known.daemon}

@@ -1,13 +1,15 @@
 """Guards: what the end of the program waits for, besides threads."""
 
+import functools
 import sys
+import threading
 
 from . import _native, _where
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import TracebackType
-    from typing import Dict, List, Optional, Type
+    from typing import Any, Callable, Dict, List, Optional, Type
 
 _open: "Dict[int, Guard]" = {}
 
@@ -49,6 +51,42 @@ class Guard:
     def describe(self) -> str:
         """`guard 'camera' is open, opened in main (app.py:12)`."""
         return "guard '%s' is open, opened in %s" % (self.name, _where.at(*self._opened))
+
+
+class _Call(Guard):
+    """The guard of a call of a pinned function."""
+
+    def __init__(self, name: str, function: "Callable[..., Any]") -> None:
+        Guard.__init__(self, name)
+        self._function = function
+
+    def describe(self) -> str:
+        """`callback 'on_frame' runs, on_frame (app.py:12)`."""
+        code = getattr(self._function, "__code__", None)
+        where = "" if code is None else ", " + _where.at(code, code.co_firstlineno)
+        return "callback '%s' runs%s" % (self.name, where)
+
+
+def pin(function: "Callable[..., Any]", name: "Optional[str]" = None, late: "Any" = None) -> "Callable[..., Any]":
+    """The function, for native code to call back on any thread: the end of the program waits for calls that run.
+
+    Once the end has begun, a thread that Python did not start gets `late`, and the function is not called; the main
+    thread and those that Python has started call it as long as they run. `@pin` will do, too.
+    """
+    names = str(getattr(function, "__qualname__", function)) if name is None else name
+
+    @functools.wraps(function)
+    def call(*args: "Any", **named: "Any") -> "Any":
+        try:
+            guard = _Call(names, function)
+        except RuntimeError:
+            if isinstance(_where.known(_native.this_thread()), (threading._DummyThread, type(None))):
+                return late
+            return function(*args, **named)
+        with guard:
+            return function(*args, **named)
+
+    return call
 
 
 def every() -> "List[Guard]":
