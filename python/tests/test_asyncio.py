@@ -28,7 +28,7 @@ def test_a_loop_in_a_daemon_thread_loses_nothing_that_its_tasks_wrote(run, tmp_p
     )
     # What becomes of a task that is pending asyncio says itself.
     assert (code, out) == (0, "")
-    assert "rtfinalize" not in err
+    assert "rtfinalize: " not in err
     assert (tmp_path / "of-a-task").read_text() == "".join("%d\n" % number for number in range(100)) + "last\n"
 
 
