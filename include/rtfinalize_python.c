@@ -267,6 +267,9 @@ typedef int (*profile_function)(PyObject *, PyFrameObject *, int, PyObject *);
 /* Set for good on threads that the finalization needs: the finalizing thread and its helpers. */
 static _Thread_local int goes_on;
 
+/* The process is about to end on another thread: the finalizing thread stops, too. (Relaxed: who comes late, comes late.) */
+static atomic_int stops_finalizing;
+
 void native_go_on(void)
 {
     goes_on = 1;
@@ -307,11 +310,16 @@ void native_note_stopped(unsigned long ident)
 
 static void stop_this_thread(void)
 {
-    if (!goes_on) {
-        native_note_stopped(PyThread_get_thread_ident());
-        PyEval_SaveThread();
-        rt_thread_park(); /* never returns */
+    const int finalizes = native_finalizing != NULL && PyThreadState_Get() == native_finalizing;
+    if (goes_on && !(finalizes && atomic_load_explicit(&stops_finalizing, memory_order_relaxed))) {
+        return;
     }
+    native_note_stopped(PyThread_get_thread_ident());
+    PyEval_SaveThread();
+    while (finalizes) {
+        pause(); /* the process ends in a moment, on another thread */
+    }
+    rt_thread_park(); /* never returns */
 }
 
 #ifdef RTPY_HOST
@@ -486,6 +494,12 @@ static PyObject *stop_threads(PyObject *module, PyObject *unused)
     return PyBool_FromLong(native_stop_other_threads());
 }
 
+static PyObject *stop_all_threads(PyObject *module, PyObject *unused)
+{
+    atomic_store_explicit(&stops_finalizing, 1, memory_order_relaxed);
+    return stop_threads(module, unused);
+}
+
 static PyObject *stopped_threads(PyObject *module, PyObject *unused)
 {
     size_t count, i;
@@ -527,6 +541,7 @@ static PyObject *whereabouts(PyObject *module, PyObject *args)
 
 PyMethodDef native_thread_methods[] = {
     {"stop_threads", stop_threads, METH_NOARGS, "Stop every other thread at its next call or return."},
+    {"stop_all_threads", stop_all_threads, METH_NOARGS, "The same, and the finalizing thread: the process is about to end."},
     {"stopped_threads", stopped_threads, METH_NOARGS, "The identifiers of the threads that were stopped."},
     {"whereabouts", whereabouts, METH_VARARGS, "What a thread is doing, by the system's number of it."},
     {NULL, NULL, 0, NULL},
@@ -3370,7 +3385,22 @@ static const char *const source_of_engine[] = {
     "        \"\"\"On another thread, while the finalizing one is stuck in a callback and the process is about to end.\"\"\"",
     "        if self._looks is not None:",
     "            self._looks.look()",
+    "        self._stop_the_rest()",
     "        self.files.rescue()",
+    "",
+    "    def _stop_the_rest(self) -> None:",
+    "        \"\"\"What a thread writes from now on, the finalizing one included, would neither arrive nor be counted.\"\"\"",
+    "        me = _native.this_thread()",
+    "        since, seen = _native.now(), -1",
+    "        while len(sys._current_frames()) > 1:",
+    "            _native.stop_all_threads()",
+    "            stopped = _native.stopped_threads()",
+    "            now = _native.now()",
+    "            if len(stopped) != seen:",
+    "                seen, since = len(stopped), now",
+    "            if not set(sys._current_frames()).difference(stopped, (me,)) or now - since > 3 * SWITCH_SECONDS:",
+    "                return",
+    "            _native.pause(SWITCH_SECONDS)",
     "",
     "    def account_for_files(self) -> None:",
     "        self.files.account()",

@@ -16,6 +16,10 @@ from pathlib import Path
 
 from case import Case
 
+# A shell has what it runs in the background ignore Ctrl-C, and all that this starts inherits it.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 # As much as a pipe holds, and more.
 PIPE = 1 << 20
 

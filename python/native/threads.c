@@ -13,6 +13,9 @@ typedef int (*profile_function)(PyObject *, PyFrameObject *, int, PyObject *);
 /* Set for good on threads that the finalization needs: the finalizing thread and its helpers. */
 static _Thread_local int goes_on;
 
+/* The process is about to end on another thread: the finalizing thread stops, too. (Relaxed: who comes late, comes late.) */
+static atomic_int stops_finalizing;
+
 void native_go_on(void)
 {
     goes_on = 1;
@@ -53,11 +56,16 @@ void native_note_stopped(unsigned long ident)
 
 static void stop_this_thread(void)
 {
-    if (!goes_on) {
-        native_note_stopped(PyThread_get_thread_ident());
-        PyEval_SaveThread();
-        rt_thread_park(); /* never returns */
+    const int finalizes = native_finalizing != NULL && PyThreadState_Get() == native_finalizing;
+    if (goes_on && !(finalizes && atomic_load_explicit(&stops_finalizing, memory_order_relaxed))) {
+        return;
     }
+    native_note_stopped(PyThread_get_thread_ident());
+    PyEval_SaveThread();
+    while (finalizes) {
+        pause(); /* the process ends in a moment, on another thread */
+    }
+    rt_thread_park(); /* never returns */
 }
 
 #ifdef RTPY_HOST
@@ -232,6 +240,12 @@ static PyObject *stop_threads(PyObject *module, PyObject *unused)
     return PyBool_FromLong(native_stop_other_threads());
 }
 
+static PyObject *stop_all_threads(PyObject *module, PyObject *unused)
+{
+    atomic_store_explicit(&stops_finalizing, 1, memory_order_relaxed);
+    return stop_threads(module, unused);
+}
+
 static PyObject *stopped_threads(PyObject *module, PyObject *unused)
 {
     size_t count, i;
@@ -273,6 +287,7 @@ static PyObject *whereabouts(PyObject *module, PyObject *args)
 
 PyMethodDef native_thread_methods[] = {
     {"stop_threads", stop_threads, METH_NOARGS, "Stop every other thread at its next call or return."},
+    {"stop_all_threads", stop_all_threads, METH_NOARGS, "The same, and the finalizing thread: the process is about to end."},
     {"stopped_threads", stopped_threads, METH_NOARGS, "The identifiers of the threads that were stopped."},
     {"whereabouts", whereabouts, METH_VARARGS, "What a thread is doing, by the system's number of it."},
     {NULL, NULL, 0, NULL},

@@ -185,7 +185,22 @@ class Engine:
         """On another thread, while the finalizing one is stuck in a callback and the process is about to end."""
         if self._looks is not None:
             self._looks.look()
+        self._stop_the_rest()
         self.files.rescue()
+
+    def _stop_the_rest(self) -> None:
+        """What a thread writes from now on, the finalizing one included, would neither arrive nor be counted."""
+        me = _native.this_thread()
+        since, seen = _native.now(), -1
+        while len(sys._current_frames()) > 1:
+            _native.stop_all_threads()
+            stopped = _native.stopped_threads()
+            now = _native.now()
+            if len(stopped) != seen:
+                seen, since = len(stopped), now
+            if not set(sys._current_frames()).difference(stopped, (me,)) or now - since > 3 * SWITCH_SECONDS:
+                return
+            _native.pause(SWITCH_SECONDS)
 
     def account_for_files(self) -> None:
         self.files.account()

@@ -1,5 +1,6 @@
 """What a person reads where a deadline cut something short: one line that says what it was, and where."""
 
+import json
 import sys
 import pytest
 
@@ -163,3 +164,39 @@ def test_names_the_worker_of_a_pool_that_a_daemon_thread_uses(run):
     assert code == 120
     said = " ".join(err.split())
     assert "waiting for daemon thread 'pool_0', in work (" in said and "working on work (" in said
+
+
+ENDLESS = """
+import atexit
+def never_ends():
+    while True:
+        try:
+            %s
+        except KeyboardInterrupt:
+            pass
+journal = os.open("journal", os.O_CREAT | os.O_WRONLY | os.O_APPEND)
+def record(name):
+    file = open(name, "a")
+    for count in range(10**9):
+        line = "%%s %%d\\n" %% (name, count)
+        file.write(line)
+        os.write(journal, line.encode())
+atexit.register(never_ends)
+"""
+
+
+@pytest.mark.parametrize("source", [
+    # Daemon threads write on while the end is stuck.
+    ENDLESS % "time.sleep(600)" + "for name in 'abc': threading.Thread(target=record, args=(name,), daemon=True).start()\n"
+    "while os.fstat(journal).st_size < 1000: pass",
+    # So does what the end is stuck in.
+    ENDLESS % "record('a')",
+], ids=["threads", "callback"])
+def test_what_is_written_until_the_process_is_ended_arrives_or_is_counted(run, tmp_path, source):
+    code, out, err = run(source, ["--deadline", "500ms", "--report", "json:report.json"])
+    assert code == 120
+    accepted = (tmp_path / "journal").read_text().splitlines()
+    arrived = {line for file in tmp_path.glob("[abc]") for line in file.read_text().splitlines()}
+    lost = sum(len(line) + 1 for line in accepted if line not in arrived)
+    counted = json.loads((tmp_path / "report.json").read_text())["missing_bytes"]
+    assert lost <= counted, (lost, counted)
