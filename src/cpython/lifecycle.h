@@ -260,29 +260,41 @@ static PyEvent rt_flushed;
 static void *
 rt_flush_with_python(void *Py_UNUSED(arg))
 {
-    PyGILState_STATE state = PyGILState_Ensure();
-    _PyRt_FlushFiles(_PyInterpreterState_GET());
+    (void)PyGILState_Ensure();
+    PyInterpreterState *interp = _PyInterpreterState_GET();
+    _PyRt_FlushFiles(interp);
+    /* What a thread wrote from here on would neither arrive nor be counted: it gets the lock no more. */
+    _PyEval_StopTheWorld(interp);
+    _PyRt_RescueFiles();
+    _PyRt_AccountForFiles(interp);
+    _PyRt_SayOtherLosses();
     _PyEvent_Notify(&rt_flushed);
-    PyGILState_Release(state);
+    for (;;) {
+        pause();
+    }
     return NULL;
 }
 #endif
 
-/* The process ends in a moment. Bytes are written without Python; for text the interpreter's lock is
- * needed, which the stuck thread may have: another thread tries, and is waited for a moment. */
+/* The process ends in a moment. Text needs the interpreter's lock, which the stuck thread may have: another thread
+ * tries, keeps it if it gets it, and is waited for a moment. If it does not, bytes are written without Python. */
 static void
 rt_rescue_files(void)
 {
     _Py_atomic_store_int(&_PyRt_LastChance, 1);
-    size_t left = _PyRt_RescueFiles();
 #ifndef MS_WINDOWS
     pthread_t thread;
-    if (left > 0 && pthread_create(&thread, NULL, rt_flush_with_python, NULL) == 0) {
-        PyEvent_WaitTimed(&rt_flushed, 500 * 1000 * 1000, 0);
-        left = _PyRt_RescueFiles();
+    if (pthread_create(&thread, NULL, rt_flush_with_python, NULL) == 0) {
+        if (PyEvent_WaitTimed(&rt_flushed, 500 * 1000 * 1000, 0)) {
+            return;
+        }
     }
 #endif
+    size_t left = _PyRt_RescueFiles();
     if (left > 0) {
+        rt_report_destination lost = {.struct_size = sizeof(lost), .name = "Python's files",
+                                      .reason = "the deadline passed", .accepted = left, .unwritten = left};
+        rt_note_destination(NULL, &lost);
         _PyRt_Say("'main': %zu bytes of Python's files are not written", left);
     }
 }
