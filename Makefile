@@ -119,8 +119,9 @@ wheel: wheel-needs
 sdist: wheel-needs
 	@python/package sdist
 
-# So many Pythons beside each other.
+# So many Pythons beside each other, and of few runs so many cases.
 AT_ONCE ?= 2
+CASES_AT_ONCE := $(if $(filter 1 2 3,$(RUNS)),4,1)
 
 test-wheel: wheel sdist
 	@python/tests/wheel --runs $(or $(RUNS),1) --at-once $(AT_ONCE) $(FEW:%=--few)
@@ -138,10 +139,10 @@ test-python-behaviour: all wheel
 	@python/tests/behaviour --at-once $(AT_ONCE) $(FEW:%=--few)
 
 test-python-table: all wheel cpython-stock
-	@python/tests/table --runs $(or $(RUNS),20) --at-once $(if $(filter 1 2 3,$(RUNS)),4,1) $(FEW:%=--few)
+	@python/tests/table --runs $(or $(RUNS),20) --at-once $(CASES_AT_ONCE) $(FEW:%=--few)
 
 test-python-packages: wheel
-	@python/tests/packages --runs $(or $(RUNS),20) $(FEW:%=--few)
+	@python/tests/packages --runs $(or $(RUNS),20) --at-once $(CASES_AT_ONCE) $(FEW:%=--few)
 
 bench-python: wheel
 	@python/bench --runs $(or $(RUNS),40)
