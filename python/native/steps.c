@@ -116,12 +116,13 @@ static const struct step {
 static int run_step(void *arg)
 {
     const struct step *of = arg;
+    const uint64_t interrupted = native_bounds.interrupted;
     int status;
     PyEval_RestoreThread(native_finalizing);
     status = of->run(of->method);
     PyEval_SaveThread();
-    /* Of a step that was interrupted the report says that it took longer than it may. */
-    return status;
+    /* What was interrupted has not done what it was to do, so the finalization is not complete. */
+    return native_bounds.interrupted != interrupted ? -1 : status;
 }
 
 rt_status native_add_steps(void)
