@@ -54,6 +54,7 @@ _inherited: "frozenset[int]" = frozenset()
 _has_forked = False
 _child: "Optional[Child]" = None
 _is_ending = False
+_collects = False
 _ending: "Optional[Program]" = None
 _dumps_on_signal = False
 
@@ -343,11 +344,7 @@ def _begin(was_cut_short: int) -> "Optional[Program]":
         # If that was cut short its code is that of the interrupt.
         _child.was_cut_short = bool(was_cut_short)
         _ends_by(0 if was_cut_short else _child.code)
-    import gc
-
-    # A file in a cycle that nobody refers to would lose its bytes in silence, if a collection came before the flush.
-    collects = gc.isenabled()
-    gc.disable()
+    collects = _hold_collector()
     _give_the_place_back()
     if _nothing_can_wait() and not (_end == "exit" and _code is not None):
         if collects:
@@ -362,6 +359,19 @@ def _begin(was_cut_short: int) -> "Optional[Program]":
 
     _ending = Program(_inherited, collects, _is_reported, _child)
     return _ending
+
+
+def _hold_collector() -> bool:
+    """A file in a cycle that nobody refers to would lose its bytes in silence, if a collection came before the flush.
+
+    Whether the program collects.
+    """
+    import gc
+
+    global _collects
+    _collects = _collects or gc.isenabled()
+    gc.disable()
+    return _collects
 
 
 def _ends(engine: "Program", ran_out: bool) -> None:

@@ -160,6 +160,8 @@ def _run_file(path: str, arguments: "list[str]") -> None:
     try:
         exec(code, main.__dict__)
     finally:
+        if not sys.flags.inspect:
+            rtfinalize._hold_collector()
         _flush_standard_streams()
 
 
@@ -205,6 +207,7 @@ def _main() -> "int | None":
     except BaseException as raised:
         code = _uncaught(raised)
     if not sys.flags.inspect:
+        rtfinalize._hold_collector()
         rtfinalize._ends_by(code)
     return code
 
