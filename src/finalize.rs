@@ -5,28 +5,37 @@
 //! new is that bytes are flushed before anything is torn down, that no step waits without a bound
 //! once the runtime is frozen, and that nothing a live thread may touch is freed.
 
-use crate::awaited::{self, Awaiting};
-use crate::continued::Started;
-use crate::environment;
-use crate::event::{Late, Subject, Told};
-use crate::freeze::{Position, State};
-use crate::host_call::{self, Outcome};
-use crate::memory::with_reserve;
-use crate::options::Options;
-use crate::overlapped::Settled;
-use crate::owner::OwnerRef;
-use crate::parked;
+mod background;
+mod children;
+mod flush;
+pub(crate) mod passes;
+pub(crate) mod preparations;
+mod reclaim;
+mod wait_guards;
+pub(crate) mod watchdog;
+
+use crate::finalize::background::Started;
+use crate::finalize::preparations::{bytes_first, provide};
+use crate::finalize::watchdog::{Activity, Watch};
+use crate::io::tell;
 use crate::phase::{Phase, Side, Work};
-use crate::provision::{bytes_first, provide};
-use crate::rack::OpenGuard;
 use crate::report::{Blocked, Looks, PhaseRecord, Recorder, Report, restart};
 use crate::runtime::Runtime;
-use crate::sink::tell;
+use crate::runtime::attachment::Attachment;
+use crate::runtime::environment;
+use crate::runtime::events::{Late, Subject, Told};
+use crate::runtime::guards::table::OpenGuard;
+use crate::runtime::lifecycle::{Position, State};
+use crate::runtime::options::Options;
+use crate::runtime::overlapped::Settled;
+use crate::runtime::parked;
+use crate::runtime::waits::{self, Awaiting};
 use crate::status::{Result, Status};
 use crate::sync::{Arc, Deadline, now};
-use crate::this_thread;
-use crate::thread::Attachment;
-use crate::watch::{Activity, Watch};
+use crate::sys::memory::with_reserve;
+use crate::thread::host_call::{self, Outcome};
+use crate::thread::record::OwnerRef;
+use crate::thread::this_thread;
 use std::time::Duration;
 
 /// What a call to finalize came to.
@@ -70,7 +79,7 @@ pub fn finalize(runtime: &Arc<Runtime>) -> Result<Finalized> {
 pub fn finalize_with(runtime: &Arc<Runtime>, options: Options) -> Result<Finalized> {
     let join_us = options.join_us.max(0);
     // In a callback of another finalization: within the time of that.
-    let bound = awaited::bound();
+    let bound = waits::bound();
     if let Some(done) = finalize_unless_begun(runtime, bound, || environment::apply(options))? {
         return Ok(done);
     }
@@ -101,7 +110,7 @@ pub(crate) fn finalize_unless_begun(
     }
     let me = this_thread::owner()?;
     #[cfg(windows)]
-    crate::process_end::lose_the_killed(&me, runtime);
+    crate::exit::process_end::lose_the_killed(&me, runtime);
     // The state first: the report is there a moment before the other thread is done.
     if runtime.state() == State::Finalized
         && let Some(report) = runtime.outcome()
@@ -138,7 +147,7 @@ fn run(
     (options, watches_brief_work): (Options, bool),
     watch: Watch,
 ) -> Arc<Report> {
-    let _shield = crate::cancel::Shield::up();
+    let _shield = crate::sys::cancellation::Shield::up();
     runtime.grace().refill(options.grace_us.max(0));
     let deadline_us = u64::try_from(options.deadline_us).ok();
     let own_deadline = Deadline::after_us(options.deadline_us);
@@ -304,7 +313,7 @@ impl Finalization<'_> {
         }
         for wait in self.watch.take_waits() {
             let outcome = wait.outcome.text();
-            if wait.outcome == awaited::Outcome::Cut {
+            if wait.outcome == waits::Outcome::Cut {
                 self.notes.took_too_long(wait.what, wait.since, wait.us, outcome);
                 self.notes.incomplete();
             } else {

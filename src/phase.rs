@@ -1,9 +1,9 @@
 //! The phases of a finalization, in their order, and the handlers a host hangs on them.
 
-use crate::host_call::HostCall;
-use crate::order;
+use crate::runtime::order;
 use crate::status::{Result, Status};
 use crate::sync::{Arc, AtomicU64, Ordering};
+use crate::thread::host_call::HostCall;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
@@ -252,7 +252,7 @@ impl Handlers {
             return Ok(());
         }
         // The phase is sorted anew, and the cycle looked for, in lists of its handlers.
-        crate::memory::spare(self.in_order.len() * 512)?;
+        crate::sys::memory::spare(self.in_order.len() * 512)?;
         let mut all = self.of(phase);
         if let Some(cycle) = order::cycle(&all, &handler) {
             return Err(Status::Cycle.because(format!("a cycle in the order: {cycle}")));

@@ -3,6 +3,7 @@
 
 mod html;
 mod json;
+pub mod ledger;
 mod moments;
 mod output;
 mod publish;
@@ -11,6 +12,7 @@ pub(crate) mod restart;
 mod text;
 mod threads;
 mod trace;
+pub(crate) mod tracepoints;
 
 pub use html::to_html;
 pub use json::to_json;
@@ -22,8 +24,8 @@ pub(crate) use threads::Looks;
 pub use threads::{Stretch, ThreadRecord, ThreadState};
 pub use trace::to_trace;
 
-use crate::ledger::Leak;
 use crate::phase::Phase;
+use crate::report::ledger::Leak;
 use crate::status::Status;
 use crate::sync::Arc;
 use std::time::Instant;

@@ -1,19 +1,34 @@
 //! A runtime: one life of one, from its start to its finalization.
 //!
-//! What is registered with it is in its [books](crate::books); which lives there are is in the
+//! What is registered with it is in its [books](crate::runtime::registrations); which lives there are is in the
 //! [`registry`].
 
-use crate::awaited::Waits;
-use crate::books::Books;
-use crate::freeze::{Gate, State};
-use crate::grace::Grace;
-use crate::options::Options;
-use crate::owner::OwnerId;
-use crate::registry;
+pub mod attachment;
+pub(crate) mod environment;
+pub mod events;
+pub(crate) mod exit_callbacks;
+pub(crate) mod guards;
+pub(crate) mod lifecycle;
+pub(crate) mod objects;
+pub mod options;
+pub(crate) mod order;
+pub(crate) mod overlapped;
+pub(crate) mod parked;
+pub(crate) mod registrations;
+pub(crate) mod registry;
+pub(crate) mod waits;
+pub mod writer;
+
+use crate::lock::grace::Grace;
 use crate::report::Report;
+use crate::runtime::guards::view::Pin;
+use crate::runtime::lifecycle::{Gate, State};
+use crate::runtime::options::Options;
+use crate::runtime::registrations::Books;
+use crate::runtime::waits::Waits;
 use crate::status::{Error, Status};
 use crate::sync::{Arc, AtomicBool, AtomicU64, Deadline, Mutex, Ordering};
-use crate::view::Pin;
+use crate::thread::record::OwnerId;
 use std::sync::Weak;
 
 /// What a runtime is born with, and keeps in every life.
@@ -44,7 +59,7 @@ pub struct Runtime {
     phase_deadline: Mutex<Deadline>,
     waits: Waits,
     /// Who watches the finalization that is under way.
-    pub(crate) watch: Mutex<Option<Arc<crate::watch::Shared>>>,
+    pub(crate) watch: Mutex<Option<Arc<crate::finalize::watchdog::Shared>>>,
     outcome: Mutex<Option<Arc<Report>>>,
     /// It was finalized by a `fork` that left its finalizer behind, and nobody has heard of it yet.
     cut_off: AtomicBool,
@@ -56,7 +71,7 @@ impl Runtime {
         born_with: RuntimeOptions,
         parent: Option<&Arc<Runtime>>,
     ) -> Arc<Runtime> {
-        crate::this_thread::watch_forks();
+        crate::thread::this_thread::watch_forks();
         let options = Options::default();
         let ancestors = parent.map_or_else(Box::default, |parent| {
             std::iter::once(parent.id).chain(parent.ancestors.iter().copied()).collect()
@@ -144,7 +159,7 @@ impl Runtime {
     /// Counts a late call and makes its error.
     pub(crate) fn late(&self) -> Error {
         let before = self.late_calls.fetch_add(1, Ordering::Relaxed);
-        crate::probe::late_call(self.id, before + 1);
+        crate::report::tracepoints::late_call(self.id, before + 1);
         Status::Finalizing.error()
     }
 

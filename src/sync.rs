@@ -19,6 +19,10 @@ mod real;
 pub use real::*;
 #[cfg(not(loom))]
 pub mod sentinel;
+#[cfg(not(loom))]
+pub mod seqlock;
+#[cfg(not(loom))]
+pub mod slab;
 
 #[cfg(loom)]
 mod model;

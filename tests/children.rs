@@ -2,10 +2,10 @@
 
 use rtfinalize::Deadline;
 use rtfinalize::finalize::finalize_with;
-use rtfinalize::options::Options;
+use rtfinalize::runtime::options::Options;
+use rtfinalize::runtime::writer::{Writer, WriterOptions};
 use rtfinalize::runtime::{Runtime, RuntimeOptions};
 use rtfinalize::status::Status;
-use rtfinalize::writer::{Writer, WriterOptions};
 
 mod pipes;
 

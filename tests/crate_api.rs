@@ -2,13 +2,13 @@
 
 use rtfinalize::Deadline;
 use rtfinalize::finalize::{Finalized, finalize, finalize_with};
-use rtfinalize::host_call::{HostCall, ObjectCalls};
-use rtfinalize::options::Options;
 use rtfinalize::phase::Phase;
 use rtfinalize::runtime::Runtime;
+use rtfinalize::runtime::attachment::{Attachment, Policy, ThreadOptions};
+use rtfinalize::runtime::options::Options;
+use rtfinalize::runtime::writer::{Writer, WriterOptions};
 use rtfinalize::status::Status;
-use rtfinalize::thread::{Attachment, Policy, ThreadOptions};
-use rtfinalize::writer::{Writer, WriterOptions};
+use rtfinalize::thread::host_call::{HostCall, ObjectCalls};
 use std::io::{PipeWriter, Read, pipe};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
@@ -194,5 +194,5 @@ fn what_threads_share_may_be_shared_and_sent() {
     both::<Attachment>();
     both::<HostCall>();
     both::<rtfinalize::report::Report>();
-    both::<rtfinalize::event::Listener>();
+    both::<rtfinalize::runtime::events::Listener>();
 }

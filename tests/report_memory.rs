@@ -5,7 +5,7 @@
 mod reports;
 
 use reports::{family, leak, rich};
-use rtfinalize::ledger::LeakKind;
+use rtfinalize::report::ledger::LeakKind;
 use rtfinalize::report::{Report, to_html};
 use rtfinalize::status::Status;
 use std::alloc::{GlobalAlloc, Layout, System};

@@ -1,11 +1,11 @@
 //! What a host registers is dropped with nothing locked, also when it is refused for want of memory: the drop of a
 //! closure is host code, and may call the library.
 
-use rtfinalize::event::Listener;
-use rtfinalize::host_call::HostCall;
 use rtfinalize::phase::Phase;
 use rtfinalize::runtime::Runtime;
+use rtfinalize::runtime::events::Listener;
 use rtfinalize::status::{Result, Status};
+use rtfinalize::thread::host_call::HostCall;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::sync::Arc;

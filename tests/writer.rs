@@ -2,12 +2,12 @@
 
 use rtfinalize::Deadline;
 use rtfinalize::finalize::finalize_with;
-use rtfinalize::options::Options;
+use rtfinalize::io::{Callbacks, Sink};
 use rtfinalize::report::Destination;
 use rtfinalize::runtime::Runtime;
-use rtfinalize::sink::{Callbacks, Sink};
+use rtfinalize::runtime::options::Options;
+use rtfinalize::runtime::writer::{Writer, WriterOptions};
 use rtfinalize::status::{Result, Status};
-use rtfinalize::writer::{Writer, WriterOptions};
 use std::ffi::c_void;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};

@@ -1,5 +1,5 @@
 /*
- * CPython's seam on Windows (src/cpython/overlapped.h) against the kernel: what becomes of the object that
+ * CPython's seam on Windows (cpython/overlapped.h) against the kernel: what becomes of the object that
  * has an operation's OVERLAPPED, event and buffer inside. Of CPython there is only what the seam asks of it.
  */
 #include "pending.h"
@@ -27,7 +27,7 @@ static int unraisable;
 #define PyErr_Format(kind, ...) ((void)(kind))
 #define PyErr_WriteUnraisable(object) (unraisable++)
 
-#include "../../src/cpython/overlapped.h"
+#include "../../cpython/overlapped.h"
 
 /* As _winapi.Overlapped. */
 typedef struct OverlappedObject {

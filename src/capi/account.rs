@@ -4,10 +4,10 @@ use super::boundary::{boundary, required, text, versioned};
 use super::report::{DESTINATION_FIRST_VERSION, rt_report_destination, rt_report_leak};
 use super::rt_status;
 use super::runtime::{rt_runtime, runtime_of};
-use crate::freeze::State;
-use crate::ledger::{Leak, LeakKind};
+use crate::report::ledger::{Leak, LeakKind};
 use crate::report::{Blocked, Destination, ThreadState};
 use crate::runtime::Runtime;
+use crate::runtime::lifecycle::State;
 use crate::status::{Result, Status};
 use crate::sync::Arc;
 use libc::c_char;
@@ -235,7 +235,7 @@ fn finalizing(runtime: *mut rt_runtime) -> Result<Arc<Runtime>> {
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn rt_tell(text: *const c_char) -> rt_status {
     boundary(|| {
-        crate::sink::tell(format_args!("rtfinalize: {}", named(text)?));
+        crate::io::tell(format_args!("rtfinalize: {}", named(text)?));
         Ok(Status::Ok)
     })
 }
@@ -250,7 +250,7 @@ pub unsafe extern "C-unwind" fn rt_tell(text: *const c_char) -> rt_status {
 /// CPython: none.
 #[unsafe(no_mangle)]
 pub extern "C-unwind" fn rt_watch_threads() -> u32 {
-    crate::watch::number::now()
+    crate::finalize::watchdog::number::now()
 }
 
 /// Writes at most `size` bytes of UTF-8 to `text`, without a zero at their end, and returns how many: where in the
@@ -279,11 +279,11 @@ pub extern "C-unwind" fn rt_describe_work(
     let describe = describe.map(|describe| unsafe {
         std::mem::transmute::<
             extern "C" fn(*mut c_char, usize) -> usize,
-            crate::watch::host_words::Describe,
+            crate::finalize::watchdog::host_words::Describe,
         >(describe)
     });
     boundary(|| {
-        crate::watch::host_words::set(runtime_of(runtime)?.id(), describe);
+        crate::finalize::watchdog::host_words::set(runtime_of(runtime)?.id(), describe);
         Ok(Status::Ok)
     })
 }
@@ -300,7 +300,7 @@ pub extern "C-unwind" fn rt_describe_work(
 #[unsafe(no_mangle)]
 pub extern "C-unwind" fn rt_may_wait(runtime: *mut rt_runtime) -> rt_status {
     boundary(|| {
-        crate::watch::begin_late(&*runtime_of(runtime)?);
+        crate::finalize::watchdog::begin_late(&*runtime_of(runtime)?);
         Ok(Status::Ok)
     })
 }

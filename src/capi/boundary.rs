@@ -1,11 +1,11 @@
 //! What every exported function passes: panics stop here, errors become numbers and a text.
 
-use crate::cancel::Shield;
-use crate::host_call;
+use crate::runtime::objects::Refusals;
 use crate::status::{Error, Result, Status};
-use crate::this_thread;
-use crate::this_thread::activity::{self, Call};
-use crate::tracked::Refusals;
+use crate::sys::cancellation::Shield;
+use crate::thread::host_call;
+use crate::thread::this_thread;
+use crate::thread::this_thread::activity::{self, Call};
 use libc::{c_char, c_void};
 use std::any::{Any, type_name};
 use std::ffi::{CStr, OsStr};
@@ -176,28 +176,28 @@ pub fn give<T>(out: *mut T, value: T) -> Result<()> {
 /// A name that the call is going to copy: `NULL` is none.
 ///
 /// # Errors
-/// `Utf8`; `NoMemory`, see [`crate::memory`].
+/// `Utf8`; `NoMemory`, see [`crate::sys::memory`].
 pub fn text<'a>(name: *const c_char) -> Result<Option<&'a str>> {
     if name.is_null() {
-        return crate::memory::spare(0).map(|()| None);
+        return crate::sys::memory::spare(0).map(|()| None);
     }
     // SAFETY: not null, and the header says it is a C string then.
     let name = unsafe { CStr::from_ptr(name) };
-    crate::memory::spare(name.count_bytes())?;
+    crate::sys::memory::spare(name.count_bytes())?;
     name.to_str().map(Some).map_err(|_| Status::Utf8.error())
 }
 
 /// A text that may have a file's name in it: any bytes where names are, else UTF-8.
 ///
 /// # Errors
-/// `Null`; `Utf8` where names are not bytes; `NoMemory`, see [`crate::memory`].
+/// `Null`; `Utf8` where names are not bytes; `NoMemory`, see [`crate::sys::memory`].
 pub fn os_text<'a>(value: *const c_char) -> Result<&'a OsStr> {
     if value.is_null() {
         return Err(Status::Null.error());
     }
     // SAFETY: not null, and the header says it is a C string then.
     let value = unsafe { CStr::from_ptr(value) };
-    crate::memory::spare(value.count_bytes())?;
+    crate::sys::memory::spare(value.count_bytes())?;
     #[cfg(unix)]
     return Ok(std::os::unix::ffi::OsStrExt::from_bytes(value.to_bytes()));
     #[cfg(not(unix))]

@@ -3,10 +3,10 @@
 use super::boundary::{boundary, boundary_in_handlers_and_dealloc, give, required};
 use super::rt_status;
 use super::runtime::{rt_runtime, runtime_of};
-use crate::buffered_lock::{Acquired, BufferedLock};
+use crate::lock::buffered::{Acquired, BufferedLock};
 use crate::status::{Result, Status};
 use crate::sync::Deadline;
-use crate::this_thread;
+use crate::thread::this_thread;
 
 /// The lock of a buffered reader or writer: 16 bytes of the host's, wherever the host wants them.
 ///

@@ -3,10 +3,10 @@
 use super::boundary::{boundary, give, text};
 use super::runtime::{rt_runtime, runtime_of};
 use super::{rt_callback, rt_status};
-use crate::host_call::HostCall;
 use crate::runtime::Runtime;
 use crate::status::{Result, Status};
 use crate::sync::Arc;
+use crate::thread::host_call::HostCall;
 use libc::{c_char, c_void};
 
 /// A callback from C.

@@ -2,7 +2,7 @@
 
 use super::rt_status;
 use crate::status::Status;
-use crate::this_thread;
+use crate::thread::this_thread;
 use libc::c_char;
 
 /// Done.

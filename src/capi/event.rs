@@ -1,7 +1,7 @@
 //! What the host hears while a finalization runs.
 
-use crate::event::{Event, Listener};
-use crate::unloaded;
+use crate::runtime::events::{Event, Listener};
+use crate::sys::loaded_code;
 use libc::{c_char, c_void};
 
 /// A phase begins. `count` is the pass, from 1; only the phases that repeat have more than one. The
@@ -138,7 +138,7 @@ pub(super) fn listener_of(callback: rt_event_callback, arg: *mut c_void) -> Opti
     let (callback, arg) = (callback?, Arg(arg));
     Some(Listener::from_c(move |event| {
         let arg = &arg;
-        if unloaded::is_gone(callback as *const ()) {
+        if loaded_code::is_gone(callback as *const ()) {
             return 0;
         }
         let event = as_c(event);

@@ -4,13 +4,13 @@ use super::boundary::{boundary, boundary_in_handlers, give};
 use super::rt_status;
 use super::runtime::{rt_runtime, runtime_of};
 use super::thread::{id_of, not_this_threads, rt_thread};
-use crate::guard::NAME_SIZE;
-use crate::rack::Guard;
+use crate::runtime::attachment::Attachment;
+use crate::runtime::guards::exchange::NAME_SIZE;
+use crate::runtime::guards::table::Guard;
+use crate::runtime::guards::view::{Pin, View};
 use crate::status::{Result, Status};
-use crate::this_thread;
-use crate::this_thread::activity::interrupted;
-use crate::thread::Attachment;
-use crate::view::{Pin, View};
+use crate::thread::this_thread;
+use crate::thread::this_thread::activity::interrupted;
 use libc::c_char;
 use std::ffi::CStr;
 
@@ -40,7 +40,7 @@ pub unsafe extern "C-unwind" fn rt_view_from(
         if view.is_null() {
             return Err(Status::Null.error());
         }
-        crate::memory::spare(0)?;
+        crate::sys::memory::spare(0)?;
         let made = View::of(pin_of(runtime_of(runtime)?.pin())?)?;
         give(view, std::ptr::without_provenance_mut(made.handle()))?;
         Ok(Status::Ok)

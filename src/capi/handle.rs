@@ -17,8 +17,8 @@
 //! closed, 0 pins), so it is made once, although stale handles may pin and unpin a slot in any
 //! state, any number of times.
 
-use crate::row::Row;
 use crate::status::{Result, Status};
+use crate::sync::slab::Row;
 use crate::sync::{Arc, AtomicU64, Ordering};
 use std::cell::UnsafeCell;
 use std::ops::Deref;

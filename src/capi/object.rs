@@ -3,8 +3,8 @@
 use super::boundary::{boundary, give, text};
 use super::runtime::{rt_runtime, runtime_of};
 use super::{rt_callback, rt_status};
-use crate::host_call::ObjectCalls;
 use crate::status::Status;
+use crate::thread::host_call::ObjectCalls;
 use libc::{c_char, c_void};
 
 /// A tracked object, as its runtime knows it. Never 0; one that is no longer tracked is rejected.

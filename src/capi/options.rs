@@ -4,9 +4,9 @@ use super::boundary::{boundary, os_text, text, versioned};
 use super::event::{listener_of, rt_event_callback};
 use super::rt_status;
 use super::runtime::{rt_runtime, runtime_of};
-use crate::environment;
-use crate::options::{Options, Overrun};
 use crate::phase::Phase;
+use crate::runtime::environment;
+use crate::runtime::options::{Options, Overrun};
 use crate::status::{Result, Status};
 use libc::{c_char, c_void};
 

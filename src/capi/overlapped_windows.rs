@@ -4,7 +4,7 @@ use super::boundary::{boundary, bytes, give, required, versioned};
 use super::overlapped::{operation_of, rt_overlapped, start};
 use super::rt_status;
 use super::runtime::rt_runtime;
-use crate::overlapped::{Kind, Overlapped, Spec};
+use crate::runtime::overlapped::{Kind, Overlapped, Spec};
 use crate::status::Status;
 use libc::{c_char, c_void};
 

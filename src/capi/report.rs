@@ -40,7 +40,7 @@ pub(super) static REPORTS: Table<ReportObject> = Table::new(0x0a3b_c6e5);
 impl ReportObject {
     /// Gives it a handle.
     pub(super) fn handle(report: Arc<Report>) -> Result<usize> {
-        crate::memory::spare(report.size())?;
+        crate::sys::memory::spare(report.size())?;
         REPORTS.insert(Arc::new(ReportObject::new(report)))
     }
 
@@ -463,7 +463,7 @@ pub extern "C-unwind" fn rt_report_write(
     boundary_in_dealloc_too(|| {
         let object = report_of(report)?;
         let form = form_of(form)?;
-        let _shield = crate::cancel::Shield::up();
+        let _shield = crate::sys::cancellation::Shield::up();
         write_to_reader(&object.report, form, fd)?;
         Ok(Status::Ok)
     })

@@ -5,13 +5,13 @@ use super::handle::{Pinned, Table};
 use super::options::{OPTIONS_FIRST_VERSION, merged, rt_finalize_options};
 use super::report::{ReportObject, rt_report};
 use super::{rt_finalizing_flag, rt_status};
+use crate::finalize::preparations::{make_sure, until};
 use crate::finalize::{Finalized, finalize, finalize_with};
-use crate::freeze::State;
-use crate::memory::with_reserve;
-use crate::provision::{make_sure, until};
+use crate::runtime::lifecycle::State;
 use crate::runtime::{Runtime, RuntimeOptions};
 use crate::status::{Result, Status};
 use crate::sync::{Arc, Mutex, Ordering};
+use crate::sys::memory::with_reserve;
 use libc::{c_char, c_int};
 
 /// A runtime. NULL stands for the process's default runtime wherever one is taken.
@@ -126,7 +126,7 @@ pub unsafe extern "C-unwind" fn rt_runtime_new_child(
         }
         let mut born_with = RuntimeOptions { name: "unnamed".into(), no_daemons: false };
         if options.is_null() {
-            crate::memory::spare(0)?;
+            crate::sys::memory::spare(0)?;
         } else {
             // SAFETY: by the header; integers and pointers are zeroable.
             let given = unsafe { versioned(options, RUNTIME_OPTIONS_FIRST_VERSION)? };
@@ -368,7 +368,7 @@ fn verdict(done: &Finalized) -> Result<Status> {
     match report.status {
         Status::Ok if !report.unreported.is_empty() => Ok(Status::Unreported),
         Status::Ok => Ok(Status::Ok),
-        status if crate::memory::spare(report.runtime.len()).is_err() => Err(status.error()),
+        status if crate::sys::memory::spare(report.runtime.len()).is_err() => Err(status.error()),
         status => Err(status.because(report.headline())),
     }
 }

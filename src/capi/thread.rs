@@ -6,14 +6,14 @@ use super::boundary::{
 use super::callback::call_of;
 use super::runtime::{rt_runtime, runtime_of};
 use super::{rt_callback, rt_status};
-use crate::parked;
 use crate::phase::Work;
+use crate::runtime::attachment::{Attachment, Policy, ThreadOptions};
+use crate::runtime::parked;
 use crate::status::{Error, Result, Status};
 use crate::sync::Arc;
+use crate::sys::thread_activity;
 use crate::text::Shown;
-use crate::this_thread;
-use crate::thread::{Attachment, Policy, ThreadOptions};
-use crate::whereabouts;
+use crate::thread::this_thread;
 use libc::{c_char, c_void};
 
 /// A thread's attachment to a runtime. It belongs to the thread that attached: only that thread may
@@ -87,7 +87,7 @@ pub unsafe extern "C-unwind" fn rt_thread_attach(
         if thread.is_null() {
             return Err(Status::Null.error());
         }
-        crate::memory::spare(0)?;
+        crate::sys::memory::spare(0)?;
         let options = if options.is_null() {
             ThreadOptions::default()
         } else {
@@ -163,7 +163,7 @@ fn step(thread: *mut rt_thread, step: impl FnOnce(&Attachment) -> Result<()>) ->
 pub(super) fn not_this_threads(thread: *mut rt_thread) -> Error {
     if thread.is_null() {
         Status::Null.error()
-    } else if crate::registry::knows_thread(id_of(thread)) {
+    } else if crate::runtime::registry::knows_thread(id_of(thread)) {
         Status::WrongThread.error()
     } else {
         Status::Handle.error()
@@ -269,8 +269,8 @@ pub unsafe extern "C-unwind" fn rt_thread_whereabouts(
     needed: *mut usize,
 ) -> rt_status {
     boundary_in_dealloc_too(|| {
-        crate::memory::spare(WHEREABOUTS_SIZE)?;
-        let words = whereabouts::of(number).unwrap_or_default();
+        crate::sys::memory::spare(WHEREABOUTS_SIZE)?;
+        let words = thread_activity::of(number).unwrap_or_default();
         give_text(&Shown(words).to_string(), buffer, size, needed)
     })
 }

@@ -4,10 +4,10 @@ use super::boundary::{boundary, bytes, give, give_versioned, required, text, ver
 use super::handle::{Pinned, Table};
 use super::rt_status;
 use super::runtime::{rt_runtime, runtime_of};
-use crate::sink::{Callbacks, Descriptor, Sink};
+use crate::io::{Callbacks, Descriptor, Sink};
+use crate::runtime::writer::{Writer, WriterOptions};
 use crate::status::{Result, Status};
 use crate::sync::Deadline;
-use crate::writer::{Writer, WriterOptions};
 use libc::{c_char, c_int, c_void};
 
 /// A buffered writer over a descriptor or callbacks.
@@ -111,7 +111,7 @@ fn open(
     writer: *mut *mut rt_writer,
 ) -> Result<Status> {
     let mut converted = WriterOptions { name: "writer".into(), ..WriterOptions::default() };
-    crate::memory::spare(0)?;
+    crate::sys::memory::spare(0)?;
     if !options.is_null() {
         // SAFETY: by the header; integers and pointers are zeroable.
         let given = unsafe { versioned(options, OPTIONS_FIRST_VERSION)? };
@@ -196,7 +196,7 @@ pub unsafe extern "C-unwind" fn rt_writer_open_handle(
 ) -> rt_status {
     boundary(|| {
         // SAFETY: by the header, the handle stays open as long as the writer.
-        let destination = unsafe { Descriptor::of_handle(crate::sink::Handle(handle)) }?;
+        let destination = unsafe { Descriptor::of_handle(crate::io::Handle(handle)) }?;
         open(runtime, Sink::Descriptor(destination), options, writer)
     })
 }

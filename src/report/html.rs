@@ -13,8 +13,8 @@ mod markup;
 mod verdict;
 
 use super::Report;
-use crate::memory::spare;
 use crate::status::Result;
+use crate::sys::memory::spare;
 use markup::{Count, Escaped, Markup, NAME, Name, Number, STYLE, Size, Time};
 
 const STYLE_SHEET: &str = include_str!("html/page.css");

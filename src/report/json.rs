@@ -5,8 +5,8 @@ use super::{
     Blocked, Continued, Destination, Failure, HandlerRun, PhaseRecord, Report, Resurrected,
     Skipped, Span, Stretch, TakenOver, ThreadRecord, Violation,
 };
-use crate::ledger::Leak;
 use crate::phase::Phase;
+use crate::report::ledger::Leak;
 use crate::status::Status;
 use crate::text::is_unprintable;
 use std::fmt::Write;

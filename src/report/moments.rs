@@ -1,8 +1,8 @@
 //! Where on the time axis of a report those things belong that have no time of their own.
 
 use super::{Report, Span};
-use crate::ledger::LeakKind;
 use crate::phase::Phase;
+use crate::report::ledger::LeakKind;
 use crate::sync::Arc;
 
 /// When a span ends.

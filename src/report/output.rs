@@ -280,7 +280,7 @@ mod system {
 
     fn write_whole(file: &File, text: &str) -> Result<()> {
         let now = Deadline::after_us(0);
-        crate::sink::write_all(file.as_raw_fd(), text.as_bytes(), now).map_err(unwritten)
+        crate::io::write_all(file.as_raw_fd(), text.as_bytes(), now).map_err(unwritten)
     }
 }
 

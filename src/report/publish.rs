@@ -2,8 +2,8 @@
 
 use super::output;
 use super::{Report, TextStyle, to_html, to_json, to_text, to_trace};
-use crate::sink::{STDERR, write_all, write_all_unless_stuck};
-use crate::standard_error::is_stderr;
+use crate::io::standard_error::is_stderr;
+use crate::io::{STDERR, write_all, write_all_unless_stuck};
 use crate::status::Result;
 use crate::sync::Deadline;
 use libc::c_int;
@@ -61,7 +61,7 @@ impl Form {
     /// `NoMemory`.
     pub fn render(self, report: &Report, style: TextStyle) -> Result<String> {
         // A text grows by doubling, and beside it there are rows that are laid out. A page is measured first.
-        let spare = || crate::memory::spare(report.size().saturating_mul(4));
+        let spare = || crate::sys::memory::spare(report.size().saturating_mul(4));
         Ok(match self {
             Form::Text => spare().map(|()| to_text(report, style))?,
             Form::Json => spare().map(|()| to_json(report))?,
@@ -110,7 +110,7 @@ fn style_of(fd: c_int) -> TextStyle {
         GetConsoleOutputCP, GetConsoleScreenBufferInfo,
     };
     const UTF_8: u32 = 65001;
-    let Some(handle) = crate::sink::Handle::of_descriptor(fd) else { return TextStyle::plain() };
+    let Some(handle) = crate::io::Handle::of_descriptor(fd) else { return TextStyle::plain() };
     let (mut mode, mut screen) = (0, CONSOLE_SCREEN_BUFFER_INFO::default());
     // SAFETY: asks about a handle; what is filled is written before it is read.
     unsafe {

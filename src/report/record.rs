@@ -1,11 +1,11 @@
 //! Writes a report down while the finalization runs.
 
 use super::{Blocked, Failure, HandlerRun, Looks, PhaseRecord, Report, Skipped, Span, TakenOver};
-use crate::memory::{spare, try_name, try_push, try_put};
 use crate::phase::Phase;
-use crate::probe;
+use crate::report::tracepoints;
 use crate::status::Status;
 use crate::sync::{elapsed, now};
+use crate::sys::memory::{spare, try_name, try_push, try_put};
 use std::time::{Duration, Instant};
 
 /// A callback's run is noted from this length on.
@@ -75,7 +75,7 @@ impl Recorder {
     /// A phase begins, or begins again in another pass.
     pub fn enter(&mut self, phase: Phase, budget_us: Option<u64>) {
         self.current = (phase, now());
-        probe::phase_begin(self.runtime, &self.report.runtime, phase);
+        tracepoints::phase_begin(self.runtime, &self.report.runtime, phase);
         if self.report.phase(phase).is_none() {
             self.report.phases.push(PhaseRecord {
                 phase,
@@ -96,7 +96,7 @@ impl Recorder {
         let record = self.record();
         record.overran |= record.budget_us.is_some_and(|budget| span.us > budget);
         let noted = try_put(&mut record.spans, span);
-        probe::phase_end(runtime, record.phase, record.work, span.us);
+        tracepoints::phase_end(runtime, record.phase, record.work, span.us);
         self.count_unless(noted);
     }
 

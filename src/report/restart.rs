@@ -4,7 +4,7 @@
 //! shows the lists has the number of each for a reason ([`Hindrances`]).
 
 use super::{Continuation, Report};
-use crate::ledger::Leak;
+use crate::report::ledger::Leak;
 use std::collections::HashMap;
 
 pub(crate) fn by_leak(leak: &Leak) -> String {

@@ -4,8 +4,8 @@
 //! look that sees something else; so a stretch is as exact as the looks are frequent.
 
 use super::Span;
-use crate::memory::{try_name, try_put};
 use crate::status::{Result, Status};
+use crate::sys::memory::{try_name, try_put};
 use std::time::{Duration, Instant};
 
 /// How many threads are noted.

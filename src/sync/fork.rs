@@ -25,7 +25,7 @@
 //! waits for the end of the interrupted call, or until that sleeps.
 
 use super::{AtomicU32, AtomicUsize, Deadline, Ordering, fence};
-use crate::this_thread;
+use crate::thread::this_thread;
 use std::time::Duration;
 
 /// The address of the forking thread's cell while a fork is under way, else 0.

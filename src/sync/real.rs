@@ -2,7 +2,7 @@
 
 use super::fork;
 #[cfg(windows)]
-use crate::process_end;
+use crate::exit::process_end;
 use std::time::{Duration, Instant};
 
 pub use parking_lot_core::SpinWait;

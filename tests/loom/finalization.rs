@@ -2,8 +2,8 @@
 
 use crate::stage::{Stage, spawn, status};
 use loom::thread;
-use rtfinalize::buffered_lock::Acquired;
-use rtfinalize::freeze::{Place, Position, State};
+use rtfinalize::lock::buffered::Acquired;
+use rtfinalize::runtime::lifecycle::{Place, Position, State};
 use rtfinalize::status::Status;
 use rtfinalize::sync::{self, Arc, Deadline};
 

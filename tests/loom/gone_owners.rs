@@ -1,9 +1,9 @@
 //! Owners that go while they hold the lock, or just after.
 
 use crate::stage::{Stage, spawn};
-use rtfinalize::buffered_lock::Acquired;
-use rtfinalize::owner::{Fate, Owner, Owners};
+use rtfinalize::lock::buffered::Acquired;
 use rtfinalize::sync::{self, Deadline, Parked};
+use rtfinalize::thread::record::{Fate, Owner, Owners};
 
 /// An owner that goes by `go` in the middle of its work, and a waiter.
 fn recovered_from(go: fn(&Owners, &Owner)) {

@@ -2,7 +2,7 @@
 
 use crate::stage::Stage;
 use loom::thread;
-use rtfinalize::guard::{Anchor, Hold, Life, NAME_SIZE, Note, Slot};
+use rtfinalize::runtime::guards::exchange::{Anchor, Hold, Life, NAME_SIZE, Note, Slot};
 use rtfinalize::sync::{Arc, Deadline};
 
 const LIFE: Life = Life::from_number(7);

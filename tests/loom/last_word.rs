@@ -2,7 +2,7 @@
 
 use crate::stage::Stage;
 use loom::thread;
-use rtfinalize::occupancy::{Occupancy, ends_are_known};
+use rtfinalize::lock::in_use::{Occupancy, ends_are_known};
 use rtfinalize::sync::{Arc, Deadline};
 
 // What is found vacant belongs to the last word; an operation that ended is seen whole.

@@ -2,7 +2,7 @@
 
 use crate::stage::{Stage, spawn, status};
 use loom::thread;
-use rtfinalize::buffered_lock::Acquired;
+use rtfinalize::lock::buffered::Acquired;
 use rtfinalize::status::Status;
 use rtfinalize::sync::{self, Deadline};
 

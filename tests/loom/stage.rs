@@ -2,12 +2,12 @@
 
 use loom::cell::UnsafeCell;
 use loom::thread;
-use rtfinalize::buffered_lock::{Acquired, BufferedLock, World};
-use rtfinalize::freeze::{Gate, State};
-use rtfinalize::grace::GraceSpan;
-use rtfinalize::owner::{Owner, OwnerId, OwnerRef, Owners};
+use rtfinalize::lock::buffered::{Acquired, BufferedLock, World};
+use rtfinalize::lock::grace::GraceSpan;
+use rtfinalize::runtime::lifecycle::{Gate, State};
 use rtfinalize::status::{Result, Status};
 use rtfinalize::sync::{self, Arc, AtomicU32, Deadline, Ordering};
+use rtfinalize::thread::record::{Owner, OwnerId, OwnerRef, Owners};
 
 /// A process of one runtime, with one lock and what it protects.
 pub struct Stage {

@@ -1,6 +1,6 @@
 //! A pipe as a writer's destination, on every system.
 
-use rtfinalize::sink::{Descriptor, Sink};
+use rtfinalize::io::{Descriptor, Sink};
 use std::io::PipeWriter;
 
 #[cfg(unix)]
@@ -12,7 +12,7 @@ pub fn sink_of(end: &PipeWriter) -> Sink {
 
 #[cfg(windows)]
 pub fn sink_of(end: &PipeWriter) -> Sink {
-    use rtfinalize::sink::Handle;
+    use rtfinalize::io::Handle;
     use std::os::windows::io::AsRawHandle;
     // SAFETY: as on Unix.
     Sink::Descriptor(unsafe { Descriptor::of_handle(Handle(end.as_raw_handle())) }.unwrap())

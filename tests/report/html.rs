@@ -2,8 +2,8 @@
 
 use crate::reports::{family, hostile_names, leak, named, parsed, quiet, rich, span, thread};
 use roxmltree::{Document, Node, ParsingOptions};
-use rtfinalize::ledger::LeakKind;
 use rtfinalize::phase::Phase;
+use rtfinalize::report::ledger::LeakKind;
 use rtfinalize::report::{
     Blocked, Destination, Failure, HandlerRun, Report, TakenOver, to_html, to_json,
 };

@@ -1,7 +1,7 @@
 //! Reports built by hand.
 
-use rtfinalize::ledger::{Leak, LeakKind};
 use rtfinalize::phase::Phase;
+use rtfinalize::report::ledger::{Leak, LeakKind};
 use rtfinalize::report::{
     Blocked, Continuation, Continued, Destination, Failure, HandlerRun, PhaseRecord, Report,
     Resurrected, Skipped, Span, Stretch, TakenOver, ThreadRecord, ThreadState, Violation,

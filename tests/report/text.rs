@@ -1,8 +1,8 @@
 //! What a person reads.
 
 use crate::reports::{continued, family, hostile_names, leak, named, quiet, record, rich, span};
-use rtfinalize::ledger::LeakKind;
 use rtfinalize::phase::Phase;
+use rtfinalize::report::ledger::LeakKind;
 use rtfinalize::report::{Continuation, Destination, Report, TextStyle, to_text};
 use rtfinalize::status::Status;
 use std::sync::Arc;

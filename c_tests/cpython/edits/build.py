@@ -4,7 +4,7 @@ from pathlib import Path
 
 from tree import After, Edit, ExtendLine
 
-ADAPTER = Path(__file__).resolve().parents[3] / "src" / "cpython"
+ADAPTER = Path(__file__).resolve().parents[3] / "cpython"
 # Where the adapter's files stand in the tree.
 PLACE = "Python/rtfinalize"
 # Of the library: among the folders that configure was given for headers.

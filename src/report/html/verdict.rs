@@ -2,7 +2,7 @@
 
 use super::super::Report;
 use super::markup::{Count, Markup, Name, Number, Sentence, Time};
-use crate::ledger::LeakKind;
+use crate::report::ledger::LeakKind;
 
 /// How many of a kind are named in the verdict; the tables have the rest.
 const NAMED: usize = 3;

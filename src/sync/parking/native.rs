@@ -21,7 +21,7 @@
 
 use super::Parked;
 use crate::sync::{AtomicU32, Deadline, Ordering, SpinWait, fork, futex};
-use crate::this_thread;
+use crate::thread::this_thread;
 use std::cell::UnsafeCell;
 use std::ptr::null_mut;
 

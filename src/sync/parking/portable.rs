@@ -2,7 +2,7 @@
 
 use super::Parked;
 #[cfg(windows)]
-use crate::process_end;
+use crate::exit::process_end;
 use crate::sync::{Deadline, fork};
 
 /// Looks up, once, how the system makes a thread wait.

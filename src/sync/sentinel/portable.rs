@@ -63,14 +63,14 @@ impl<T: Send + Sync + 'static> Sentinel<T> {
     ) -> Option<Sentinel<T>> {
         // Its stack is not all that it takes, and it must not take the last: a thread that begins and finds
         // no memory for its thread-locals may end with the loader's lock.
-        crate::memory::spare_for_thread(2 * runs.stack()).ok()?;
+        crate::sys::memory::spare_for_thread(2 * runs.stack()).ok()?;
         let with = with.clone();
         let builder = std::thread::Builder::new().name(name.to_string_lossy().into_owned());
         let thread = builder.stack_size(runs.stack()).spawn(move || {
-            crate::thread::seal_own_thread();
+            crate::runtime::attachment::seal_own_thread();
             // What it may come to write to is a descriptor of the C runtime's.
             #[cfg(windows)]
-            crate::sink::c_runtime::meet_thread();
+            crate::io::c_runtime::meet_thread();
             body(&with, &Bell(()));
         });
         Some(Sentinel { thread: thread.ok()?, with: PhantomData })
@@ -90,7 +90,7 @@ impl<T: Send + Sync + 'static> Sentinel<T> {
         #[cfg(windows)]
         {
             let deadline = crate::sync::Deadline::after(std::time::Duration::from_secs(1));
-            while !crate::this_thread::ends_within_ms(&self.thread, 10)
+            while !crate::thread::this_thread::ends_within_ms(&self.thread, 10)
                 && !self.thread.is_finished()
                 && !deadline.passed()
             {}

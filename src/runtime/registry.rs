@@ -1,0 +1,305 @@
+//! Which runtimes there are, each in its present life; and what locks ask of them.
+//!
+//! Initialising again after finalization begins a new life in the same place of the registry. What
+//! still refers to the old life (threads, writers, handles) stays with it, and finds it finalized:
+//! nothing of a former life can enter the new one.
+
+use crate::lock::buffered::World;
+use crate::lock::grace::GraceSpan;
+use crate::runtime::attachment::Attachment;
+use crate::runtime::events::{Former, Recovery};
+use crate::runtime::guards::exchange::Life;
+use crate::runtime::lifecycle::{Position, State};
+use crate::runtime::waits::{self, Awaiting};
+use crate::runtime::{Runtime, RuntimeOptions};
+use crate::status::{Result, Status};
+use crate::sync::{Arc, AtomicI32, AtomicU32, Deadline, Mutex, Ordering};
+use crate::thread::record::{Owner, OwnerId, OwnerRef};
+use crate::thread::this_thread::OWNERS;
+use std::cell::Cell;
+use std::collections::BTreeMap;
+
+/// What the registry knows of a runtime: its present life.
+struct Registry {
+    next_id: u32,
+    lives: BTreeMap<u32, Arc<Runtime>>,
+}
+
+const DEFAULT_ID: u32 = 0;
+
+static REGISTRY: Mutex<Registry> = Mutex::new(Registry { next_id: 1, lives: BTreeMap::new() });
+
+/// 1 while the default runtime finalizes and after, 0 otherwise: what `rt_is_finalizing` reads.
+static DEFAULT_IS_FINALIZING: &AtomicI32 = &crate::capi::rt_finalizing_flag;
+
+/// The default runtime's state.
+static DEFAULT_STATE: &AtomicI32 = &crate::capi::rt_state_flag;
+
+/// Bumped whenever a runtime's state moves: waits for locks ask their rules again.
+static EPOCH: AtomicU32 = AtomicU32::new(0);
+
+impl Runtime {
+    /// The process's default runtime. It runs from the first time anyone asks for it.
+    pub fn main() -> Arc<Runtime> {
+        let mut registry = REGISTRY.lock();
+        let life = registry.lives.entry(DEFAULT_ID);
+        let born_with = || RuntimeOptions { name: "main".into(), no_daemons: false };
+        life.or_insert_with(|| Runtime::start(DEFAULT_ID, born_with(), None)).clone()
+    }
+
+    /// As [`main`](Runtime::main), for a call that makes sure of the memory for its life.
+    ///
+    /// # Errors
+    /// `NoMemory`.
+    pub(crate) fn try_main() -> Result<Arc<Runtime>> {
+        let known = REGISTRY.lock().lives.get(&DEFAULT_ID).cloned();
+        match known {
+            Some(life) => Ok(life),
+            None => crate::sys::memory::spare(0).map(|()| Runtime::main()),
+        }
+    }
+
+    /// Another runtime.
+    pub fn new(name: &str) -> Arc<Runtime> {
+        enroll(RuntimeOptions { name: name.into(), no_daemons: false }, None)
+    }
+
+    /// Begins a new life in place of this finalized one, and returns it.
+    ///
+    /// # Errors
+    /// `State` while the present life is not finalized; for a child, also when its parent is gone or
+    /// admits nothing any more.
+    pub fn initialise_again(&self) -> Result<Arc<Runtime>> {
+        crate::sys::memory::spare(0)?;
+        let mut registry = REGISTRY.lock();
+        let former = match registry.lives.get(&self.id()) {
+            Some(life) if life.state() == State::Finalized => life.clone(),
+            _ => return Err(Status::State.because("only a finalized runtime starts again")),
+        };
+        let parent = match self.ancestors().first() {
+            None => None,
+            Some(parent) => Some(registry.lives.get(parent).cloned().ok_or_else(|| {
+                Status::State.because("the runtime's parent was freed; make a new child of another")
+            })?),
+        };
+        let life = Runtime::start(self.id(), former.born_with().clone(), parent.as_ref());
+        // Ids go on, so that one of the former life names nothing in the new one.
+        life.books.lock().next_id = former.books.lock().next_id;
+        if let Some(parent) = parent
+            && let Err(error) = parent.admit_child(&life)
+        {
+            let why = "the runtime's parent is finalized; initialize that first";
+            let late = error.status() == Status::Finalizing;
+            return Err(if late { Status::State.because(why) } else { error });
+        }
+        registry.lives.insert(self.id(), life.clone());
+        flag_state(&life, State::Running);
+        drop(registry);
+        // With nothing locked: it may be the last reference, and closures' drops are host code.
+        drop(former);
+        rules_changed();
+        Ok(life)
+    }
+
+    /// Takes a finalized runtime other than the default one out of the registry.
+    ///
+    /// # Errors
+    /// `State` while it is not finalized, `Handle` if it is gone already, `Invalid` for the default
+    /// runtime.
+    pub fn discard(&self) -> Result<()> {
+        if self.id() == DEFAULT_ID {
+            return Err(Status::Invalid.because("the default runtime cannot be freed"));
+        }
+        // In one section: a free that races with an initialise or another free is refused.
+        let life = {
+            let mut registry = REGISTRY.lock();
+            match registry.lives.get(&self.id()) {
+                None => return Err(Status::Handle.error()),
+                Some(life) if life.state() == State::Finalized => {}
+                Some(_) => {
+                    return Err(Status::State.because("finalize the runtime before you free it"));
+                }
+            }
+            registry.lives.remove(&self.id())
+        };
+        drop(life);
+        Ok(())
+    }
+}
+
+/// Enters a new runtime under a number of its own.
+pub(crate) fn enroll(born_with: RuntimeOptions, parent: Option<&Arc<Runtime>>) -> Arc<Runtime> {
+    let mut registry = REGISTRY.lock();
+    let id = registry.next_id;
+    registry.next_id += 1;
+    let runtime = Runtime::start(id, born_with, parent);
+    registry.lives.insert(id, runtime.clone());
+    runtime
+}
+
+/// Takes out a runtime that nobody has heard of yet.
+pub(crate) fn strike(runtime: &Runtime) {
+    let life = REGISTRY.lock().lives.remove(&runtime.id());
+    drop(life);
+}
+
+/// Sets the flags that are read without a call, if `runtime` is the default one.
+pub(crate) fn flag_state(runtime: &Runtime, state: State) {
+    if runtime.id() == DEFAULT_ID {
+        // Release: who reads a flag and then asks the runtime finds it at least as far.
+        DEFAULT_STATE.store(state as i32, Ordering::Release);
+        DEFAULT_IS_FINALIZING.store((state > State::Running).into(), Ordering::Release);
+    }
+}
+
+/// The present lives of all runtimes. The list is made with nothing locked: a signal handler that interrupted
+/// the heap may wait for the registry.
+fn lives() -> Vec<Arc<Runtime>> {
+    let mut all = Vec::new();
+    loop {
+        let registry = REGISTRY.lock();
+        if registry.lives.len() <= all.capacity() {
+            all.extend(registry.lives.values().cloned());
+            return all;
+        }
+        let room = registry.lives.len();
+        drop(registry);
+        all.reserve(room + 4);
+    }
+}
+
+/// Whether some thread is attached by this identity.
+pub(crate) fn knows_thread(id: u64) -> bool {
+    let lives = lives();
+    let is_it = |a: &Arc<Attachment>| a.id() == id && a.position() != Position::Gone;
+    lives.iter().any(|life| life.books.lock().threads.iter().any(is_it))
+}
+
+/// The runtime of this life, while it is its present one.
+pub(crate) fn of_life(life: Life) -> Option<Arc<Runtime>> {
+    let registry = REGISTRY.lock();
+    registry.lives.values().find(|runtime| runtime.pin().is_some_and(|p| p.life() == life)).cloned()
+}
+
+/// A guard of this life was closed while its finalization wants to hear of it.
+#[cold]
+pub(crate) fn tell_guard_closed(life: Life) {
+    if let Some(runtime) = of_life(life) {
+        runtime.gate().announce();
+    }
+}
+
+/// Has every finalizing thread look again at what it waits for.
+pub(crate) fn wake_finalizers() {
+    let lives = lives();
+    lives.iter().for_each(|life| life.gate().announce());
+}
+
+/// Makes every wait for a lock ask its rules again.
+pub(crate) fn rules_changed() {
+    // SeqCst: see `Process::epoch`.
+    EPOCH.fetch_add(1, Ordering::SeqCst);
+    OWNERS.wake_waiters();
+}
+
+/// Once the process ends: the threads that were killed, all but `me`, are outside for good, and what they
+/// were finalizing is over.
+#[cfg(windows)]
+pub(crate) fn lose_threads(me: OwnerId) {
+    let lives = lives();
+    for life in &lives {
+        crate::exit::fork_child::lose_threads(life);
+    }
+    for life in lives {
+        let killed = life.gate().finalizer().filter(|&finalizer| finalizer != me);
+        if let Some(killed) = killed {
+            crate::exit::fork_child::finalizer_ends(vec![life], killed);
+        }
+    }
+}
+
+/// The calling thread ends: whatever it is finalizing.
+#[cfg(windows)]
+pub(crate) fn finalizer_ends(me: OwnerId) {
+    let lives = lives();
+    crate::exit::fork_child::finalizer_ends(lives, me);
+}
+
+/// In the child of a `fork`, whose one thread is `survivor` if the library knows it.
+pub(crate) fn forked(survivor: Option<OwnerId>) {
+    let lives = lives();
+    crate::exit::fork_child::forked(lives, survivor);
+}
+
+/// The process, as the locks see it.
+pub struct Process;
+
+impl World for Process {
+    fn find(&self, id: OwnerId) -> Option<OwnerRef> {
+        OWNERS.find(id)
+    }
+
+    fn grace(&self, runtime: u32, me: OwnerId) -> Option<GraceSpan> {
+        let life = REGISTRY.lock().lives.get(&runtime).cloned();
+        let rule = match life {
+            // The default runtime was never asked for, or the lock outlived its runtime.
+            None => (runtime != DEFAULT_ID).then(|| GraceSpan::until(Deadline::after_us(0))),
+            Some(life) => match life.state() {
+                State::Running | State::PreFinalizing => None,
+                _ if life.gate().is_finalizer(me) => Some(life.grace().shared(1.0)),
+                _ => Some(life.grace().own()),
+            },
+        };
+        // A callback of a finalization waits for no lock longer than that has time.
+        match (rule, waits::bound()) {
+            (rule, Deadline::NEVER) => rule,
+            (None, bound) => Some(GraceSpan::until(bound)),
+            (Some(mut span), bound) => {
+                span.deadline = span.deadline.min(bound);
+                Some(span)
+            }
+        }
+    }
+
+    fn taken_over(&self, runtime: u32, owner: Option<&Owner>) {
+        let life = REGISTRY.lock().lives.get(&runtime).cloned();
+        if let Some(life) = life {
+            life.note_recovery(|| Recovery::of_lock(Former::of(owner)));
+        }
+    }
+
+    fn epoch(&self) -> u32 {
+        // SeqCst: read before the rules are asked, changed before the waiters are woken.
+        EPOCH.load(Ordering::SeqCst)
+    }
+}
+
+/// The process, as a lock sees it whose owner tells of takeovers himself: it remembers from whom.
+pub(crate) struct Remembering<'a> {
+    /// Whose lock it is.
+    pub(crate) writer: &'a str,
+    pub(crate) former: Cell<Former>,
+}
+
+impl World for Remembering<'_> {
+    fn find(&self, id: OwnerId) -> Option<OwnerRef> {
+        Process.find(id)
+    }
+
+    fn grace(&self, runtime: u32, me: OwnerId) -> Option<GraceSpan> {
+        Process.grace(runtime, me)
+    }
+
+    fn awaits(&self, key: usize, owner: &Owner) -> Option<Awaiting<'_>> {
+        let what = || format!("the lock of writer '{}', held by {}", self.writer, owner.describe());
+        Awaiting::begin(key, Some(owner), what)
+    }
+
+    fn taken_over(&self, _: u32, owner: Option<&Owner>) {
+        self.former.set(Former::of(owner));
+    }
+
+    fn epoch(&self) -> u32 {
+        Process.epoch()
+    }
+}

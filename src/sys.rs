@@ -1,0 +1,6 @@
+//! What the operating system is asked, one question a file.
+
+pub mod cancellation;
+pub mod loaded_code;
+pub mod memory;
+pub mod thread_activity;
