@@ -32,4 +32,4 @@ pub mod types;
 pub mod version;
 pub mod writer;
 
-pub use types::{rt_callback, rt_finalizing_flag, rt_state_flag, rt_status};
+pub use types::{rt_callback, rt_status};

@@ -1,6 +1,5 @@
 //! The end of the process: at the hard deadline, in the child of a `fork`, and once all other threads are gone.
 
-pub mod fork_child;
 pub mod hard_exit;
 pub mod library_load;
 pub mod process_end;

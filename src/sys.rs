@@ -3,4 +3,5 @@
 pub mod cancellation;
 pub mod loaded_code;
 pub mod memory;
+pub mod signals;
 pub mod thread_activity;

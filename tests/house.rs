@@ -101,6 +101,7 @@ fn unsafe_code_stays_where_it_belongs() {
         "sys/loaded_code.rs",
         "sys/memory.rs",
         "sys/memory/reserve.rs",
+        "sys/signals.rs",
         "sys/thread_activity.rs",
         "thread/host_call.rs",
         "thread/record/pulse.rs",

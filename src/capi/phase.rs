@@ -4,7 +4,8 @@ use super::boundary::{boundary, give, text, versioned};
 use super::callback::call_of;
 use super::runtime::{rt_runtime, runtime_of};
 use super::{rt_callback, rt_status};
-use crate::phase::{HandlerOptions, Phase, Work};
+use crate::phase::Phase;
+use crate::runtime::handlers::{HandlerOptions, Work};
 use crate::status::{Result, Status};
 use libc::{c_char, c_void};
 

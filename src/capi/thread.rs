@@ -6,8 +6,8 @@ use super::boundary::{
 use super::callback::call_of;
 use super::runtime::{rt_runtime, runtime_of};
 use super::{rt_callback, rt_status};
-use crate::phase::Work;
 use crate::runtime::attachment::{Attachment, Policy, ThreadOptions};
+use crate::runtime::handlers::Work;
 use crate::runtime::parked;
 use crate::status::{Error, Result, Status};
 use crate::sync::Arc;

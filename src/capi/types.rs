@@ -1,6 +1,5 @@
 //! The types every file of the C ABI shares.
 
-use crate::sync::AtomicI32;
 use libc::{c_int, c_void};
 
 /// The answer of a call: 0 is success, positive a success worth knowing, negative an error.
@@ -26,13 +25,3 @@ pub type rt_status = i32;
 /// loaded at the same address cannot be distinguished from the plug-in, and code that is unloaded during
 /// the call is not safe.
 pub type rt_callback = Option<unsafe extern "C-unwind" fn(arg: *mut c_void) -> c_int>;
-
-/// What `rt_is_finalizing` reads; the header's inline form reads it without a call. Written by the
-/// library only.
-#[unsafe(no_mangle)]
-pub static rt_finalizing_flag: AtomicI32 = AtomicI32::new(0);
-
-/// The default runtime's state, as `rt_runtime_state` gives it; the header's inline form reads it.
-/// Written by the library only.
-#[unsafe(no_mangle)]
-pub static rt_state_flag: AtomicI32 = AtomicI32::new(0);

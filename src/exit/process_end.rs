@@ -53,7 +53,7 @@ pub(crate) fn sleep_indefinitely(because: &str) -> ! {
 #[cfg(windows)]
 pub(crate) fn lose_the_killed(me: &Owner, runtime: &Runtime) {
     if !under_way() {
-        crate::exit::fork_child::lose_threads(runtime);
+        crate::runtime::fork_child::lose_threads(runtime);
     } else {
         OWNERS.forked(Some(me), me.tid());
         crate::runtime::guards::table::forked(Some(me.id()));

@@ -1,4 +1,4 @@
-//! Handlers that are started and not waited for: [`Work::Continue`](crate::phase::Work).
+//! Handlers that are started and not waited for: [`Work::Continue`](crate::runtime::handlers::Work).
 //!
 //! Each runs on a thread of its own, with signals blocked (all but those of its own faults), from its
 //! turn on. To the runtime that thread is a stranger: it may attach as any other may, and is waited
@@ -7,8 +7,9 @@
 //! runs the host's code of this life is not over, and the runtime not restartable.
 
 use crate::finalize::Finalization;
-use crate::phase::{Handler, Phase};
+use crate::phase::Phase;
 use crate::report::{Continuation, Continued, restart};
+use crate::runtime::handlers::Handler;
 use crate::sync::{Arc, Mutex, elapsed, fork, now};
 use crate::sys::memory::{spare_for_thread, try_push};
 use crate::thread::host_call::Outcome;
@@ -74,7 +75,7 @@ impl Finalization<'_> {
         }
         let (handler, ended) = (handler.clone(), end.clone());
         let run = move || {
-            crate::runtime::attachment::seal_own_thread();
+            crate::sys::signals::seal_own_thread();
             let outcome = handler.call.call();
             *ended.lock() = Some(End::Returned(outcome, us_since(since)));
         };

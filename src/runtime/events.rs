@@ -5,10 +5,10 @@
 //! watch thread tells because the finalizing thread is inside the callback. What happens on other
 //! threads is kept in the runtime's books until the finalizing thread's next step.
 
-mod deliver;
+mod late;
 mod recovery;
 
-pub(crate) use deliver::{Late, Told};
+pub(crate) use late::Late;
 pub(crate) use recovery::{Former, Recoveries, Recovery};
 
 use crate::phase::Phase;

@@ -12,7 +12,6 @@ mod dependencies;
 #[cfg(test)]
 mod model;
 mod names;
-mod pass;
 mod refusals;
 mod slab;
 mod tally;
@@ -111,7 +110,7 @@ impl Runtime {
     }
 
     /// Calls the object's dealloc, and notes the calls it made under its name.
-    fn deallocate(&self, object: &Taken) -> Outcome {
+    pub(crate) fn deallocate(&self, object: &Taken) -> Outcome {
         let refusals = Refusals::default();
         let outcome = this_thread::while_deallocating(&refusals, || object.calls.dealloc());
         let calls = refusals.into_calls();
@@ -126,4 +125,4 @@ impl Runtime {
 }
 
 /// What a finalize returns that brought its object back to life.
-const RESURRECTED: Outcome = Outcome::Returned(Status::Resurrected as i32);
+pub(crate) const RESURRECTED: Outcome = Outcome::Returned(Status::Resurrected as i32);

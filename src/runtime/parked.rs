@@ -5,9 +5,9 @@
 //! after the time of the first notice, then at growing intervals, and names whoever waits for it (law 2).
 
 use crate::exit::process_end;
-use crate::runtime::attachment::seal_thread;
 use crate::runtime::lifecycle::Position;
 use crate::sync::{AtomicI64, Ordering};
+use crate::sys::signals::seal_thread;
 use crate::thread::this_thread::{self, OWNERS};
 
 /// When the notices of the last finalization that began were to begin; negative is never.

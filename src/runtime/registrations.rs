@@ -7,13 +7,14 @@
 //! is empty, sets the flag and moves the state in one section. What came before that is seen and the
 //! passes go round again; what comes after is refused.
 
-use crate::phase::{Handler, HandlerOptions, Handlers, Phase, Work};
+use crate::phase::Phase;
 use crate::report::ledger::Leak;
 use crate::report::{Destination, Failure, Looks, Report, ThreadState};
 use crate::runtime::Runtime;
 use crate::runtime::attachment::Attachment;
 use crate::runtime::events::Recoveries;
 use crate::runtime::exit_callbacks::{Entry, Stack};
+use crate::runtime::handlers::{Handler, HandlerOptions, Handlers, Work};
 use crate::runtime::lifecycle::State;
 use crate::runtime::objects::Objects;
 use crate::runtime::overlapped::Overlapped;

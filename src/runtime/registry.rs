@@ -29,11 +29,17 @@ const DEFAULT_ID: u32 = 0;
 
 static REGISTRY: Mutex<Registry> = Mutex::new(Registry { next_id: 1, lives: BTreeMap::new() });
 
-/// 1 while the default runtime finalizes and after, 0 otherwise: what `rt_is_finalizing` reads.
-static DEFAULT_IS_FINALIZING: &AtomicI32 = &crate::capi::rt_finalizing_flag;
+/// 1 while the default runtime finalizes and after, 0 otherwise: what `rt_is_finalizing` reads; the header's inline form reads it without a call. Written by the
+/// library only.
+#[unsafe(no_mangle)]
+#[allow(non_upper_case_globals, reason = "C knows it by this name")]
+pub static rt_finalizing_flag: AtomicI32 = AtomicI32::new(0);
 
-/// The default runtime's state.
-static DEFAULT_STATE: &AtomicI32 = &crate::capi::rt_state_flag;
+/// The default runtime's state, as `rt_runtime_state` gives it; the header's inline form reads it.
+/// Written by the library only.
+#[unsafe(no_mangle)]
+#[allow(non_upper_case_globals, reason = "C knows it by this name")]
+pub static rt_state_flag: AtomicI32 = AtomicI32::new(0);
 
 /// Bumped whenever a runtime's state moves: waits for locks ask their rules again.
 static EPOCH: AtomicU32 = AtomicU32::new(0);
@@ -147,8 +153,8 @@ pub(crate) fn strike(runtime: &Runtime) {
 pub(crate) fn flag_state(runtime: &Runtime, state: State) {
     if runtime.id() == DEFAULT_ID {
         // Release: who reads a flag and then asks the runtime finds it at least as far.
-        DEFAULT_STATE.store(state as i32, Ordering::Release);
-        DEFAULT_IS_FINALIZING.store((state > State::Running).into(), Ordering::Release);
+        rt_state_flag.store(state as i32, Ordering::Release);
+        rt_finalizing_flag.store((state > State::Running).into(), Ordering::Release);
     }
 }
 
@@ -208,12 +214,12 @@ pub(crate) fn rules_changed() {
 pub(crate) fn lose_threads(me: OwnerId) {
     let lives = lives();
     for life in &lives {
-        crate::exit::fork_child::lose_threads(life);
+        crate::runtime::fork_child::lose_threads(life);
     }
     for life in lives {
         let killed = life.gate().finalizer().filter(|&finalizer| finalizer != me);
         if let Some(killed) = killed {
-            crate::exit::fork_child::finalizer_ends(vec![life], killed);
+            crate::runtime::fork_child::finalizer_ends(vec![life], killed);
         }
     }
 }
@@ -222,13 +228,13 @@ pub(crate) fn lose_threads(me: OwnerId) {
 #[cfg(windows)]
 pub(crate) fn finalizer_ends(me: OwnerId) {
     let lives = lives();
-    crate::exit::fork_child::finalizer_ends(lives, me);
+    crate::runtime::fork_child::finalizer_ends(lives, me);
 }
 
 /// In the child of a `fork`, whose one thread is `survivor` if the library knows it.
 pub(crate) fn forked(survivor: Option<OwnerId>) {
     let lives = lives();
-    crate::exit::fork_child::forked(lives, survivor);
+    crate::runtime::fork_child::forked(lives, survivor);
 }
 
 /// The process, as the locks see it.

@@ -60,7 +60,7 @@ impl Recovery {
     }
 
     /// In words.
-    pub(super) fn describe(&self) -> String {
+    pub(crate) fn describe(&self) -> String {
         let from = self.from.describe();
         match &self.writer {
             None => format!("a lock was taken over from {from}"),
@@ -72,7 +72,7 @@ impl Recovery {
         }
     }
 
-    pub(super) fn event(self, runtime: &Runtime, phase: Phase, since_us: u64) -> Event {
+    pub(crate) fn event(self, runtime: &Runtime, phase: Phase, since_us: u64) -> Event {
         let text = self.describe();
         let who = Who {
             tid: self.from.tid,
@@ -112,7 +112,7 @@ impl Recoveries {
     }
 
     /// Takes all: those kept, and how many more there were.
-    pub(super) fn take(&mut self) -> (Vec<Recovery>, u64) {
+    pub(crate) fn take(&mut self) -> (Vec<Recovery>, u64) {
         (std::mem::take(&mut self.kept), std::mem::take(&mut self.more))
     }
 }

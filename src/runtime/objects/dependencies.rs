@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Dependencies between objects, which are numbers here.
-pub(super) struct Dependencies {
+pub(crate) struct Dependencies {
     /// (object, one that depends on it): the second goes first.
     dependents: BTreeSet<(u32, u32)>,
     /// The same, turned round.
@@ -18,24 +18,24 @@ fn of(pairs: &BTreeSet<(u32, u32)>, object: u32) -> impl DoubleEndedIterator<Ite
 }
 
 impl Dependencies {
-    pub(super) const fn new() -> Dependencies {
+    pub(crate) const fn new() -> Dependencies {
         Dependencies { dependents: BTreeSet::new(), needs: BTreeSet::new() }
     }
 
     /// `dependent` is to go before `on`.
-    pub(super) fn add(&mut self, dependent: u32, on: u32) {
+    pub(crate) fn add(&mut self, dependent: u32, on: u32) {
         self.dependents.insert((on, dependent));
         self.needs.insert((dependent, on));
     }
 
     /// `dependent` need not go before `on` any more.
-    pub(super) fn remove(&mut self, dependent: u32, on: u32) {
+    pub(crate) fn remove(&mut self, dependent: u32, on: u32) {
         self.dependents.remove(&(on, dependent));
         self.needs.remove(&(dependent, on));
     }
 
     /// One that must go before `object`: the youngest slot.
-    pub(super) fn dependent(&self, object: u32) -> Option<u32> {
+    pub(crate) fn dependent(&self, object: u32) -> Option<u32> {
         of(&self.dependents, object).next_back()
     }
 
@@ -45,12 +45,12 @@ impl Dependencies {
     }
 
     /// What `object` depends on.
-    pub(super) fn needs(&self, object: u32) -> impl Iterator<Item = u32> {
+    pub(crate) fn needs(&self, object: u32) -> impl Iterator<Item = u32> {
         of(&self.needs, object)
     }
 
     /// `object` goes, with all its dependencies.
-    pub(super) fn forget(&mut self, object: u32) {
+    pub(crate) fn forget(&mut self, object: u32) {
         while let Some(on) = self.need(object) {
             self.remove(object, on);
         }
@@ -60,7 +60,7 @@ impl Dependencies {
     }
 
     /// The cycle that `dependent` depending on `on` would close: from `dependent` over `on` back to it.
-    pub(super) fn cycle(&self, dependent: u32, on: u32) -> Option<Vec<u32>> {
+    pub(crate) fn cycle(&self, dependent: u32, on: u32) -> Option<Vec<u32>> {
         if dependent == on {
             return Some(vec![dependent, dependent]);
         }

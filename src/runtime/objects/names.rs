@@ -5,7 +5,7 @@ use crate::sync::Arc;
 use std::collections::BTreeMap;
 
 /// The names in use, by number.
-pub(super) struct Names {
+pub(crate) struct Names {
     entries: Vec<Entry>,
     free: Vec<u32>,
     numbers: BTreeMap<Arc<str>, u32>,
@@ -20,12 +20,12 @@ struct Entry {
 }
 
 impl Names {
-    pub(super) const fn new() -> Names {
+    pub(crate) const fn new() -> Names {
         Names { entries: Vec::new(), free: Vec::new(), numbers: BTreeMap::new(), recent: 0 }
     }
 
     /// The number of `name`, which one object more bears.
-    pub(super) fn take(&mut self, name: &str) -> Result<u32> {
+    pub(crate) fn take(&mut self, name: &str) -> Result<u32> {
         let recent = self.entries.get(self.recent as usize);
         let known = match recent {
             Some(entry) if entry.users > 0 && *entry.text == *name => Some(self.recent),
@@ -63,7 +63,7 @@ impl Names {
     }
 
     /// One object less bears the name of this number.
-    pub(super) fn give_back(&mut self, number: u32) {
+    pub(crate) fn give_back(&mut self, number: u32) {
         let entry = &mut self.entries[number as usize];
         entry.users -= 1;
         if entry.users == 0 {
@@ -73,7 +73,7 @@ impl Names {
     }
 
     /// The name of this number.
-    pub(super) fn text(&self, number: u32) -> &Arc<str> {
+    pub(crate) fn text(&self, number: u32) -> &Arc<str> {
         &self.entries[number as usize].text
     }
 }

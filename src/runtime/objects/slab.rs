@@ -28,7 +28,7 @@ const CYCLE_SHOWN: usize = 12;
 /// How far an object has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
-pub(super) enum Stage {
+pub(crate) enum Stage {
     Free,
     Waiting,
     Finalizing,
@@ -66,10 +66,10 @@ struct List {
 const EMPTY: List = List { first: NONE, last: NONE };
 
 /// An object out of its slot, or about to be called.
-pub(super) struct Taken {
-    pub(super) handle: u64,
-    pub(super) name: Arc<str>,
-    pub(super) calls: ObjectCalls,
+pub(crate) struct Taken {
+    pub(crate) handle: u64,
+    pub(crate) name: Arc<str>,
+    pub(crate) calls: ObjectCalls,
 }
 
 /// The tracked objects of a runtime.
@@ -89,13 +89,13 @@ pub(crate) struct Objects {
     /// dependencies is walked once.
     path: Vec<u32>,
     /// Nothing is tracked any more.
-    pub(super) closed: bool,
+    pub(crate) closed: bool,
     /// Objects their finalize brought back to life.
-    pub(super) resurrected: Tally<Arc<str>>,
+    pub(crate) resurrected: Tally<Arc<str>>,
     /// Calls that dealloc callbacks made, by object.
-    pub(super) violations: Tally<(Arc<str>, &'static str)>,
+    pub(crate) violations: Tally<(Arc<str>, &'static str)>,
     /// Objects that must not be deallocated, and why.
-    pub(super) kept: Tally<(Arc<str>, &'static str)>,
+    pub(crate) kept: Tally<(Arc<str>, &'static str)>,
 }
 
 impl Objects {
@@ -140,12 +140,12 @@ impl Objects {
     }
 
     /// How many objects wait to be finalized.
-    pub(super) fn waiting_len(&self) -> u64 {
+    pub(crate) fn waiting_len(&self) -> u64 {
         self.waiting_len
     }
 
     /// Tracks an object; it is finalized before those tracked earlier.
-    pub(super) fn track(&mut self, name: &str, calls: ObjectCalls) -> Result<u64> {
+    pub(crate) fn track(&mut self, name: &str, calls: ObjectCalls) -> Result<u64> {
         if self.free == NONE {
             self.grow()?;
         }
@@ -206,18 +206,18 @@ impl Objects {
     }
 
     /// How far the object of a handle has come.
-    pub(super) fn stage(&self, handle: u64) -> Result<Stage> {
+    pub(crate) fn stage(&self, handle: u64) -> Result<Stage> {
         self.find(handle).map(|at| self.slot(at).stage)
     }
 
     /// The object of a handle.
-    pub(super) fn get(&self, handle: u64) -> Result<Taken> {
+    pub(crate) fn get(&self, handle: u64) -> Result<Taken> {
         let at = self.find(handle)?;
         Ok(Taken { handle, name: self.name(at).clone(), calls: self.calls(at) })
     }
 
     /// The object `dependent` goes before the object `on`.
-    pub(super) fn depend(&mut self, dependent: u64, on: u64) -> Result<()> {
+    pub(crate) fn depend(&mut self, dependent: u64, on: u64) -> Result<()> {
         let (dependent, on) = (self.find(dependent)?, self.find(on)?);
         for at in [dependent, on] {
             if self.slot(at).stage != Stage::Waiting {
@@ -247,7 +247,7 @@ impl Objects {
     }
 
     /// One that depends on the object and waits still, by name.
-    pub(super) fn dependent_name(&self, handle: u64) -> Result<Option<Arc<str>>> {
+    pub(crate) fn dependent_name(&self, handle: u64) -> Result<Option<Arc<str>>> {
         let at = self.find(handle)?;
         if !self.slot(at).depends {
             return Ok(None);
@@ -256,7 +256,7 @@ impl Objects {
     }
 
     /// The next object to finalize: the youngest, but what depends on it first.
-    pub(super) fn next_waiting(&mut self) -> Option<Taken> {
+    pub(crate) fn next_waiting(&mut self) -> Option<Taken> {
         let mut at = loop {
             match self.path.pop() {
                 Some(at) if self.slot(at).stage == Stage::Waiting => break at,
@@ -290,7 +290,7 @@ impl Objects {
     }
 
     /// The object's finalize is about to be called.
-    pub(super) fn begin(&mut self, handle: u64) -> Result<()> {
+    pub(crate) fn begin(&mut self, handle: u64) -> Result<()> {
         let at = self.find(handle)?;
         self.unlink(at);
         self.slot_mut(at).stage = Stage::Finalizing;
@@ -300,7 +300,7 @@ impl Objects {
 
     /// The object's finalize was called, and it is to be deallocated: true. Unless one that depends
     /// on it lives on: then it is kept, and so is what it depends on itself.
-    pub(super) fn finished(&mut self, handle: u64) -> Result<bool> {
+    pub(crate) fn finished(&mut self, handle: u64) -> Result<bool> {
         let at = self.find(handle)?;
         if self.slot(at).kept {
             self.keep_needs(at);
@@ -315,7 +315,7 @@ impl Objects {
     }
 
     /// The object's finalize brought it back to life: it is its host's from now on.
-    pub(super) fn resurrected(&mut self, handle: u64) -> Result<()> {
+    pub(crate) fn resurrected(&mut self, handle: u64) -> Result<()> {
         let at = self.find(handle)?;
         let name = self.name(at).clone();
         self.resurrected.add(name, 1);
@@ -325,7 +325,7 @@ impl Objects {
     }
 
     /// The object stays tracked: it waits again, as the youngest.
-    pub(super) fn wait_again(&mut self, handle: u64) -> Result<()> {
+    pub(crate) fn wait_again(&mut self, handle: u64) -> Result<()> {
         let at = self.find(handle)?;
         self.finalizing_len -= 1;
         self.slot_mut(at).stage = Stage::Waiting;
@@ -343,13 +343,13 @@ impl Objects {
     }
 
     /// Takes the next object to deallocate.
-    pub(super) fn take_finalized(&mut self) -> Option<Taken> {
+    pub(crate) fn take_finalized(&mut self) -> Option<Taken> {
         let at = self.finalized.first;
         (at != NONE).then(|| self.take_at(at))
     }
 
     /// Takes the object of a handle, at whatever stage it is.
-    pub(super) fn take(&mut self, handle: u64) -> Result<Taken> {
+    pub(crate) fn take(&mut self, handle: u64) -> Result<Taken> {
         let at = self.find(handle)?;
         Ok(self.take_at(at))
     }
@@ -362,14 +362,14 @@ impl Objects {
     }
 
     /// Keeps what was to be deallocated, for `reason`, and forgets it.
-    pub(super) fn keep_finalized(&mut self, reason: &'static str) {
+    pub(crate) fn keep_finalized(&mut self, reason: &'static str) {
         while self.finalized.first != NONE {
             self.keep(self.finalized.first, reason);
         }
     }
 
     /// Keeps what was not finalized, and forgets it.
-    pub(super) fn keep_unfinished(&mut self) {
+    pub(crate) fn keep_unfinished(&mut self) {
         while self.waiting.first != NONE {
             self.keep(self.waiting.first, "it was not finalized");
         }

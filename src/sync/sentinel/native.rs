@@ -134,7 +134,7 @@ impl<T: Send + Sync + 'static> Sentinel<T> {
 
 /// Makes a thread that takes no signal, not even at its first instruction: it inherits the mask.
 fn sealed<R>(make: impl FnOnce() -> R) -> R {
-    let all = crate::runtime::attachment::all_but_faults();
+    let all = crate::sys::signals::all_but_faults();
     let mut before = MaybeUninit::<libc::sigset_t>::uninit();
     // SAFETY: the set is filled, and the one before is read only if it was written.
     unsafe {
@@ -177,7 +177,7 @@ extern "C" fn stand<T>(post: *mut c_void) -> *mut c_void {
     // SAFETY: reads the name, of which the kernel takes the first 15 bytes.
     unsafe { libc::prctl(libc::PR_SET_NAME, post.name.as_ptr(), unused, unused, unused) };
     if post.runs == Runs::HostCode {
-        crate::runtime::attachment::seal_own_thread();
+        crate::sys::signals::seal_own_thread();
     }
     // What was thrown is not dropped: that could panic again.
     std::mem::forget(catch_unwind(AssertUnwindSafe(|| (post.body)(&post.with, &post.bell))));

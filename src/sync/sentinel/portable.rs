@@ -67,7 +67,7 @@ impl<T: Send + Sync + 'static> Sentinel<T> {
         let with = with.clone();
         let builder = std::thread::Builder::new().name(name.to_string_lossy().into_owned());
         let thread = builder.stack_size(runs.stack()).spawn(move || {
-            crate::runtime::attachment::seal_own_thread();
+            crate::sys::signals::seal_own_thread();
             // What it may come to write to is a descriptor of the C runtime's.
             #[cfg(windows)]
             crate::io::c_runtime::meet_thread();

@@ -73,7 +73,7 @@ impl Helper {
         let work = Work { helper: self, block, writes, claim };
         let begun =
             std::thread::Builder::new().name("rtfinalize-aio".to_owned()).spawn(move || {
-                crate::runtime::attachment::seal_own_thread();
+                crate::sys::signals::seal_own_thread();
                 work.do_it();
             });
         match begun {

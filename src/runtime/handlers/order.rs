@@ -7,7 +7,7 @@
 //!
 //! A name nobody has is waited for by nobody; it counts as soon as a handler of that name comes.
 
-use crate::phase::{Handler, Side};
+use super::{Handler, Side};
 use crate::sync::Arc;
 use std::collections::BTreeMap;
 

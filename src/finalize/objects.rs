@@ -1,12 +1,11 @@
 //! The two passes over the tracked objects.
 
-use super::RESURRECTED;
-use super::slab::Objects;
-use crate::finalize::Finalization;
-use crate::finalize::passes::CHAIN_BOUND;
+use super::Finalization;
+use super::passes::CHAIN_BOUND;
 use crate::phase::Phase;
 use crate::report::ledger::{Leak, LeakKind};
 use crate::report::{Resurrected, Violation};
+use crate::runtime::objects::{Objects, RESURRECTED};
 use crate::sys::memory::try_put;
 
 /// Stands for the objects beyond those that are told apart.
