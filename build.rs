@@ -26,7 +26,7 @@ fn main() {
 fn compile_c() {
     let is_msvc = env::var("CARGO_CFG_TARGET_ENV").as_deref() == Ok("msvc");
     cc::Build::new()
-        .file("src/thread/this_thread.c")
+        .file("src/sys/cell.c")
         .file("src/thread/host_call.c")
         .std(if is_msvc { "c11" } else { "gnu11" })
         // A C++ exception that leaves a callback must be seen by the frame in host_call.c.

@@ -11,6 +11,7 @@ const HEADER_SOURCES: &[&str] = &[
     "capi/event.rs",
     "capi/options.rs",
     "capi/runtime.rs",
+    "capi/finalize.rs",
     "capi/phase.rs",
     "capi/callback.rs",
     "capi/thread.rs",

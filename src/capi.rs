@@ -17,6 +17,7 @@ pub mod buffered_lock;
 pub mod callback;
 pub mod error;
 pub mod event;
+pub mod finalize;
 pub mod guard;
 pub mod object;
 pub mod options;

@@ -2,4 +2,3 @@
 
 pub mod hard_exit;
 pub mod library_load;
-pub mod process_end;

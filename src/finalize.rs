@@ -21,10 +21,12 @@ use crate::finalize::background::Started;
 use crate::finalize::preparations::{bytes_first, provide};
 use crate::finalize::watchdog::{Activity, Watch};
 use crate::io::tell;
+use crate::lock::buffered::Wait;
 use crate::phase::Phase;
 use crate::report::{Blocked, Looks, PhaseRecord, Recorder, Report, restart};
 use crate::runtime::Runtime;
 use crate::runtime::attachment::Attachment;
+use crate::runtime::attachment::parked;
 use crate::runtime::environment;
 use crate::runtime::events::{Late, Subject};
 use crate::runtime::guards::table::OpenGuard;
@@ -32,12 +34,12 @@ use crate::runtime::handlers::{Side, Work};
 use crate::runtime::lifecycle::{Position, State};
 use crate::runtime::options::Options;
 use crate::runtime::overlapped::Settled;
-use crate::runtime::parked;
+use crate::runtime::reentry;
 use crate::runtime::waits::{self, Awaiting};
 use crate::status::{Result, Status};
 use crate::sync::{Arc, Deadline, now};
 use crate::sys::memory::with_reserve;
-use crate::thread::host_call::{self, Outcome};
+use crate::thread::host_call::Outcome;
 use crate::thread::record::OwnerRef;
 use crate::thread::this_thread;
 use std::time::Duration;
@@ -109,12 +111,12 @@ pub(crate) fn finalize_unless_begun(
     bound: Deadline,
     options: impl FnOnce() -> Options,
 ) -> Result<Option<Finalized>> {
-    if host_call::forbids_finalizing(runtime) {
+    if reentry::forbids_finalizing(runtime) {
         return Err(Status::InCallback.error());
     }
     let me = this_thread::owner()?;
     #[cfg(windows)]
-    crate::exit::process_end::lose_the_killed(&me, runtime);
+    crate::runtime::registry::lose_the_killed(&me, runtime);
     // The state first: the report is there a moment before the other thread is done.
     if runtime.state() == State::Finalized
         && let Some(report) = runtime.outcome()
@@ -141,7 +143,7 @@ pub(crate) fn finalize_unless_begun(
             || Finalized::Now(run(runtime, me, bound, (options, watches_brief_work), watch));
         Ok(begun.then(|| Attachment::while_finalizing(runtime, finalize)))
     };
-    with_reserve(|| host_call::finalizing(runtime, finalizing))
+    with_reserve(|| reentry::finalizing(runtime, finalizing))
 }
 
 fn run(
@@ -258,7 +260,7 @@ impl Finalization<'_> {
         self.phase(Phase::Overlapped, Self::settle_operations);
         self.phase(Phase::Reclaim, Self::reclaim);
         self.phase(Phase::ExitFunctions, |this| {
-            this.drain_stack(|books| &mut books.exit_functions);
+            this.drain_stack(|registrations| &mut registrations.exit_functions);
         });
         self.seal_writers();
         self.conclude()
@@ -337,17 +339,17 @@ impl Finalization<'_> {
     /// Runs the host's handlers. One that returns `Again` makes the passes go round again.
     fn run_handlers(&mut self, phase: Phase, side: Side) {
         let mut turn = {
-            let mut books = self.runtime.books.lock();
-            let next_id = books.next_id;
-            books.handlers.turn(phase, side, next_id)
+            let mut registrations = self.runtime.registrations.lock();
+            let next_id = registrations.next_id;
+            registrations.handlers.turn(phase, side, next_id)
         };
         loop {
             let next = {
-                let mut books = self.runtime.books.lock();
-                let next = books.handlers.next(&mut turn);
+                let mut registrations = self.runtime.registrations.lock();
+                let next = registrations.handlers.next(&mut turn);
                 if next.is_none() && side == Side::AfterWork {
                     // In one section with the look that found none: what comes later is refused.
-                    books.handlers_over = Some(phase);
+                    registrations.handlers_over = Some(phase);
                 }
                 next
             };
@@ -381,7 +383,7 @@ impl Finalization<'_> {
     /// Stops the other threads. What is still inside afterwards is a runaway.
     fn freeze(&mut self) {
         let since = now();
-        let threads = self.runtime.books.lock().threads.clone();
+        let threads = self.runtime.registrations.lock().threads.clone();
         let me = self.me.id();
         let inside =
             |a: &&Arc<Attachment>| a.owner().id() != me && a.position() == Position::Inside;
@@ -409,7 +411,7 @@ impl Finalization<'_> {
     /// In-flight operations: a bounded cancel each, out of one budget, else a deliberate leak.
     fn settle_operations(&mut self) {
         let since = now();
-        let operations = std::mem::take(&mut self.runtime.books.lock().operations);
+        let operations = std::mem::take(&mut self.runtime.registrations.lock().operations);
         for operation in &operations {
             operation.cancel_for_finalization();
         }
@@ -441,12 +443,12 @@ impl Finalization<'_> {
         let runtime = self.runtime;
         self.tell_the_last();
         {
-            let mut books = runtime.books.lock();
-            self.notes.report.leaks = std::mem::take(&mut books.leaks);
-            self.notes.report.children = std::mem::take(&mut books.child_reports);
-            self.notes.report.unnoted += std::mem::take(&mut books.unnoted);
-            let looks = std::mem::replace(&mut books.looks, Looks::new());
-            drop(books);
+            let mut registrations = runtime.registrations.lock();
+            self.notes.report.leaks = std::mem::take(&mut registrations.leaks);
+            self.notes.report.children = std::mem::take(&mut registrations.child_reports);
+            self.notes.report.unnoted += std::mem::take(&mut registrations.unnoted);
+            let looks = std::mem::replace(&mut registrations.looks, Looks::new());
+            drop(registrations);
             self.notes.threads(&looks);
         }
         self.account_for_objects();

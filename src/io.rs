@@ -21,10 +21,14 @@ mod descriptor;
 #[cfg(windows)]
 #[path = "io/handle.rs"]
 mod descriptor;
+#[cfg(unix)]
+mod errno;
 #[cfg(windows)]
 pub(crate) mod hand;
 #[cfg(windows)]
 mod pipe;
+#[cfg(unix)]
+mod poll;
 #[cfg(unix)]
 mod sigpipe;
 pub(crate) mod standard_error;

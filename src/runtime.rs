@@ -1,9 +1,10 @@
 //! A runtime: one life of one, from its start to its finalization.
 //!
-//! What is registered with it is in its [books](crate::runtime::registrations); which lives there are is in the
+//! What is registered with it is in its [registrations](crate::runtime::registrations); which lives there are is in the
 //! [`registry`].
 
 pub mod attachment;
+mod children;
 pub(crate) mod environment;
 pub mod events;
 pub(crate) mod exit_callbacks;
@@ -11,21 +12,24 @@ pub(crate) mod fork_child;
 pub(crate) mod guards;
 pub mod handlers;
 pub(crate) mod lifecycle;
+mod memory_need;
 pub(crate) mod objects;
 pub mod options;
 pub(crate) mod overlapped;
-pub(crate) mod parked;
+pub(crate) mod reentry;
 pub(crate) mod registrations;
 pub(crate) mod registry;
+pub(crate) mod thread_hooks;
 pub(crate) mod waits;
 pub mod writer;
 
 use crate::lock::grace::Grace;
 use crate::report::Report;
-use crate::runtime::guards::view::Pin;
+use crate::runtime::attachment::Attachment;
+use crate::runtime::guards::view::{Guarded, Pin};
 use crate::runtime::lifecycle::{Gate, State};
 use crate::runtime::options::Options;
-use crate::runtime::registrations::Books;
+use crate::runtime::registrations::Registrations;
 use crate::runtime::waits::Waits;
 use crate::status::{Error, Status};
 use crate::sync::{Arc, AtomicBool, AtomicU64, Deadline, Mutex, Ordering};
@@ -41,6 +45,12 @@ pub struct RuntimeOptions {
     pub no_daemons: bool,
 }
 
+/// Who watches a finalization.
+pub(crate) trait Watchdog: Send + Sync {
+    /// Work that did not look as if it could wait is about to. Called on the finalizing thread, inside a callback.
+    fn begin_late(self: Arc<Self>);
+}
+
 /// One life of a runtime.
 pub struct Runtime {
     id: u32,
@@ -54,13 +64,13 @@ pub struct Runtime {
     grace: Arc<Grace>,
     late_calls: Arc<AtomicU64>,
     /// For its finalization.
-    pub(crate) books: Mutex<Books>,
+    pub(crate) registrations: Mutex<Registrations>,
     pub(crate) options: Mutex<Options>,
     /// When the waits of the present phase must end.
     phase_deadline: Mutex<Deadline>,
     waits: Waits,
     /// Who watches the finalization that is under way.
-    pub(crate) watch: Mutex<Option<Arc<crate::finalize::watchdog::Shared>>>,
+    pub(crate) watchdog: Mutex<Option<Arc<dyn Watchdog>>>,
     outcome: Mutex<Option<Arc<Report>>>,
     /// It was finalized by a `fork` that left its finalizer behind, and nobody has heard of it yet.
     cut_off: AtomicBool,
@@ -73,11 +83,12 @@ impl Runtime {
         parent: Option<&Arc<Runtime>>,
     ) -> Arc<Runtime> {
         crate::thread::this_thread::watch_forks();
+        thread_hooks::install();
         let options = Options::default();
         let ancestors = parent.map_or_else(Box::default, |parent| {
             std::iter::once(parent.id).chain(parent.ancestors.iter().copied()).collect()
         });
-        Arc::new(Runtime {
+        let runtime = Arc::new(Runtime {
             id,
             born_with,
             ancestors,
@@ -87,14 +98,19 @@ impl Runtime {
             pin: Pin::begin().ok(),
             grace: Arc::new(Grace::new(options.grace_us)),
             late_calls: Arc::default(),
-            books: Mutex::new(Books::new()),
+            registrations: Mutex::new(Registrations::new()),
             options: Mutex::new(options),
             phase_deadline: Mutex::new(Deadline::NEVER),
             waits: Waits::new(),
-            watch: Mutex::new(None),
+            watchdog: Mutex::new(None),
             outcome: Mutex::new(None),
             cut_off: AtomicBool::new(false),
-        })
+        });
+        if let Some(pin) = runtime.pin {
+            let guarded: Arc<dyn Guarded> = runtime.clone();
+            pin.is_of(Arc::downgrade(&guarded));
+        }
+        runtime
     }
 
     /// Its number: the same in each life, 0 for the default runtime.
@@ -224,7 +240,7 @@ impl Runtime {
         begun
     }
 
-    /// The finalization is over: keeps its report and empties the books.
+    /// The finalization is over: keeps its report and empties the registrations.
     pub(crate) fn end(&self, report: Arc<Report>) {
         *self.outcome.lock() = Some(report);
         self.advance(State::Finalized);
@@ -236,5 +252,23 @@ impl Drop for Runtime {
         if let Some(pin) = self.pin.take() {
             pin.end();
         }
+    }
+}
+
+impl Guarded for Runtime {
+    fn announce(&self) {
+        self.gate.announce();
+    }
+
+    fn is_finalized_by(&self, me: OwnerId) -> bool {
+        self.gate.is_finalizer(me)
+    }
+
+    fn waits_for_this_thread(&self) -> bool {
+        Attachment::of_this_thread(self).is_some_and(|it| it.holds_up_finalization())
+    }
+
+    fn late(&self) -> Error {
+        Runtime::late(self)
     }
 }

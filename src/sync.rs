@@ -4,6 +4,8 @@
 //! in for all of it (`--cfg loom`), and `fork` has one gate to hold shut (see [`fork`]).
 
 #[cfg(not(loom))]
+pub mod activity;
+#[cfg(not(loom))]
 pub mod fence;
 #[cfg(not(loom))]
 pub mod fork;

@@ -50,13 +50,13 @@ pub unsafe extern "C-unwind" fn rt_note_destination(
             left_to_parent: given.left_to_parent,
         };
         let runtime = runtime_of(runtime)?;
-        let mut books = runtime.books.lock();
+        let mut registrations = runtime.registrations.lock();
         if runtime.state() == State::Finalized {
-            drop(books);
+            drop(registrations);
             return Err(runtime.late());
         }
-        books.abandoned.try_reserve(1).map_err(|_| Status::NoMemory.error())?;
-        books.abandoned.push(destination);
+        registrations.abandoned.try_reserve(1).map_err(|_| Status::NoMemory.error())?;
+        registrations.abandoned.push(destination);
         Ok(Status::Ok)
     })
 }

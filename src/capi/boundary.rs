@@ -1,11 +1,12 @@
 //! What every exported function passes: panics stop here, errors become numbers and a text.
 
 use crate::runtime::objects::Refusals;
+use crate::runtime::objects::refused_calls;
 use crate::status::{Error, Result, Status};
+use crate::sync::activity::{self, Call};
 use crate::sys::cancellation::Shield;
 use crate::thread::host_call;
 use crate::thread::this_thread;
-use crate::thread::this_thread::activity::{self, Call};
 use libc::{c_char, c_void};
 use std::any::{Any, type_name};
 use std::ffi::{CStr, OsStr};
@@ -20,7 +21,7 @@ use super::rt_status;
 /// nothing then, so the system may unwind them.
 #[inline]
 pub fn boundary<F: FnOnce() -> Result<Status>>(body: F) -> rt_status {
-    if let Some(refusals) = this_thread::refusals() {
+    if let Some(refusals) = refused_calls() {
         return refused_in_dealloc(refusals, exported_name(type_name::<F>()));
     }
     pass(Handlers::Refused, || shielded(body))
@@ -35,17 +36,17 @@ pub fn boundary_in_dealloc_too(body: impl FnOnce() -> Result<Status>) -> rt_stat
 /// cancelled, so nothing has to hold that off.
 #[inline]
 pub fn light_boundary<F: FnOnce() -> Result<Status>>(body: F) -> rt_status {
-    if let Some(refusals) = this_thread::refusals() {
+    if let Some(refusals) = refused_calls() {
         return refused_in_dealloc(refusals, exported_name(type_name::<F>()));
     }
     pass(Handlers::Refused, body)
 }
 
 /// As [`light_boundary`], for what works in every signal handler: the body takes nothing that the code below
-/// the handler may have locked, see [`is_over_a_section`](this_thread::is_over_a_section).
+/// the handler may have locked, see [`is_over_a_section`](cell::is_over_a_section).
 #[inline]
 pub fn boundary_in_handlers<F: FnOnce() -> Result<Status>>(body: F) -> rt_status {
-    if let Some(refusals) = this_thread::refusals() {
+    if let Some(refusals) = refused_calls() {
         return refused_in_dealloc(refusals, exported_name(type_name::<F>()));
     }
     pass(Handlers::Admitted, body)

@@ -4,6 +4,7 @@ use super::boundary::{boundary, boundary_in_handlers_and_dealloc, give, required
 use super::rt_status;
 use super::runtime::{rt_runtime, runtime_of};
 use crate::lock::buffered::{Acquired, BufferedLock};
+use crate::runtime::registry::Process;
 use crate::status::{Result, Status};
 use crate::sync::Deadline;
 use crate::thread::this_thread;
@@ -126,7 +127,7 @@ fn acquire(lock: *mut rt_buffered_lock, timeout_us: i64) -> rt_status {
 #[cold]
 fn acquire_slow(lock: *mut rt_buffered_lock, timeout_us: i64) -> rt_status {
     boundary_in_handlers_and_dealloc(|| {
-        match lock_of(lock)?.acquire(Deadline::after_us(timeout_us))? {
+        match lock_of(lock)?.acquire(&Process, Deadline::after_us(timeout_us))? {
             Acquired::Released => Ok(Status::Ok),
             Acquired::Recovered => Ok(Status::Recovered),
         }

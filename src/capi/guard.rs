@@ -5,12 +5,13 @@ use super::rt_status;
 use super::runtime::{rt_runtime, runtime_of};
 use super::thread::{id_of, not_this_threads, rt_thread};
 use crate::runtime::attachment::Attachment;
+use crate::runtime::attachment::own;
 use crate::runtime::guards::exchange::NAME_SIZE;
 use crate::runtime::guards::table::Guard;
 use crate::runtime::guards::view::{Pin, View};
 use crate::status::{Result, Status};
-use crate::thread::this_thread;
-use crate::thread::this_thread::activity::interrupted;
+use crate::sync::activity::interrupted;
+use crate::sys::cell;
 use libc::c_char;
 use std::ffi::CStr;
 
@@ -146,13 +147,13 @@ pub unsafe extern "C-unwind" fn rt_guard_from_current(
         if guard.is_null() {
             return Err(Status::Null.error());
         }
-        let not_mine = || match this_thread::is_over_the_library() {
+        let not_mine = || match cell::is_over_the_library() {
             // The list of attachments may be changing below this handler.
             true => interrupted(),
             false => not_this_threads(thread),
         };
         // SAFETY: asking for the pin does not detach.
-        let pin = unsafe { this_thread::on_attachment(id_of(thread), Attachment::pin) };
+        let pin = unsafe { own::on_attachment(id_of(thread), Attachment::pin) };
         open(pin_of(pin.ok_or_else(not_mine)?)?, name, false, guard)
     })
 }

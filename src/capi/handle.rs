@@ -18,7 +18,7 @@
 //! state, any number of times.
 
 use crate::status::{Result, Status};
-use crate::sync::slab::Row;
+use crate::sync::slab::Slab;
 use crate::sync::{Arc, AtomicU64, Ordering};
 use std::cell::UnsafeCell;
 use std::ops::Deref;
@@ -49,7 +49,7 @@ unsafe impl<T: Send + Sync> Sync for Slot<T> {}
 
 /// The live objects of one type.
 pub struct Table<T: 'static> {
-    slots: Row<Slot<T>>,
+    slots: Slab<Slot<T>>,
     /// The generation slots begin with.
     seed: u32,
 }
@@ -65,7 +65,7 @@ impl<T: Send + Sync + 'static> Table<T> {
     /// No objects. `seed` is a number of the table's own, for its first generation: so that no small
     /// number is a handle by accident, nor another table's handle one of this.
     pub const fn new(seed: u32) -> Table<T> {
-        Table { slots: Row::new(), seed }
+        Table { slots: Slab::new(), seed }
     }
 
     /// What a handle has of this state's generation.

@@ -6,14 +6,14 @@ use super::boundary::{
 use super::callback::call_of;
 use super::runtime::{rt_runtime, runtime_of};
 use super::{rt_callback, rt_status};
+use crate::runtime::attachment::own;
+use crate::runtime::attachment::parked;
 use crate::runtime::attachment::{Attachment, Policy, ThreadOptions};
 use crate::runtime::handlers::Work;
-use crate::runtime::parked;
 use crate::status::{Error, Result, Status};
 use crate::sync::Arc;
 use crate::sys::thread_activity;
 use crate::text::Shown;
-use crate::thread::this_thread;
 use libc::{c_char, c_void};
 
 /// A thread's attachment to a runtime. It belongs to the thread that attached: only that thread may
@@ -152,7 +152,7 @@ fn thread_of(thread: *mut rt_thread) -> Result<Arc<Attachment>> {
 fn step(thread: *mut rt_thread, step: impl FnOnce(&Attachment) -> Result<()>) -> rt_status {
     light_boundary(|| {
         // SAFETY: by this function's contract.
-        match unsafe { this_thread::on_attachment(id_of(thread), step) } {
+        match unsafe { own::on_attachment(id_of(thread), step) } {
             Some(done) => done.map(|()| Status::Ok),
             None => Err(not_this_threads(thread)),
         }

@@ -6,13 +6,13 @@
 //! ([`crate::runtime::writer`]), and one line says what became of it. Only what comes after that, the report that may have been
 //! wished for, is free to allocate and to lock.
 
-use crate::exit::process_end;
 use crate::io::Descriptor;
 use crate::io::Refused;
 use crate::io::standard_error;
 use crate::phase::Phase;
 #[cfg(windows)]
 use crate::runtime::options::DEFAULT_EXIT_CODE;
+use crate::runtime::writer::HARD_EXIT_KILLED;
 use crate::runtime::writer::{Toll, rescue_all};
 use crate::sync::{AtomicI32, AtomicU32, Deadline, Ordering, fork, sleep};
 use crate::text::FixedText;
@@ -24,9 +24,6 @@ const RESCUE: Duration = Duration::from_millis(250);
 
 /// How long stderr may take to have room.
 const TELL: Duration = Duration::from_millis(250);
-
-/// Who is gone where the last word was cut off.
-pub(crate) const SAYS_IT: &str = "the thread that wrote the last word was killed";
 
 /// How long the last word may take before it is cut short, where nothing of it should have blocked.
 const LIMIT: Duration = Duration::from_secs(1);
@@ -54,10 +51,10 @@ pub fn end_process(
     let me = fork::generation() + 1;
     // SeqCst: who is roused sees it. Of all who come in one process one finds another number.
     if BEGUN.swap(me, Ordering::SeqCst) == me {
-        process_end::sleep_indefinitely(SAYS_IT);
+        crate::sync::sleep_indefinitely(HARD_EXIT_KILLED);
     }
     EXIT_CODE.store(exit_code, Ordering::SeqCst);
-    SPEAKER.store(crate::thread::this_thread::current_tid(), Ordering::SeqCst);
+    SPEAKER.store(crate::sys::cell::current_tid(), Ordering::SeqCst);
     system::hold_signals();
     rouse();
     let toll = rescue_all(Deadline::after(RESCUE));
@@ -78,7 +75,7 @@ pub(crate) fn end_killed_process(because: &str) -> ! {
     line.room_for(DURING_ROOM, |line| {
         let _ = write!(line, "rtfinalize: {because} as the process ended");
     });
-    line.room_for(SIZE - 1, |line| toll.tell(line, DEFAULT_EXIT_CODE));
+    line.room_for(SIZE - 1, |line| tell_toll(&toll, line, DEFAULT_EXIT_CODE));
     tell(line.line());
     system::end(DEFAULT_EXIT_CODE)
 }
@@ -160,28 +157,27 @@ fn compose(
             let _ = line.write_str(piece);
         }
     });
-    line.room_for(SIZE - 1, |line| toll.tell(line, exit_code));
+    line.room_for(SIZE - 1, |line| tell_toll(toll, line, exit_code));
 }
 
-impl Toll {
-    fn tell(&self, line: &mut Line, exit_code: i32) {
-        let plural = |count: u64| if count == 1 { "" } else { "s" };
-        let Toll { written, lost, losers, in_flight } = *self;
-        let _ = write!(line, ": {written} byte{} written at the last moment", plural(written));
-        let _ = match losers {
-            0 => write!(line, ", none lost"),
-            _ => write!(
-                line,
-                ", {lost} byte{} of {losers} writer{} not written",
-                plural(lost),
-                plural(losers.into())
-            ),
-        };
-        if in_flight > 0 {
-            let _ = write!(line, " ({in_flight} of them in a write that has not returned)");
-        }
-        let _ = write!(line, "; exit code {exit_code}");
+/// What became of the bytes.
+fn tell_toll(toll: &Toll, line: &mut Line, exit_code: i32) {
+    let plural = |count: u64| if count == 1 { "" } else { "s" };
+    let Toll { written, lost, losers, in_flight } = *toll;
+    let _ = write!(line, ": {written} byte{} written at the last moment", plural(written));
+    let _ = match losers {
+        0 => write!(line, ", none lost"),
+        _ => write!(
+            line,
+            ", {lost} byte{} of {losers} writer{} not written",
+            plural(lost),
+            plural(losers.into())
+        ),
+    };
+    if in_flight > 0 {
+        let _ = write!(line, " ({in_flight} of them in a write that has not returned)");
     }
+    let _ = write!(line, "; exit code {exit_code}");
 }
 
 const SIZE: usize = 1024;

@@ -21,4 +21,6 @@ extern "C" fn at_load() {
     this_thread::prepare();
     #[cfg(windows)]
     this_thread::stay_loaded();
+    #[cfg(windows)]
+    crate::sys::process_end::end_by(super::hard_exit::end_killed_process);
 }

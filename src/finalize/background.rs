@@ -12,8 +12,8 @@ use crate::report::{Continuation, Continued, restart};
 use crate::runtime::handlers::Handler;
 use crate::sync::{Arc, Mutex, elapsed, fork, now};
 use crate::sys::memory::{spare_for_thread, try_push};
+use crate::sys::thread_exit::has_ended;
 use crate::thread::host_call::Outcome;
-use crate::thread::this_thread::has_ended;
 use std::thread::JoinHandle;
 use std::time::Instant;
 

@@ -2,7 +2,7 @@
 //!
 //! CPython's counterpart is the subinterpreter. There `Py_FinalizeEx` leaves those its host forgot to
 //! end to be cleared late, when the main interpreter is half gone. Here a parent keeps its children in
-//! its books: the step that closes admission sees them together with threads and callbacks, so a
+//! its registrations: the step that closes admission sees them together with threads and callbacks, so a
 //! child made while the parent runs its passes is finalized too, and none can be made after.
 //!
 //! # Time
@@ -13,91 +13,22 @@
 
 use crate::finalize::watchdog::{Activity, Notice};
 use crate::finalize::{Finalization, Finalized, finalize_unless_begun, join};
-use crate::report::Report;
 use crate::report::ledger::{Leak, LeakKind};
+use crate::runtime::Runtime;
 use crate::runtime::events::{Late, Subject};
-use crate::runtime::lifecycle::State;
-use crate::runtime::registry;
-use crate::runtime::{Runtime, RuntimeOptions};
-use crate::status::{Result, Status};
 use crate::sync::{Arc, Deadline, now};
 use crate::thread::this_thread::OWNERS;
-
-/// How many generations there may be below a runtime that is nobody's child: a child is finalized on
-/// the stack of its parent's finalization.
-pub const MAX_DEPTH: usize = 32;
-
-impl Runtime {
-    /// A child of `parent`.
-    ///
-    /// # Errors
-    /// `Finalizing` once the parent admits nothing any more; `Invalid` below [`MAX_DEPTH`]
-    /// generations.
-    pub fn new_child(parent: &Arc<Runtime>, options: RuntimeOptions) -> Result<Arc<Runtime>> {
-        if parent.ancestors().len() >= MAX_DEPTH {
-            let what = format!("a runtime may have {MAX_DEPTH} generations of descendants at most");
-            return Err(Status::Invalid.because(what));
-        }
-        let child = registry::enroll(options, Some(parent));
-        // Entered first: its parent may finalize it as soon as it is admitted.
-        parent.admit_child(&child).inspect_err(|_| registry::strike(&child))?;
-        Ok(child)
-    }
-
-    pub(crate) fn admit_child(&self, child: &Arc<Runtime>) -> Result<()> {
-        let mut books = self.books.lock();
-        if books.closed {
-            drop(books);
-            return Err(self.late());
-        }
-        let open = books.children.len() + 1;
-        let reserved =
-            books.children.try_reserve(1).and_then(|()| books.child_reports.try_reserve(open));
-        reserved.map_err(|_| Status::NoMemory.error())?;
-        books.children.push(child.clone());
-        drop(books);
-        Ok(())
-    }
-
-    /// Gives its report to its parent, if that finalizes and has not given up on it. Says whether.
-    pub(crate) fn hand_to_parent(&self, report: &Arc<Report>) -> bool {
-        let Some(parent) = self.parent() else { return false };
-        let mut books = parent.books.lock();
-        let nested = parent.state() != State::Running && books.knows_child(self);
-        if nested {
-            books.child_reports.push(report.clone());
-        }
-        nested
-    }
-
-    /// It is finalized: its parent need not see to it any more.
-    pub(crate) fn leave_parent(&self) {
-        if let Some(parent) = self.parent() {
-            let mut books = parent.books.lock();
-            let at = books.children.iter().position(|child| std::ptr::eq(&**child, self));
-            let child = at.map(|at| books.children.remove(at));
-            drop(books);
-            drop(child);
-        }
-    }
-}
-
-impl crate::runtime::registrations::Books {
-    fn knows_child(&self, child: &Runtime) -> bool {
-        self.children.iter().any(|known| std::ptr::eq(&**known, child))
-    }
-}
 
 impl Finalization<'_> {
     /// Finalizes the children there are now. Those that come meanwhile are another pass's work.
     pub(crate) fn finalize_children(&mut self) {
-        let children = self.runtime.books.lock().children.clone();
+        let children = self.runtime.registrations.lock().children.clone();
         if !children.is_empty() {
             self.flush_before_children();
         }
         for child in children.iter().rev() {
             // One may have ended another, or been ended, in a callback.
-            if self.runtime.books.lock().knows_child(child) {
+            if self.runtime.registrations.lock().knows_child(child) {
                 self.finalize_child(child);
             }
         }

@@ -109,8 +109,8 @@ impl Finalization<'_> {
         let mut family = vec![self.runtime.clone()];
         while let Some(member) = family.pop() {
             let (writers, children) = {
-                let books = member.books.lock();
-                (books.writers.clone(), books.children.clone())
+                let registrations = member.registrations.lock();
+                (registrations.writers.clone(), registrations.children.clone())
             };
             for writer in writers {
                 // What is stuck is told by the flush that is its own.
@@ -147,7 +147,7 @@ impl Finalization<'_> {
     /// what is left of the grace.
     fn flush_writers(&mut self, deadline: Deadline, share: f64) -> Vec<Stuck> {
         let since = now();
-        let writers = self.runtime.books.lock().writers.clone();
+        let writers = self.runtime.registrations.lock().writers.clone();
         let mut todo: Vec<_> =
             writers.into_iter().map(|writer| Todo { writer, awaited: None }).collect();
         let mut stuck: Vec<Stuck> = Vec::new();
@@ -279,7 +279,7 @@ impl Finalization<'_> {
 
     /// The last word on every writer: what is left is tried once more, then it is sealed.
     pub(crate) fn seal_writers(&mut self) {
-        let open = self.runtime.books.lock().writers.clone();
+        let open = self.runtime.registrations.lock().writers.clone();
         for writer in &open {
             let account = writer.account();
             // On Windows a write may have returned to nobody yet.
@@ -288,9 +288,12 @@ impl Finalization<'_> {
             }
         }
         let (writers, abandoned) = {
-            let mut books = self.runtime.books.lock();
-            books.writers_over = true;
-            (std::mem::take(&mut books.writers), std::mem::take(&mut books.abandoned))
+            let mut registrations = self.runtime.registrations.lock();
+            registrations.writers_over = true;
+            (
+                std::mem::take(&mut registrations.writers),
+                std::mem::take(&mut registrations.abandoned),
+            )
         };
         if abandoned.iter().any(|d| d.unwritten + d.in_flight > 0) {
             self.notes.incomplete();

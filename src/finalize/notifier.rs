@@ -34,12 +34,12 @@ impl Finalization<'_> {
     /// From here on what happens elsewhere is kept, to be told.
     pub(crate) fn listen(&mut self) {
         self.told.late_calls = self.runtime.late_calls().load(Ordering::Relaxed);
-        self.runtime.books.lock().recoveries.wanted = true;
+        self.runtime.registrations.lock().recoveries.wanted = true;
     }
 
     /// The last that is told.
     pub(crate) fn tell_the_last(&mut self) {
-        self.runtime.books.lock().recoveries.wanted = false;
+        self.runtime.registrations.lock().recoveries.wanted = false;
         self.tell_news();
     }
 
@@ -82,7 +82,7 @@ impl Finalization<'_> {
 
     /// Notes and tells what has happened since this was last called: on other threads, and in the ledger.
     pub(crate) fn tell_news(&mut self) {
-        let (recoveries, more) = self.runtime.books.lock().recoveries.take();
+        let (recoveries, more) = self.runtime.registrations.lock().recoveries.take();
         for recovery in recoveries {
             self.notes.taken_over(recovery.at(), || recovery.describe());
             if self.hears() {
@@ -96,8 +96,8 @@ impl Finalization<'_> {
             return;
         }
         let leaks = {
-            let books = self.runtime.books.lock();
-            books.leaks.get(self.told.leaks..).unwrap_or_default().to_vec()
+            let registrations = self.runtime.registrations.lock();
+            registrations.leaks.get(self.told.leaks..).unwrap_or_default().to_vec()
         };
         self.told.leaks += leaks.len();
         if more > 0 {

@@ -29,10 +29,10 @@ impl Finalization<'_> {
                 continue;
             }
             let waiting = {
-                let mut books = self.runtime.books.lock();
-                let waiting = books.objects.waiting_len();
+                let mut registrations = self.runtime.registrations.lock();
+                let waiting = registrations.objects.waiting_len();
                 // In one section with the look that ends the pass: what comes later is refused.
-                books.objects.closed = waiting == 0 || left == 0;
+                registrations.objects.closed = waiting == 0 || left == 0;
                 waiting
             };
             if waiting == 0 {
@@ -47,16 +47,16 @@ impl Finalization<'_> {
 
     /// How many objects a pass finalizes: those there are, and a bounded chain of others.
     fn most_objects(&self) -> u64 {
-        self.runtime.books.lock().objects.waiting_len().saturating_add(CHAIN_BOUND)
+        self.runtime.registrations.lock().objects.waiting_len().saturating_add(CHAIN_BOUND)
     }
 
     fn finalize_one(&mut self) -> bool {
         let runtime = self.runtime;
         let next = {
-            let mut books = runtime.books.lock();
-            let next = books.objects.next_waiting();
+            let mut registrations = runtime.registrations.lock();
+            let next = registrations.objects.next_waiting();
             // It was found in this section: it can be begun.
-            next.filter(|object| books.objects.begin(object.handle).is_ok())
+            next.filter(|object| registrations.objects.begin(object.handle).is_ok())
         };
         let Some(object) = next else { return false };
         self.notes.work(1);
@@ -66,11 +66,11 @@ impl Finalization<'_> {
         if outcome.failed() {
             self.notes.failed(&object.name, format_args!("finalize {outcome}"));
         }
-        let mut books = runtime.books.lock();
+        let mut registrations = runtime.registrations.lock();
         // An object that its own finalize untracked is its host's.
         let _gone = match outcome {
-            RESURRECTED => books.objects.resurrected(object.handle).is_err(),
-            _ => books.objects.finished(object.handle).is_err(),
+            RESURRECTED => registrations.objects.resurrected(object.handle).is_err(),
+            _ => registrations.objects.finished(object.handle).is_err(),
         };
         true
     }
@@ -80,11 +80,13 @@ impl Finalization<'_> {
         let runtime = self.runtime;
         if !self.notes.report.runaways.is_empty() || !self.leaked_guards.is_empty() {
             let reason = "a thread that still runs inside, or holds a guard, may touch it";
-            runtime.books.lock().objects.keep_finalized(reason);
+            runtime.registrations.lock().objects.keep_finalized(reason);
         }
-        runtime.books.lock().objects.keep_unfinished();
+        runtime.registrations.lock().objects.keep_unfinished();
         loop {
-            let Some(object) = runtime.books.lock().objects.take_finalized() else { return };
+            let Some(object) = runtime.registrations.lock().objects.take_finalized() else {
+                return;
+            };
             self.notes.work(1);
             let dealloc = || runtime.deallocate(&object);
             let outcome = self.watch.during(Phase::Dealloc, &object.name, dealloc);
@@ -98,9 +100,9 @@ impl Finalization<'_> {
     /// Enters in the report what is to be said of the objects, and gives their memory back.
     pub(crate) fn account_for_objects(&mut self) {
         let objects = {
-            let mut books = self.runtime.books.lock();
-            let objects = std::mem::replace(&mut books.objects, Objects::new());
-            books.objects.closed = true;
+            let mut registrations = self.runtime.registrations.lock();
+            let objects = std::mem::replace(&mut registrations.objects, Objects::new());
+            registrations.objects.closed = true;
             objects
         };
         let report = &mut self.notes.report;

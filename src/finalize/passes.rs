@@ -10,7 +10,7 @@ use crate::phase::Phase;
 use crate::runtime::attachment::Attachment;
 use crate::runtime::exit_callbacks::Stack;
 use crate::runtime::lifecycle::State;
-use crate::runtime::registrations::Books;
+use crate::runtime::registrations::Registrations;
 use crate::sync::now;
 use std::sync::Arc;
 
@@ -41,7 +41,7 @@ impl Finalization<'_> {
         self.passes_deadline.passed() || self.notes.report.passes >= self.options.max_passes
     }
 
-    /// The step to `freeze`, in one section of the books: if nothing came in meanwhile, nothing can
+    /// The step to `freeze`, in one section of the registrations: if nothing came in meanwhile, nothing can
     /// any more. False: go round again.
     pub(crate) fn close_admission(&mut self) -> bool {
         let give_up = self.is_out_of_passes();
@@ -51,20 +51,24 @@ impl Finalization<'_> {
             return false;
         }
         let left = {
-            let mut books = self.runtime.books.lock();
-            let waits = !self.gave_up_on_threads && books.holds_up(&self.me);
-            let work = books.has_calls() || !books.children.is_empty();
+            let mut registrations = self.runtime.registrations.lock();
+            let waits = !self.gave_up_on_threads && registrations.holds_up(&self.me);
+            let work = registrations.has_calls() || !registrations.children.is_empty();
             if (waits || work) && !give_up {
-                drop(books);
+                drop(registrations);
                 self.let_guards();
                 return false;
             }
-            books.closed = true;
+            registrations.closed = true;
             self.refuse_guards();
             self.runtime.gate().advance(State::Finalizing);
             // Nobody runs what is left: not a late `rt_pending_run` either.
-            let children = std::mem::take(&mut books.children);
-            (std::mem::take(&mut books.at_exit), std::mem::take(&mut books.pending), children)
+            let children = std::mem::take(&mut registrations.children);
+            (
+                std::mem::take(&mut registrations.at_exit),
+                std::mem::take(&mut registrations.pending),
+                children,
+            )
         };
         // Again, with nothing locked, for those who wait by rules that just changed.
         self.runtime.advance(State::Finalizing);
@@ -109,10 +113,10 @@ impl Finalization<'_> {
                 self.gave_up_on_threads = true;
                 break;
             }
-            let books = &self.runtime.books;
+            let registrations = &self.runtime.registrations;
             self.runtime.gate().wait_until(limit.min(notice.next()), || {
                 !waited_for.iter().any(|a| a.holds_up_finalization())
-                    || !books.lock().pending.is_empty()
+                    || !registrations.lock().pending.is_empty()
             });
             let made = self.make_pending_calls();
             self.tell_news();
@@ -126,8 +130,8 @@ impl Finalization<'_> {
     }
 
     fn threads_waited_for(&self) -> Vec<Arc<Attachment>> {
-        let books = self.runtime.books.lock();
-        let others = books.threads.iter().filter(|a| a.owner().id() != self.me.id());
+        let registrations = self.runtime.registrations.lock();
+        let others = registrations.threads.iter().filter(|a| a.owner().id() != self.me.id());
         others.filter(|a| a.holds_up_finalization()).cloned().collect()
     }
 
@@ -139,7 +143,8 @@ impl Finalization<'_> {
     pub(crate) fn make_pending_calls(&mut self) -> u64 {
         let Finalization { notes, watch, runtime, .. } = self;
         let made = runtime.run_pending(|entry| {
-            let outcome = watch.during(notes.phase(), &entry.name, || entry.call.call_for(runtime));
+            let outcome =
+                watch.during(notes.phase(), &entry.name, || entry.call.call_for(&**runtime));
             notes.callback(&entry.name, watch.last());
             if outcome.failed() {
                 notes.failed(&entry.name, outcome);
@@ -150,25 +155,25 @@ impl Finalization<'_> {
     }
 
     fn drain_at_exit(&mut self) {
-        let made = self.drain_stack(|books| &mut books.at_exit);
+        let made = self.drain_stack(|registrations| &mut registrations.at_exit);
         self.busy |= made > 0;
     }
 
     /// Last in, first out, until none is left; those registered meanwhile included. Returns how many.
-    pub(crate) fn drain_stack(&mut self, stack: fn(&mut Books) -> &mut Stack) -> u64 {
+    pub(crate) fn drain_stack(&mut self, stack: fn(&mut Registrations) -> &mut Stack) -> u64 {
         let (mut made, mut chain) = (0, 0);
-        let mut registered_before = self.runtime.books.lock().next_id;
+        let mut registered_before = self.runtime.registrations.lock().next_id;
         loop {
             let entry = {
-                let mut books = self.runtime.books.lock();
-                let entry = stack(&mut books).pop();
+                let mut registrations = self.runtime.registrations.lock();
+                let entry = stack(&mut registrations).pop();
                 if entry.as_ref().is_some_and(|entry| entry.id >= registered_before) {
                     chain += 1;
-                    registered_before = books.next_id;
+                    registered_before = registrations.next_id;
                 }
                 if entry.is_none() || chain > CHAIN_BOUND {
                     // In one section with the look that ends the drain: what comes later is refused.
-                    books.exit_functions_over = self.notes.phase() == Phase::ExitFunctions;
+                    registrations.exit_functions_over = self.notes.phase() == Phase::ExitFunctions;
                 }
                 entry
             };

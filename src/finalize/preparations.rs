@@ -9,20 +9,10 @@ use crate::finalize::watchdog::Watch;
 use crate::runtime::Runtime;
 use crate::runtime::lifecycle::State;
 use crate::runtime::options::Options;
-use crate::runtime::registrations::Books;
-use crate::runtime::writer::Writer;
 use crate::status::{Error, Result, Status};
 use crate::sync::{Arc, Deadline};
 use crate::sys::memory::{HALF, is_had};
 use crate::thread::record::OwnerRef;
-
-/// For the phases, the watch and the report of a runtime with nothing registered, and for the small objects of each
-/// step.
-const BASE: usize = 12 * 1024;
-
-/// For each thread, writer, operation and child: what the report says of it, and its places in lists. Callbacks need
-/// nothing: a note of how one failed is left out where there is no memory for it.
-const EACH: usize = 1024;
 
 /// With less than this, memory is short: what runs meanwhile may take the rest. More than the stack of any thread that a
 /// watch begins.
@@ -76,57 +66,5 @@ pub(crate) fn until(grace_us: i64, deadline_us: i64) -> Deadline {
 pub(crate) fn bytes_first(runtime: &Runtime, deadline: Deadline) {
     if !is_had(MARGIN) {
         runtime.write_out(deadline);
-    }
-}
-
-impl Runtime {
-    /// What its finalization may have to allocate, with its children's.
-    fn need(&self) -> usize {
-        let mut all = self.books.lock().need();
-        self.each_child(|child| all = all.saturating_add(child.need()));
-        all
-    }
-
-    /// Writes out what its writers and its children's hold, waiting for locks and for room until `deadline`. Says
-    /// whether nothing is left. Allocates nothing.
-    fn write_out(&self, deadline: Deadline) -> bool {
-        // First what goes without waiting, so that a stuck one costs the others nothing.
-        self.each_writer(|writer| {
-            writer.write_out(Deadline::after_us(0));
-        });
-        let mut all = true;
-        self.each_writer(|writer| all &= writer.write_out(deadline));
-        self.each_child(|child| all &= child.write_out(deadline));
-        all
-    }
-
-    /// The list is not locked meanwhile: a writer's destination can be the host's code.
-    fn each_writer(&self, mut look: impl FnMut(&Writer)) {
-        let mut left = self.books.lock().writers.len();
-        while left > 0 {
-            left -= 1;
-            let writer = self.books.lock().writers.get(left).cloned();
-            if let Some(writer) = writer {
-                look(&writer);
-            }
-        }
-    }
-
-    fn each_child(&self, mut look: impl FnMut(&Runtime)) {
-        let mut left = self.books.lock().children.len();
-        while left > 0 {
-            left -= 1;
-            let child = self.books.lock().children.get(left).cloned();
-            if let Some(child) = child {
-                look(&child);
-            }
-        }
-    }
-}
-
-impl Books {
-    fn need(&self) -> usize {
-        let each = self.threads.len() + self.writers.len() + self.operations.len();
-        BASE + (each + self.children.len()) * EACH
     }
 }

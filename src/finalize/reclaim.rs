@@ -11,7 +11,7 @@ impl Finalization<'_> {
     /// thread last; the others' go into the ledger (law 1: their threads may still look at them).
     /// So do all if a thread still ran inside after the freeze, or holds a guard: it may reach any.
     pub(crate) fn reclaim(&mut self) {
-        let mut threads = std::mem::take(&mut self.runtime.books.lock().threads);
+        let mut threads = std::mem::take(&mut self.runtime.registrations.lock().threads);
         threads.sort_by_key(|a| a.owner().id() == self.me.id());
         for thread in threads {
             if thread.ended_undetached() {

@@ -53,9 +53,10 @@ impl Finalization<'_> {
                 self.gave_up_on_guards = true;
                 return;
             }
-            let books = &self.runtime.books;
+            let registrations = &self.runtime.registrations;
             self.runtime.gate().wait_until(limit.min(notice.next()), || {
-                !waited_for.iter().any(OpenGuard::is_open) || !books.lock().pending.is_empty()
+                !waited_for.iter().any(OpenGuard::is_open)
+                    || !registrations.lock().pending.is_empty()
             });
             let made = self.make_pending_calls();
             self.tell_news();

@@ -32,11 +32,11 @@ pub(crate) use notice::Notice;
 #[cfg(windows)]
 use crate::io::hand;
 use crate::phase::Phase;
-use crate::runtime::Runtime;
 use crate::runtime::events::{Event, Listener};
 use crate::runtime::lifecycle::State;
 use crate::runtime::options::{Options, Overrun};
 use crate::runtime::waits::Ended;
+use crate::runtime::{Runtime, Watchdog};
 use crate::sync::sentinel::{self, Bell, Runs, Sentinel, Signal};
 use crate::sync::{
     Arc, AtomicBool, AtomicU32, AtomicU64, Deadline, Mutex, Ordering, elapsed, fork, now, sleep,
@@ -115,14 +115,22 @@ pub(crate) struct Shared {
 
 /// Work that did not look as if it could wait is about to. Called on the finalizing thread, inside a callback.
 pub(crate) fn begin_late(runtime: &Runtime) {
-    let Some(shared) = runtime.watch.lock().clone() else { return };
-    // Relaxed: this thread alone writes it.
-    if !shared.is_watched.swap(true, Ordering::Relaxed)
-        && crate::exit::process_end::threads_can_begin_and_end()
-    {
-        let begun = Sentinel::start(c"rtfinalize-watch", Runs::OwnCode, &shared, Shared::watch);
-        number::begun(usize::from(begun.is_some()));
-        *shared.late.lock() = begun;
+    let watchdog = runtime.watchdog.lock().clone();
+    if let Some(watchdog) = watchdog {
+        watchdog.begin_late();
+    }
+}
+
+impl Watchdog for Shared {
+    fn begin_late(self: Arc<Self>) {
+        // Relaxed: this thread alone writes it.
+        if !self.is_watched.swap(true, Ordering::Relaxed)
+            && crate::sys::process_end::threads_can_begin_and_end()
+        {
+            let begun = Sentinel::start(c"rtfinalize-watch", Runs::OwnCode, &self, Shared::watch);
+            number::begun(usize::from(begun.is_some()));
+            *self.late.lock() = begun;
+        }
     }
 }
 
@@ -152,7 +160,7 @@ impl Watch {
             is_watched: AtomicBool::new(options.notice_us < 0 || options.on_event.is_some()),
             late: Mutex::new(None),
         });
-        *runtime.watch.lock() = Some(shared.clone());
+        *runtime.watchdog.lock() = Some(shared.clone());
         let exits = options.overrun == Overrun::Exit;
         let bounds_callbacks = options.callbacks_us.iter().any(|budget_us| *budget_us >= 0);
         let wanted =
@@ -359,7 +367,7 @@ impl Watch {
     }
 
     fn spawn(&mut self, name: &'static CStr, runs: Runs, body: fn(&Shared, &Bell)) {
-        if crate::exit::process_end::threads_can_begin_and_end() && spare(0).is_ok() {
+        if crate::sys::process_end::threads_can_begin_and_end() && spare(0).is_ok() {
             number::begun(1);
             let begun = Sentinel::start(name, runs, &self.shared, body);
             number::ended(usize::from(begun.is_none()));
@@ -378,7 +386,7 @@ impl Watch {
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        *self.shared.runtime.watch.lock() = None;
+        *self.shared.runtime.watchdog.lock() = None;
         // SeqCst: stored before the wake-up, which a thread about to sleep does not miss.
         self.shared.over.store(true, Ordering::SeqCst);
         self.shared.last_word.raise();

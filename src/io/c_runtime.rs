@@ -12,12 +12,6 @@ unsafe extern "C" {
     fn _errno() -> *mut c_int;
 }
 
-/// Has the runtime take the memory it wants for the calling thread, which it does at the first call of
-/// most of its functions: later there may be none, or somebody stuck in the heap.
-pub(crate) fn meet_thread() {
-    errno();
-}
-
 /// Keeps the Universal C Runtime from ending the process for a number that is no descriptor.
 #[cfg(target_env = "msvc")]
 fn guarded<R>(call: impl FnOnce() -> R) -> R {

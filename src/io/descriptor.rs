@@ -1,25 +1,19 @@
 //! A file descriptor as a destination, on Unix.
 
+pub(super) use super::errno::errno_text;
+use super::errno::{errno, set_errno};
+use super::poll::{look_at, polled};
 use super::sigpipe::without_sigpipe;
 use super::{Refused, is_would_block};
 use crate::status::{Result, Status};
+use crate::sync::activity::at_rest;
 use crate::sync::{AtomicU32, AtomicU64, Deadline, Ordering};
-use crate::thread::this_thread::at_rest;
 use libc::c_int;
 use std::io::Write;
 use std::time::Duration;
 
 /// What the system waits by.
 pub type Polled = c_int;
-
-/// What the system says of an `errno`.
-pub(super) fn errno_text(errno: i32) -> String {
-    std::io::Error::from_raw_os_error(errno).to_string()
-}
-
-pub(super) fn errno() -> i32 {
-    std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO)
-}
 
 /// How a descriptor is written without waiting.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -369,35 +363,9 @@ fn write_reopened(_: c_int, _: &[u8]) -> isize {
     -1
 }
 
-pub(super) fn set_errno(error: i32) {
-    #[cfg(target_os = "linux")]
-    // SAFETY: the thread's own errno.
-    unsafe {
-        *libc::__errno_location() = error
-    };
-    #[cfg(not(target_os = "linux"))]
-    // SAFETY: the thread's own errno.
-    unsafe {
-        *libc::__error() = error
-    };
-}
-
 /// Whether the descriptor may have room, or an error to tell; `None` if the system does not say.
 fn has_room(fd: c_int) -> Option<bool> {
     look_at(fd).map(|events| events != 0)
-}
-
-/// Whether it is certain that nobody reads at the other end.
-pub(super) fn is_broken(fd: c_int) -> bool {
-    look_at(fd).is_some_and(|events| events & libc::POLLERR != 0)
-}
-
-fn look_at(fd: c_int) -> Option<libc::c_short> {
-    let mut entry = polled(fd);
-    // SAFETY: one entry, writable.
-    let asked = unsafe { libc::poll(&mut entry, 1, 0) };
-    // Interrupted, it has not looked: there is no room yet.
-    (asked >= 0 || errno() == libc::EINTR).then_some(if asked > 0 { entry.revents } else { 0 })
 }
 
 /// How long is waited where nobody says when there is room.
@@ -409,10 +377,6 @@ const PAUSE: Duration = Duration::from_millis(1);
 /// `Timeout`.
 pub fn wait_for_room(fds: &[Polled], deadline: Deadline) -> Result<()> {
     poll(&mut fds.iter().map(|&fd| polled(fd)).collect::<Vec<_>>(), deadline)
-}
-
-fn polled(fd: c_int) -> libc::pollfd {
-    libc::pollfd { fd, events: libc::POLLOUT, revents: 0 }
 }
 
 fn poll(polled: &mut [libc::pollfd], deadline: Deadline) -> Result<()> {

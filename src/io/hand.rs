@@ -24,9 +24,9 @@ mod kept;
 mod sent;
 
 use super::{Refused, Spot};
-use crate::exit::process_end;
 use crate::sync::sentinel::{Bell, Runs, Sentinel};
 use crate::sync::{Arc, AtomicPtr, AtomicU32, Ordering};
+use crate::sys::process_end;
 use kept::WANTED;
 pub(crate) use kept::Wanted;
 use libc::c_void;

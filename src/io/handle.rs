@@ -10,9 +10,9 @@
 use super::asked::ask;
 use super::hand::{self, Crew, Sent};
 use super::{Handle, Refused, c_runtime, pipe};
-use crate::exit::process_end;
 use crate::status::{Result, Status};
 use crate::sync::{AtomicBool, Deadline, Mutex, Ordering};
+use crate::sys::process_end;
 use libc::c_int;
 use std::ptr::null_mut;
 use std::time::Duration;

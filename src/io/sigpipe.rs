@@ -1,6 +1,7 @@
 //! The signals of a write that cannot be, which must not end the host.
 
-use super::descriptor::{errno, is_broken, set_errno};
+use super::errno::{errno, set_errno};
+use super::poll::is_broken;
 use libc::c_int;
 
 /// Keeps the signal of a write to a closed pipe, or beyond the largest file allowed, from ending the host: the

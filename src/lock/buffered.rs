@@ -29,13 +29,11 @@
 //!
 //! # Who decides how long
 //!
-//! The word knows no rules. [`World`] says what is known of an owner, and whether the lock's
+//! The word knows no rules. [`Rules`] says what is known of an owner, and whether the lock's
 //! runtime is finalizing; every change of those bumps an epoch and wakes the waiters, who compare
 //! the epoch under the queue's lock.
 
 use crate::lock::grace::GraceSpan;
-#[cfg(not(loom))]
-use crate::runtime::waits::Awaiting;
 use crate::status::{Result, Status};
 use crate::sync::{
     AtomicU32, AtomicU64, Deadline, Ordering, Parked, Sabotage, SpinWait, park, sabotaged, wake_one,
@@ -62,25 +60,39 @@ pub enum Acquired {
     Recovered,
 }
 
+/// A wait for a lock, noted as long as this lives.
+#[cfg(not(loom))]
+pub trait Wait {
+    /// Whether it is for this owner.
+    fn is_for(&self, owner: &Owner) -> bool;
+
+    /// It ends without what it was for.
+    fn give_up(self);
+}
+
 /// What the lock's slow path must know of the rest of the process.
-pub trait World {
+pub trait Rules {
     /// The thread of this id; `None` when it has exited.
     fn find(&self, id: OwnerId) -> Option<OwnerRef>;
 
     /// How long `me` may wait for a live owner, when `runtime` is finalizing; else `None`.
     fn grace(&self, runtime: u32, me: OwnerId) -> Option<GraceSpan>;
 
-    /// The calling thread begins to wait for `owner` to let go of the lock at the address `key`.
+    /// Notes a wait.
     #[cfg(not(loom))]
-    fn awaits(&self, key: usize, owner: &Owner) -> Option<Awaiting<'_>> {
-        let what = || format!("a buffered lock, held by {}", owner.describe());
-        Awaiting::begin(key, Some(owner), what)
-    }
+    type Wait<'a>: Wait
+    where
+        Self: 'a;
 
-    /// A lock that follows `runtime` was taken over; `owner` is `None` if it has ended and left the
-    /// table. Called with nothing locked but that lock.
-    fn taken_over(&self, runtime: u32, owner: Option<&Owner>) {
-        let _ = (runtime, owner);
+    /// The calling thread begins to wait for `owner` to let go of the lock at the address `key`. `None` if that
+    /// is not noted.
+    #[cfg(not(loom))]
+    fn wait<'a>(&'a self, key: usize, owner: &Owner) -> Option<Self::Wait<'a>>;
+
+    /// The lock at the address `key`, which follows `runtime`, was taken over; `owner` is `None` if it has ended
+    /// and left the table. Called with nothing locked but that lock.
+    fn taken_over(&self, runtime: u32, key: usize, owner: Option<&Owner>) {
+        let _ = (runtime, key, owner);
     }
 
     /// A number that changes whenever `grace` may begin to answer differently.
@@ -144,13 +156,13 @@ impl BufferedLock {
     pub fn acquire_as(
         &self,
         me: &Owner,
-        world: &impl World,
+        rules: &impl Rules,
         deadline: Deadline,
     ) -> Result<Acquired> {
         if self.take_free(me.id()) {
             return Ok(Acquired::Released);
         }
-        self.acquire_slow(me, world, deadline)
+        self.acquire_slow(me, rules, deadline)
     }
 
     /// Acquires for the calling thread, waiting at most until `deadline`.
@@ -159,15 +171,13 @@ impl BufferedLock {
     /// As [`acquire_as`](BufferedLock::acquire_as); `ThreadExiting` past the thread's own end.
     #[cfg(not(loom))]
     #[inline]
-    pub fn acquire(&self, deadline: Deadline) -> Result<Acquired> {
+    pub fn acquire(&self, rules: &impl Rules, deadline: Deadline) -> Result<Acquired> {
         match crate::thread::this_thread::known_id() {
             Some(me) if self.take_free(me) => Ok(Acquired::Released),
-            me if crate::thread::this_thread::is_over_the_library() => {
-                self.try_in_handler(me, deadline)
-            }
+            me if crate::sys::cell::is_over_the_library() => self.try_in_handler(me, deadline),
             _ => {
                 let me = crate::thread::this_thread::owner()?;
-                self.acquire_as(&me, &crate::runtime::registry::Process, deadline)
+                self.acquire_as(&me, rules, deadline)
             }
         }
     }
@@ -190,7 +200,7 @@ impl BufferedLock {
     #[cfg(not(loom))]
     #[cold]
     fn try_in_handler(&self, me: Option<OwnerId>, deadline: Deadline) -> Result<Acquired> {
-        let interrupted = crate::thread::this_thread::activity::interrupted;
+        let interrupted = crate::sync::activity::interrupted;
         let me = me.ok_or_else(interrupted)?;
         loop {
             let word = self.word.load(Ordering::Relaxed);
@@ -207,17 +217,22 @@ impl BufferedLock {
     }
 
     #[cold]
-    fn acquire_slow(&self, me: &Owner, world: &impl World, deadline: Deadline) -> Result<Acquired> {
+    fn acquire_slow<R: Rules>(
+        &self,
+        me: &Owner,
+        rules: &R,
+        deadline: Deadline,
+    ) -> Result<Acquired> {
         let mine = me.id().get() << OWNER_SHIFT;
         let key = self.key();
         let mut spin = SpinWait::new();
         let mut grace: Option<GraceSpan> = None;
         let mut asked = None;
         #[cfg(not(loom))]
-        let mut awaiting: Option<Awaiting<'_>> = None;
+        let mut awaiting: Option<R::Wait<'_>> = None;
         loop {
             // Read before the rules it stands for are asked, and compared before sleeping.
-            let epoch = world.epoch();
+            let epoch = rules.epoch();
             let word = self.word.load(Ordering::Relaxed);
             let owner = match OwnerId::new(word >> OWNER_SHIFT) {
                 None => {
@@ -227,17 +242,12 @@ impl BufferedLock {
                     continue;
                 }
                 Some(holder) if holder == me.id() => return Err(Status::Reentrant.error()),
-                Some(holder) => match world.find(holder) {
+                Some(holder) => match rules.find(holder) {
                     Some(owner) if !Self::will_never_run(&owner) => owner,
                     gone => {
                         if self.replace(word, mine) {
-                            world.taken_over(self.runtime.load(Ordering::Relaxed), gone.as_deref());
-                            #[cfg(not(loom))]
-                            crate::report::tracepoints::recovery(
-                                self.runtime.load(Ordering::Relaxed),
-                                key,
-                                gone.map_or(0, |owner| owner.tid()),
-                            );
+                            let runtime = self.runtime.load(Ordering::Relaxed);
+                            rules.taken_over(runtime, key, gone.as_deref());
                             return Ok(Acquired::Recovered);
                         }
                         continue;
@@ -253,14 +263,14 @@ impl BufferedLock {
             }
             if asked != Some(epoch) {
                 // A grace that has begun goes on; but not into a new life of the runtime.
-                let rule = world.grace(self.runtime.load(Ordering::Relaxed), me.id());
+                let rule = rules.grace(self.runtime.load(Ordering::Relaxed), me.id());
                 grace = rule.map(|fresh| grace.take().unwrap_or(fresh));
                 asked = Some(epoch);
             }
             let patience = grace.as_ref().map_or(Deadline::NEVER, |span| span.deadline);
             if patience.passed() {
                 #[cfg(not(loom))]
-                if let Some(awaiting) = awaiting.or_else(|| world.awaits(key, &owner)) {
+                if let Some(awaiting) = awaiting.or_else(|| rules.wait(key, &owner)) {
                     awaiting.give_up();
                 }
                 return Err(Status::OwnerBlocked.because(format!("held by {}", owner.describe())));
@@ -282,13 +292,13 @@ impl BufferedLock {
             #[cfg(not(loom))]
             if !awaiting.as_ref().is_some_and(|awaiting| awaiting.is_for(&owner)) {
                 drop(awaiting.take());
-                awaiting = world.awaits(key, &owner);
+                awaiting = rules.wait(key, &owner);
             }
             let note = me.waiting_at(key);
             let still_held = || {
                 self.word.load(Ordering::Relaxed) == word | WAITERS
                     && (sabotaged(Sabotage::SleepSkipsFate) || owner.fate() == Fate::Running)
-                    && (sabotaged(Sabotage::SleepSkipsEpoch) || world.epoch() == epoch)
+                    && (sabotaged(Sabotage::SleepSkipsEpoch) || rules.epoch() == epoch)
             };
             let skip_grace = sabotaged(Sabotage::SleepSkipsGrace);
             let until = if skip_grace { deadline } else { deadline.min(patience) };
@@ -351,10 +361,11 @@ impl BufferedLock {
             return Ok(());
         }
         #[cfg(not(loom))]
-        if crate::thread::this_thread::is_over_a_section() {
+        if crate::sys::cell::is_over_a_section() {
             // The queue may be locked by the code below this handler. Whoever takes the lock next keeps the
             // mark, and those who sleep are woken as that code leaves its section.
-            fork::defer(fork::Deferred::WakeWaiters);
+            let wake = || crate::thread::this_thread::OWNERS.wake_waiters();
+            fork::defer(fork::Deferred::WakeWaiters, wake);
             // Release: as below.
             self.word.store(WAITERS, Ordering::Release);
             return Ok(());

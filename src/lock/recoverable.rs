@@ -4,14 +4,12 @@
 //! keep the lock over several operations ([`Hold::keep`]), but an operation inside another, from
 //! a callback or a signal handler, is refused.
 
-use crate::lock::buffered::{Acquired, BufferedLock};
+use crate::lock::buffered::{Acquired, BufferedLock, Rules};
 use crate::lock::in_use::Occupancy;
-use crate::runtime::events::Former;
-use crate::runtime::registry::Remembering;
 use crate::status::{Result, Status};
 use crate::sync::{AtomicU64, Deadline, Ordering};
 use crate::thread::this_thread;
-use std::cell::{Cell, UnsafeCell};
+use std::cell::UnsafeCell;
 use std::ops::{Deref, DerefMut};
 
 /// Data behind a [`BufferedLock`].
@@ -37,8 +35,8 @@ unsafe impl<T: Send> Sync for Guarded<T> {}
 pub struct Hold<'a, T> {
     guarded: &'a Guarded<T>,
     _not_send: std::marker::PhantomData<*const ()>,
-    /// Whom the lock was taken over from, if that one will never run again.
-    pub recovered: Option<Former>,
+    /// Whether the lock was taken over, from an owner that will never run again.
+    pub is_recovered: bool,
     /// Whether dropping the hold leaves the lock held.
     keep: bool,
 }
@@ -59,24 +57,23 @@ impl<T> Guarded<T> {
         &self.lock
     }
 
-    /// Begins an operation; reports name the lock as that of the writer of this name.
+    /// Begins an operation.
     ///
     /// # Errors
     /// As [`BufferedLock::acquire_as`]; `Reentrant` from inside another operation; `Finalizing` when
     /// operations are over.
-    pub fn acquire(&self, writer: &str, deadline: Deadline) -> Result<Hold<'_, T>> {
+    pub fn acquire(&self, rules: &impl Rules, deadline: Deadline) -> Result<Hold<'_, T>> {
         let me = this_thread::id()?;
-        let (recovered, keep) = if self.lock.take_free(me) {
-            (None, false)
+        let (is_recovered, keep) = if self.lock.take_free(me) {
+            (false, false)
         } else if self.lock.is_held_by(me) {
             if self.use_now.is_occupied() || self.kept_by.load(Ordering::Relaxed) != me.get() {
                 return Err(Status::Reentrant.error());
             }
-            (None, true)
+            (false, true)
         } else {
-            let world = Remembering { writer, former: Cell::default() };
-            let taken = self.lock.acquire_as(&*this_thread::owner()?, &world, deadline)?;
-            ((taken == Acquired::Recovered).then(|| world.former.take()), false)
+            let taken = self.lock.acquire_as(&*this_thread::owner()?, rules, deadline)?;
+            (taken == Acquired::Recovered, false)
         };
         if !self.use_now.enter() {
             if !keep {
@@ -84,7 +81,7 @@ impl<T> Guarded<T> {
             }
             return Err(Status::Finalizing.because("the process ends"));
         }
-        Ok(Hold { guarded: self, _not_send: std::marker::PhantomData, recovered, keep })
+        Ok(Hold { guarded: self, _not_send: std::marker::PhantomData, is_recovered, keep })
     }
 
     /// Whether the holder is in an operation.

@@ -4,14 +4,16 @@
 //! CPython's counterparts: attach is `PyThreadState_New`, enter and leave are
 //! `PyEval_RestoreThread` and `PyEval_SaveThread`, a checkpoint is the eval breaker.
 
-use crate::exit::process_end;
+pub(crate) mod own;
+pub(crate) mod parked;
+
 use crate::runtime::Runtime;
 use crate::runtime::events::{Late, Subject};
 use crate::runtime::guards::view::Pin;
 use crate::runtime::lifecycle::{Gate, Place, Position, State};
-use crate::runtime::parked;
 use crate::status::{Result, Status};
 use crate::sync::{Arc, AtomicBool, AtomicU64, Mutex, Ordering};
+use crate::sys::process_end;
 use crate::thread::host_call::{self, HostCall, Outcome};
 use crate::thread::record::{OwnerId, OwnerRef};
 use crate::thread::this_thread;
@@ -113,14 +115,14 @@ impl Attachment {
             late_calls: runtime.late_calls().clone(),
         });
         runtime.admit_thread(&attachment)?;
-        this_thread::attachments(|list| list.push(attachment.clone()))?;
+        own::attachments(|list| list.push(attachment.clone()))?;
         Ok(attachment)
     }
 
     /// The calling thread's attachment to `runtime`.
     pub fn of_this_thread(runtime: &Runtime) -> Option<Arc<Attachment>> {
         this_thread::known_id()?;
-        this_thread::attachments(|list| {
+        own::attachments(|list| {
             list.iter().find(|a| std::ptr::eq(&*a.gate, &**runtime.gate())).cloned()
         })
         .ok()?
@@ -129,7 +131,7 @@ impl Attachment {
     /// The calling thread's attachment with this handle.
     pub(crate) fn of_this_thread_by_id(id: u64) -> Option<Arc<Attachment>> {
         this_thread::known_id()?;
-        this_thread::attachments(|list| list.iter().find(|a| a.id == id).cloned()).ok()?
+        own::attachments(|list| list.iter().find(|a| a.id == id).cloned()).ok()?
     }
 
     /// Its identity among all attachments.
@@ -303,7 +305,7 @@ impl Attachment {
         if matches!(self.position(), Position::Gone | Position::Parked) {
             return Err(Status::NotAttached.error());
         }
-        this_thread::attachments(|list| list.retain(|a| a.id != self.id))?;
+        own::attachments(|list| list.retain(|a| a.id != self.id))?;
         // The deleter may use the runtime, so it runs inside, where the freezer waits for it. When
         // the gate is shut the state is left to the reclaim phase.
         let inside = self.position() == Position::Inside || self.gate.enter(&self.place, me);
@@ -351,7 +353,7 @@ impl Attachment {
     /// Notes for the length of `work` that the calling thread finalizes `runtime`: another thread that
     /// finalizes a descendant must not wait for it, for it waits for them.
     pub(crate) fn while_finalizing<R>(runtime: &Runtime, work: impl FnOnce() -> R) -> R {
-        let mut below = this_thread::attachments(|list| list.clone()).unwrap_or_default();
+        let mut below = own::attachments(|list| list.clone()).unwrap_or_default();
         below.retain(|attachment| {
             let attached_to = attachment.runtime.upgrade();
             attached_to.is_some_and(|r| r.id() != runtime.id() && r.is_within(runtime))

@@ -3,7 +3,7 @@
 //! A [`Listener`] is host code, called between the begin and the end of the finalization and never
 //! after, with no lock held: on the finalizing thread, except for overruns of callbacks, which the
 //! watch thread tells because the finalizing thread is inside the callback. What happens on other
-//! threads is kept in the runtime's books until the finalizing thread's next step.
+//! threads is kept in the runtime's registrations until the finalizing thread's next step.
 
 mod late;
 mod recovery;

@@ -49,7 +49,7 @@ pub(crate) fn forked(mut lives: Vec<Arc<Runtime>>, survivor: Option<OwnerId>) {
 pub(crate) fn lose_threads(life: &Runtime) {
     // Takes those that watched the gate out of its queue, as `Owners::forked` does for locks.
     life.gate().announce();
-    let threads = life.books.lock().threads.clone();
+    let threads = life.registrations.lock().threads.clone();
     for attachment in threads {
         if attachment.owner().fate() == Fate::Exited {
             attachment.thread_exited();
@@ -58,7 +58,7 @@ pub(crate) fn lose_threads(life: &Runtime) {
 }
 
 fn leave_operations(life: &Runtime) {
-    let operations = life.books.lock().operations.clone();
+    let operations = life.registrations.lock().operations.clone();
     for operation in operations {
         operation.forked(|thread| OWNERS.find(thread).is_none());
     }
@@ -73,7 +73,7 @@ fn resume(life: &Runtime) {
 
 /// The finalizer was not copied, and nothing was torn down yet.
 fn run_again(life: &Arc<Runtime>) {
-    life.books.lock().handlers_over = None;
+    life.registrations.lock().handlers_over = None;
     if let Some(pin) = life.pin() {
         pin.anchor().begin(pin.life());
     }
@@ -90,12 +90,12 @@ pub(crate) fn finalizer_ends(lives: Vec<Arc<Runtime>>, me: OwnerId) {
             State::Running | State::Finalized => {}
             State::PreFinalizing => run_again(life),
             State::Finalizing => {
-                let writers = life.books.lock().writers.clone();
+                let writers = life.registrations.lock().writers.clone();
                 for writer in writers {
                     // What it cannot write now is in its account, which the report has.
                     let _ = writer.drain_for_finalization(Deadline::after_us(0));
                 }
-                let killed = crate::exit::process_end::under_way();
+                let killed = crate::sys::process_end::under_way();
                 cut_off(life, if killed { &KILLED } else { &ENDED });
             }
         }
@@ -139,12 +139,12 @@ fn cut_off(life: &Arc<Runtime>, cut: &Cut) {
     }
     let mut notes = Recorder::begin(life.id(), life.name(), None);
     let (writers, threads, over) = {
-        let mut books = life.books.lock();
-        notes.report.leaks = std::mem::take(&mut books.leaks);
-        notes.report.children = std::mem::take(&mut books.child_reports);
-        notes.report.destinations = std::mem::take(&mut books.abandoned);
-        let writers = std::mem::take(&mut books.writers);
-        (writers, std::mem::take(&mut books.threads), books.handlers_over)
+        let mut registrations = life.registrations.lock();
+        notes.report.leaks = std::mem::take(&mut registrations.leaks);
+        notes.report.children = std::mem::take(&mut registrations.child_reports);
+        notes.report.destinations = std::mem::take(&mut registrations.abandoned);
+        let writers = std::mem::take(&mut registrations.writers);
+        (writers, std::mem::take(&mut registrations.threads), registrations.handlers_over)
     };
     let phase = interrupted(over);
     notes.enter(phase, None);

@@ -202,7 +202,7 @@ impl Handlers {
         let mut ahead = range.take_while(|(_, handler)| belongs(handler));
         let (key, next) = ahead.find(|(key, handler)| has_turn(key, handler))?;
         turn.last = Some(*key);
-        // Relaxed, as above: only read and written under the lock of the books.
+        // Relaxed, as above: only read and written under the lock of the registrations.
         next.last_turn.store(turn.number, Ordering::Relaxed);
         Some(next.clone())
     }

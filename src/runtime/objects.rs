@@ -16,7 +16,7 @@ mod refusals;
 mod slab;
 mod tally;
 
-pub use refusals::Refusals;
+pub use refusals::{Refusals, refused_calls};
 pub(crate) use slab::Objects;
 
 use crate::runtime::Runtime;
@@ -35,12 +35,12 @@ impl Runtime {
     /// # Errors
     /// `Finalizing` once the finalize pass is over; `NoMemory`.
     pub fn track(&self, name: &str, calls: ObjectCalls) -> Result<ObjectHandle> {
-        let mut books = self.books.lock();
-        if books.objects.closed {
-            drop(books);
+        let mut registrations = self.registrations.lock();
+        if registrations.objects.closed {
+            drop(registrations);
             return Err(self.late());
         }
-        books.objects.track(name, calls)
+        registrations.objects.track(name, calls)
     }
 
     /// `dependent` is finalized and deallocated before `on`, whichever was tracked first.
@@ -48,7 +48,7 @@ impl Runtime {
     /// # Errors
     /// `Cycle`, with the cycle; `State` if one of them is finalized already; `Handle`.
     pub fn depend(&self, dependent: ObjectHandle, on: ObjectHandle) -> Result<()> {
-        self.books.lock().objects.depend(dependent, on)
+        self.registrations.lock().objects.depend(dependent, on)
     }
 
     /// Stops tracking an object: from now on it is its host's to finalize and free.
@@ -56,7 +56,7 @@ impl Runtime {
     /// # Errors
     /// `Handle`.
     pub fn untrack(&self, object: ObjectHandle) -> Result<()> {
-        self.books.lock().objects.take(object).map(drop)
+        self.registrations.lock().objects.take(object).map(drop)
     }
 
     /// Finalizes and deallocates an object now.
@@ -71,18 +71,19 @@ impl Runtime {
         }
         let mut failed = None;
         let (stage, subject) = {
-            let mut books = self.books.lock();
-            let (stage, subject) = (books.objects.stage(object)?, books.objects.get(object)?);
+            let mut registrations = self.registrations.lock();
+            let (stage, subject) =
+                (registrations.objects.stage(object)?, registrations.objects.get(object)?);
             if stage == Stage::Finalizing {
                 let what = format!("'{}' is being finalized at this moment", subject.name);
                 return Err(Status::State.because(what));
             }
-            if let Some(dependent) = books.objects.dependent_name(object)? {
+            if let Some(dependent) = registrations.objects.dependent_name(object)? {
                 let what = format!("'{dependent}' depends on '{}' and is not gone", subject.name);
                 return Err(Status::State.because(what));
             }
             if stage == Stage::Waiting {
-                books.objects.begin(object)?;
+                registrations.objects.begin(object)?;
             }
             (stage, subject)
         };
@@ -92,15 +93,15 @@ impl Runtime {
                 failed = Some(format!("finalize of '{}' {}", subject.name, outcome.text()));
                 self.note_failure(&subject.name, format!("finalize {}", outcome.text()));
             }
-            let mut books = self.books.lock();
+            let mut registrations = self.registrations.lock();
             if outcome == RESURRECTED {
-                return books.objects.wait_again(object).map(|()| Status::Resurrected);
+                return registrations.objects.wait_again(object).map(|()| Status::Resurrected);
             }
-            if !books.objects.finished(object)? {
+            if !registrations.objects.finished(object)? {
                 return Ok(Status::Leaked);
             }
         }
-        let taken = self.books.lock().objects.take(object)?;
+        let taken = self.registrations.lock().objects.take(object)?;
         let outcome = self.deallocate(&taken);
         if outcome.failed() {
             failed = Some(format!("dealloc of '{}' {}", taken.name, outcome.text()));
@@ -112,12 +113,12 @@ impl Runtime {
     /// Calls the object's dealloc, and notes the calls it made under its name.
     pub(crate) fn deallocate(&self, object: &Taken) -> Outcome {
         let refusals = Refusals::default();
-        let outcome = this_thread::while_deallocating(&refusals, || object.calls.dealloc());
+        let outcome = refusals::while_deallocating(&refusals, || object.calls.dealloc());
         let calls = refusals.into_calls();
         if !calls.is_empty() {
-            let mut books = self.books.lock();
+            let mut registrations = self.registrations.lock();
             for (call, times) in calls {
-                books.objects.violations.add((Arc::clone(&object.name), call), times);
+                registrations.objects.violations.add((Arc::clone(&object.name), call), times);
             }
         }
         outcome

@@ -19,6 +19,7 @@ pub use host::{Callbacks, WARN_IN_FLIGHT, Warning};
 #[cfg(windows)]
 pub use kernel::{Kind, Spec};
 
+use crate::lock::buffered::Wait;
 use crate::report::ledger::{Leak, LeakKind};
 use crate::runtime::Runtime;
 use crate::runtime::attachment::Attachment;

@@ -1,4 +1,4 @@
-//! The books of a runtime: what it has to see to before it ends.
+//! The registrations of a runtime: what it has to see to before it ends.
 //!
 //! # Admission
 //!
@@ -40,8 +40,16 @@ pub(crate) struct HostWait {
     pub is_cut: bool,
 }
 
+/// For the phases, the watch and the report of a runtime with nothing registered, and for the small objects of each
+/// step.
+const BASE: usize = 12 * 1024;
+
+/// For each thread, writer, operation and child: what the report says of it, and its places in lists. Callbacks need
+/// nothing: a note of how one failed is left out where there is no memory for it.
+const EACH: usize = 1024;
+
 /// What a runtime has to see to before it ends.
-pub(crate) struct Books {
+pub(crate) struct Registrations {
     /// Nothing that makes work for the phases before `freeze` is admitted any more.
     pub closed: bool,
     /// The last phase whose handlers have all run.
@@ -76,9 +84,9 @@ pub(crate) struct Books {
     pub unnoted: u64,
 }
 
-impl Books {
-    pub(crate) const fn new() -> Books {
-        Books {
+impl Registrations {
+    pub(crate) const fn new() -> Registrations {
+        Registrations {
             closed: false,
             handlers_over: None,
             exit_functions_over: false,
@@ -119,6 +127,17 @@ impl Books {
     pub(crate) fn holds_up(&self, me: &Owner) -> bool {
         self.threads.iter().any(|a| a.owner().id() != me.id() && a.holds_up_finalization())
     }
+
+    /// Whether this is one of the children.
+    pub(crate) fn knows_child(&self, child: &Runtime) -> bool {
+        self.children.iter().any(|known| std::ptr::eq(&**known, child))
+    }
+
+    /// What its finalization may have to allocate, without that of its children.
+    pub(crate) fn need(&self) -> usize {
+        let each = self.threads.len() + self.writers.len() + self.operations.len();
+        BASE + (each + self.children.len()) * EACH
+    }
 }
 
 impl Runtime {
@@ -130,10 +149,10 @@ impl Runtime {
         let entry = Entry { id: 0, name: name.into(), call };
         self.register(
             entry,
-            |books| books.closed,
-            |books| books.at_exit.reserve(),
-            |books, entry| {
-                books.at_exit.push(entry);
+            |registrations| registrations.closed,
+            |registrations| registrations.at_exit.reserve(),
+            |registrations, entry| {
+                registrations.at_exit.push(entry);
             },
         )
     }
@@ -144,13 +163,13 @@ impl Runtime {
     /// `Finalizing` once the exit functions have run; `NoMemory`.
     pub fn on_exit(&self, name: &str, call: HostCall) -> Result<u64> {
         let entry = Entry { id: 0, name: name.into(), call };
-        let is_late = |books: &Books| books.exit_functions_over;
+        let is_late = |registrations: &Registrations| registrations.exit_functions_over;
         self.register(
             entry,
             is_late,
-            |books| books.exit_functions.reserve(),
-            |books, entry| {
-                books.exit_functions.push(entry);
+            |registrations| registrations.exit_functions.reserve(),
+            |registrations, entry| {
+                registrations.exit_functions.push(entry);
             },
         )
     }
@@ -161,41 +180,42 @@ impl Runtime {
     /// `Finalizing` once the last pass is over; `NoMemory`.
     pub fn add_pending(&self, name: &str, call: HostCall) -> Result<u64> {
         let entry = Entry { id: 0, name: name.into(), call };
-        let reserve =
-            |books: &mut Books| books.pending.try_reserve(1).map_err(|_| Status::NoMemory.error());
+        let reserve = |registrations: &mut Registrations| {
+            registrations.pending.try_reserve(1).map_err(|_| Status::NoMemory.error())
+        };
         self.register(
             entry,
-            |books| books.closed,
+            |registrations| registrations.closed,
             reserve,
-            |books, entry| {
-                books.pending.push_back(entry);
+            |registrations, entry| {
+                registrations.pending.push_back(entry);
             },
         )
     }
 
-    /// Enters `entry`, under a new id, where there is room. Made before the books are locked, and if it is refused dropped
+    /// Enters `entry`, under a new id, where there is room. Made before the registrations are locked, and if it is refused dropped
     /// after: a closure's drop is host code.
     fn register(
         &self,
         mut entry: Entry,
-        is_late: impl FnOnce(&Books) -> bool,
-        reserve: impl FnOnce(&mut Books) -> Result<()>,
-        enter: impl FnOnce(&mut Books, Entry),
+        is_late: impl FnOnce(&Registrations) -> bool,
+        reserve: impl FnOnce(&mut Registrations) -> Result<()>,
+        enter: impl FnOnce(&mut Registrations, Entry),
     ) -> Result<u64> {
-        let mut books = self.books.lock();
-        if is_late(&books) {
-            drop(books);
+        let mut registrations = self.registrations.lock();
+        if is_late(&registrations) {
+            drop(registrations);
             return Err(self.late());
         }
-        if let Err(error) = reserve(&mut books) {
-            drop(books);
+        if let Err(error) = reserve(&mut registrations) {
+            drop(registrations);
             drop(entry);
             return Err(error);
         }
-        let id = books.new_id();
+        let id = registrations.new_id();
         entry.id = id;
-        enter(&mut books, entry);
-        drop(books);
+        enter(&mut registrations, entry);
+        drop(registrations);
         if self.state() != State::Running {
             // A finalization that looks for work hears of it.
             self.gate().announce();
@@ -206,10 +226,10 @@ impl Runtime {
     /// Has `make` make the pending calls that were there when this began, oldest first, and returns how
     /// many.
     pub(crate) fn run_pending(&self, mut make: impl FnMut(&Entry)) -> u64 {
-        let mut left = self.books.lock().pending.len();
+        let mut left = self.registrations.lock().pending.len();
         let mut made = 0;
         while left > 0 {
-            let Some(entry) = self.books.lock().pending.pop_front() else { break };
+            let Some(entry) = self.registrations.lock().pending.pop_front() else { break };
             make(&entry);
             made += 1;
             left -= 1;
@@ -222,15 +242,18 @@ impl Runtime {
     /// # Errors
     /// `NotFound` if it ran, or was removed, already.
     pub fn unregister(&self, id: u64) -> Result<()> {
-        let mut books = self.books.lock();
+        let mut registrations = self.registrations.lock();
         // What is removed is dropped with nothing locked: a closure's drop is host code.
-        let entry =
-            books.at_exit.remove(id).or_else(|| books.exit_functions.remove(id)).or_else(|| {
-                let at = books.pending.iter().position(|entry| entry.id == id)?;
-                books.pending.remove(at)
+        let entry = registrations
+            .at_exit
+            .remove(id)
+            .or_else(|| registrations.exit_functions.remove(id))
+            .or_else(|| {
+                let at = registrations.pending.iter().position(|entry| entry.id == id)?;
+                registrations.pending.remove(at)
             });
-        let handler = if entry.is_none() { books.handlers.remove(id) } else { None };
-        drop(books);
+        let handler = if entry.is_none() { registrations.handlers.remove(id) } else { None };
+        drop(registrations);
         if entry.is_some() || handler.is_some() { Ok(()) } else { Err(Status::NotFound.error()) }
     }
 
@@ -243,7 +266,7 @@ impl Runtime {
         let (mut last, mut count) = (0, 0);
         loop {
             // One at a time: each is dropped with nothing locked.
-            let removed = self.books.lock().at_exit.remove_function(last, function, arg);
+            let removed = self.registrations.lock().at_exit.remove_function(last, function, arg);
             let Some(entry) = removed else { return count };
             (last, count) = (entry.id, count + 1);
         }
@@ -278,7 +301,7 @@ impl Runtime {
             return Err(Status::Invalid.because("this runtime takes no work that may outlive it"));
         }
         let HandlerOptions { order, after, before, work } = options;
-        // Made before the books are locked, and a refused one dropped after: a closure's drop is host code.
+        // Made before the registrations are locked, and a refused one dropped after: a closure's drop is host code.
         let mut handler = Arc::new(Handler {
             id: 0,
             phase,
@@ -290,32 +313,32 @@ impl Runtime {
             last_turn: AtomicU64::new(0),
             call,
         });
-        let mut books = self.books.lock();
-        let too_late =
-            books.closed && (phase < Phase::Freeze || books.handlers_over >= Some(phase));
+        let mut registrations = self.registrations.lock();
+        let too_late = registrations.closed
+            && (phase < Phase::Freeze || registrations.handlers_over >= Some(phase));
         if too_late {
-            drop(books);
+            drop(registrations);
             return Err(self.late());
         }
-        let id = books.new_id();
+        let id = registrations.new_id();
         if let Some(handler) = Arc::get_mut(&mut handler) {
             handler.id = id;
         }
-        let added = books.handlers.add(handler.clone());
-        drop(books);
+        let added = registrations.handlers.add(handler.clone());
+        drop(registrations);
         drop(handler);
         added.map(|()| id)
     }
 
     pub(crate) fn admit_thread(&self, attachment: &Arc<Attachment>) -> Result<()> {
-        let mut books = self.books.lock();
-        if books.closed {
-            drop(books);
+        let mut registrations = self.registrations.lock();
+        if registrations.closed {
+            drop(registrations);
             return Err(self.late());
         }
-        books.threads.try_reserve(1).map_err(|_| Status::NoMemory.error())?;
-        books.threads.push(attachment.clone());
-        drop(books);
+        registrations.threads.try_reserve(1).map_err(|_| Status::NoMemory.error())?;
+        registrations.threads.push(attachment.clone());
+        drop(registrations);
         Ok(())
     }
 
@@ -323,89 +346,94 @@ impl Runtime {
     /// still to be deleted.
     pub(crate) fn forget_thread(&self, attachment: &Arc<Attachment>) {
         if !attachment.has_state() {
-            let mut books = self.books.lock();
-            books.threads.retain(|a| a.id() != attachment.id());
+            let mut registrations = self.registrations.lock();
+            registrations.threads.retain(|a| a.id() != attachment.id());
         }
         self.gate().announce();
     }
 
     pub(crate) fn admit_writer(&self, writer: &Arc<Writer>) -> Result<()> {
         let me = this_thread::id()?;
-        let mut books = self.books.lock();
+        let mut registrations = self.registrations.lock();
         // The host's own last words: a fork of CPython leaves to the library what found no room.
-        let is_last_word = self.gate().is_finalizer(me) && !books.writers_over;
+        let is_last_word = self.gate().is_finalizer(me) && !registrations.writers_over;
         if self.gate().is_shut() && !is_last_word {
-            drop(books);
+            drop(registrations);
             return Err(self.late());
         }
-        let open = books.writers.len() + 1;
-        let reserved =
-            books.writers.try_reserve(1).and_then(|()| books.abandoned.try_reserve(open));
+        let open = registrations.writers.len() + 1;
+        let reserved = registrations
+            .writers
+            .try_reserve(1)
+            .and_then(|()| registrations.abandoned.try_reserve(open));
         reserved.map_err(|_| Status::NoMemory.error())?;
-        books.writers.push(writer.clone());
-        drop(books);
+        registrations.writers.push(writer.clone());
+        drop(registrations);
         Ok(())
     }
 
     pub(crate) fn forget_writer(&self, writer: &Writer) {
-        let mut books = self.books.lock();
-        let at = books.writers.iter().position(|w| std::ptr::eq(&**w, writer));
-        let writer = at.map(|at| books.writers.remove(at));
-        drop(books);
+        let mut registrations = self.registrations.lock();
+        let at = registrations.writers.iter().position(|w| std::ptr::eq(&**w, writer));
+        let writer = at.map(|at| registrations.writers.remove(at));
+        drop(registrations);
         drop(writer);
     }
 
     /// As [`forget_writer`](Runtime::forget_writer), and the report will name what was left in it.
     pub(crate) fn abandon_writer(&self, writer: &Writer) {
         let account = writer.account();
-        let mut books = self.books.lock();
-        let at = books.writers.iter().position(|w| std::ptr::eq(&**w, writer));
+        let mut registrations = self.registrations.lock();
+        let at = registrations.writers.iter().position(|w| std::ptr::eq(&**w, writer));
         // In one step: the report counts it as abandoned, or as open, and not as both.
         let writer = at.map(|at| {
-            books.abandoned.push(account);
-            books.writers.remove(at)
+            registrations.abandoned.push(account);
+            registrations.writers.remove(at)
         });
-        drop(books);
+        drop(registrations);
         drop(writer);
     }
 
     pub(crate) fn admit_operation(&self, operation: &Arc<Overlapped>) -> Result<()> {
-        let mut books = self.books.lock();
-        // The gate is shut in one section with the books: the overlapped phase sees every operation.
+        let mut registrations = self.registrations.lock();
+        // The gate is shut in one section with the registrations: the overlapped phase sees every operation.
         if self.gate().is_shut() {
-            drop(books);
+            drop(registrations);
             return Err(self.late());
         }
-        books.operations.try_reserve(1).map_err(|_| Status::NoMemory.error())?;
-        books.operations.push(operation.clone());
-        drop(books);
+        registrations.operations.try_reserve(1).map_err(|_| Status::NoMemory.error())?;
+        registrations.operations.push(operation.clone());
+        drop(registrations);
         Ok(())
     }
 
     pub(crate) fn forget_operation(&self, operation: &Overlapped) {
-        let mut books = self.books.lock();
-        let at = books.operations.iter().position(|o| std::ptr::eq(&**o, operation));
-        let operation = at.map(|at| books.operations.swap_remove(at));
-        drop(books);
+        let mut registrations = self.registrations.lock();
+        let at = registrations.operations.iter().position(|o| std::ptr::eq(&**o, operation));
+        let operation = at.map(|at| registrations.operations.swap_remove(at));
+        drop(registrations);
         drop(operation);
     }
 
     /// Enters something in the ledger of deliberate leaks.
     pub(crate) fn enter_leak(&self, leak: Leak) {
         crate::report::tracepoints::leak(self.id(), &leak);
-        self.note(|books| &mut books.leaks, leak);
+        self.note(|registrations| &mut registrations.leaks, leak);
     }
 
     /// Notes that host code of `name` failed outside any phase's own drain.
     pub(crate) fn note_failure(&self, name: &str, how: String) {
-        self.note(|books| &mut books.failures, (name.to_owned(), how));
+        self.note(|registrations| &mut registrations.failures, (name.to_owned(), how));
     }
 
     /// Notes a wait in the host's code that has ended.
     pub(crate) fn note_wait(&self, what: String, us: u64, outcome: String, is_cut: bool) {
         let (now, span) = (now(), Duration::from_micros(us));
         let since = now.checked_sub(span).unwrap_or(now);
-        self.note(|books| &mut books.blocked, HostWait { what, since, us, outcome, is_cut });
+        self.note(
+            |registrations| &mut registrations.blocked,
+            HostWait { what, since, us, outcome, is_cut },
+        );
     }
 
     /// Notes what the host sees a thread of this number and name do.
@@ -414,25 +442,25 @@ impl Runtime {
     /// `NoMemory`.
     pub(crate) fn note_thread(&self, who: (u64, &str), doing: (ThreadState, &str)) -> Result<()> {
         let at = now();
-        self.books.lock().looks.note(who, doing, at)
+        self.registrations.lock().looks.note(who, doing, at)
     }
 
     /// What there is no memory for is counted.
-    fn note<T>(&self, list: impl FnOnce(&mut Books) -> &mut Vec<T>, entry: T) {
-        let mut books = self.books.lock();
-        if !try_put(list(&mut books), entry) {
-            books.unnoted += 1;
+    fn note<T>(&self, list: impl FnOnce(&mut Registrations) -> &mut Vec<T>, entry: T) {
+        let mut registrations = self.registrations.lock();
+        if !try_put(list(&mut registrations), entry) {
+            registrations.unnoted += 1;
         }
     }
 
     /// Waits of the host's since this was last asked.
     pub(crate) fn take_waits(&self) -> Vec<HostWait> {
-        std::mem::take(&mut self.books.lock().blocked)
+        std::mem::take(&mut self.registrations.lock().blocked)
     }
 
     /// Failures noted since this was last asked.
     pub(crate) fn take_failures(&self, phase: Phase) -> Vec<Failure> {
-        let failures = std::mem::take(&mut self.books.lock().failures);
+        let failures = std::mem::take(&mut self.registrations.lock().failures);
         failures.into_iter().map(|(name, how)| Failure { phase, name, how }).collect()
     }
 }

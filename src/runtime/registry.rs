@@ -4,11 +4,11 @@
 //! still refers to the old life (threads, writers, handles) stays with it, and finds it finalized:
 //! nothing of a former life can enter the new one.
 
-use crate::lock::buffered::World;
+use crate::lock::buffered::Rules;
 use crate::lock::grace::GraceSpan;
+use crate::report::tracepoints;
 use crate::runtime::attachment::Attachment;
 use crate::runtime::events::{Former, Recovery};
-use crate::runtime::guards::exchange::Life;
 use crate::runtime::lifecycle::{Position, State};
 use crate::runtime::waits::{self, Awaiting};
 use crate::runtime::{Runtime, RuntimeOptions};
@@ -90,7 +90,7 @@ impl Runtime {
         };
         let life = Runtime::start(self.id(), former.born_with().clone(), parent.as_ref());
         // Ids go on, so that one of the former life names nothing in the new one.
-        life.books.lock().next_id = former.books.lock().next_id;
+        life.registrations.lock().next_id = former.registrations.lock().next_id;
         if let Some(parent) = parent
             && let Err(error) = parent.admit_child(&life)
         {
@@ -178,27 +178,7 @@ fn lives() -> Vec<Arc<Runtime>> {
 pub(crate) fn knows_thread(id: u64) -> bool {
     let lives = lives();
     let is_it = |a: &Arc<Attachment>| a.id() == id && a.position() != Position::Gone;
-    lives.iter().any(|life| life.books.lock().threads.iter().any(is_it))
-}
-
-/// The runtime of this life, while it is its present one.
-pub(crate) fn of_life(life: Life) -> Option<Arc<Runtime>> {
-    let registry = REGISTRY.lock();
-    registry.lives.values().find(|runtime| runtime.pin().is_some_and(|p| p.life() == life)).cloned()
-}
-
-/// A guard of this life was closed while its finalization wants to hear of it.
-#[cold]
-pub(crate) fn tell_guard_closed(life: Life) {
-    if let Some(runtime) = of_life(life) {
-        runtime.gate().announce();
-    }
-}
-
-/// Has every finalizing thread look again at what it waits for.
-pub(crate) fn wake_finalizers() {
-    let lives = lives();
-    lives.iter().for_each(|life| life.gate().announce());
+    lives.iter().any(|life| life.registrations.lock().threads.iter().any(is_it))
 }
 
 /// Makes every wait for a lock ask its rules again.
@@ -224,6 +204,19 @@ pub(crate) fn lose_threads(me: OwnerId) {
     }
 }
 
+/// Called by the thread that is about to finalize `runtime`: what the killed ones held is nobody's, and those
+/// that were terminated before are not in it.
+#[cfg(windows)]
+pub(crate) fn lose_the_killed(me: &Owner, runtime: &Runtime) {
+    if !crate::sys::process_end::under_way() {
+        crate::runtime::fork_child::lose_threads(runtime);
+    } else {
+        OWNERS.forked(Some(me), me.tid());
+        crate::runtime::guards::table::forked(Some(me.id()));
+        lose_threads(me.id());
+    }
+}
+
 /// The calling thread ends: whatever it is finalizing.
 #[cfg(windows)]
 pub(crate) fn finalizer_ends(me: OwnerId) {
@@ -240,7 +233,7 @@ pub(crate) fn forked(survivor: Option<OwnerId>) {
 /// The process, as the locks see it.
 pub struct Process;
 
-impl World for Process {
+impl Rules for Process {
     fn find(&self, id: OwnerId) -> Option<OwnerRef> {
         OWNERS.find(id)
     }
@@ -267,7 +260,15 @@ impl World for Process {
         }
     }
 
-    fn taken_over(&self, runtime: u32, owner: Option<&Owner>) {
+    type Wait<'a> = Awaiting<'a>;
+
+    fn wait<'a>(&'a self, key: usize, owner: &Owner) -> Option<Awaiting<'a>> {
+        let what = || format!("a buffered lock, held by {}", owner.describe());
+        Awaiting::begin(key, Some(owner), what)
+    }
+
+    fn taken_over(&self, runtime: u32, key: usize, owner: Option<&Owner>) {
+        tracepoints::recovery(runtime, key, owner.map_or(0, Owner::tid));
         let life = REGISTRY.lock().lives.get(&runtime).cloned();
         if let Some(life) = life {
             life.note_recovery(|| Recovery::of_lock(Former::of(owner)));
@@ -283,11 +284,23 @@ impl World for Process {
 /// The process, as a lock sees it whose owner tells of takeovers himself: it remembers from whom.
 pub(crate) struct Remembering<'a> {
     /// Whose lock it is.
-    pub(crate) writer: &'a str,
-    pub(crate) former: Cell<Former>,
+    writer: &'a str,
+    former: Cell<Former>,
 }
 
-impl World for Remembering<'_> {
+impl Remembering<'_> {
+    /// For the lock of this writer.
+    pub(crate) fn of(writer: &str) -> Remembering<'_> {
+        Remembering { writer, former: Cell::default() }
+    }
+
+    /// Whom the lock was taken over from.
+    pub(crate) fn former(self) -> Former {
+        self.former.into_inner()
+    }
+}
+
+impl Rules for Remembering<'_> {
     fn find(&self, id: OwnerId) -> Option<OwnerRef> {
         Process.find(id)
     }
@@ -296,12 +309,18 @@ impl World for Remembering<'_> {
         Process.grace(runtime, me)
     }
 
-    fn awaits(&self, key: usize, owner: &Owner) -> Option<Awaiting<'_>> {
+    type Wait<'a>
+        = Awaiting<'a>
+    where
+        Self: 'a;
+
+    fn wait<'a>(&'a self, key: usize, owner: &Owner) -> Option<Awaiting<'a>> {
         let what = || format!("the lock of writer '{}', held by {}", self.writer, owner.describe());
         Awaiting::begin(key, Some(owner), what)
     }
 
-    fn taken_over(&self, _: u32, owner: Option<&Owner>) {
+    fn taken_over(&self, runtime: u32, key: usize, owner: Option<&Owner>) {
+        tracepoints::recovery(runtime, key, owner.map_or(0, Owner::tid));
         self.former.set(Former::of(owner));
     }
 

@@ -6,13 +6,14 @@
 //! the passes, and then gives the callback an error. The wait is noted where the watch thread reads it
 //! without a lock, so that a notice names what is waited for and who keeps it; and it is in the report.
 
+use crate::lock::buffered::Wait;
 use crate::report::Blocked;
 use crate::runtime::Runtime;
+use crate::runtime::reentry;
 use crate::sync::seqlock::{Published, Seen};
 use crate::sync::{AtomicBool, AtomicU64, Deadline, Mutex, Ordering, elapsed, now};
 use crate::sys::memory::try_push;
 use crate::sys::thread_activity;
-use crate::thread::host_call;
 use crate::thread::record::{Owner, OwnerId};
 use std::time::{Duration, Instant};
 
@@ -134,7 +135,7 @@ impl Waits {
 
 /// Until when the calling thread may wait: without limit, except in a callback of a finalization.
 pub(crate) fn bound() -> Deadline {
-    host_call::finalized_by_caller().map_or(Deadline::NEVER, |runtime| runtime.waits().until())
+    reentry::finalized_by_caller().map_or(Deadline::NEVER, |runtime| runtime.waits().until())
 }
 
 /// A wait in a callback of a finalization, noted as long as this lives.
@@ -156,20 +157,20 @@ impl Awaiting<'_> {
         owner: Option<&Owner>,
         what: impl FnOnce() -> String,
     ) -> Option<Awaiting<'a>> {
-        let runtime = host_call::finalized_by_caller()?;
+        let runtime = reentry::finalized_by_caller()?;
         let (what, tid) = (what(), owner.map_or(0, Owner::tid));
         runtime.waits().present.write(tid.into(), &what);
         let owner = owner.map(Owner::id);
         Some(Awaiting { runtime, key, what, owner, tid, since: now(), outcome: Outcome::Came })
     }
+}
 
-    /// Whether it is still this owner who keeps it.
-    pub(crate) fn is_for(&self, owner: &Owner) -> bool {
+impl Wait for Awaiting<'_> {
+    fn is_for(&self, owner: &Owner) -> bool {
         self.owner == Some(owner.id())
     }
 
-    /// The wait ends without what it was for.
-    pub(crate) fn give_up(mut self) {
+    fn give_up(mut self) {
         let cut = self.runtime.waits().until().passed();
         self.outcome = if cut { Outcome::Cut } else { Outcome::GaveUp };
         // Where its keeper is now.

@@ -36,10 +36,12 @@ mod forked;
 mod lifeline;
 
 use crate::io::{Refused, Sink};
+use crate::lock::buffered::Wait;
 use crate::lock::recoverable::{Guarded, Hold};
 use crate::runtime::Runtime;
 use crate::runtime::attachment::Attachment;
 use crate::runtime::lifecycle::Gate;
+use crate::runtime::registry::Remembering;
 use crate::runtime::waits::{self, Awaiting};
 use crate::status::{Error, Result, Status};
 use crate::sync::{Arc, AtomicBool, Deadline, Mutex, Ordering, fork};
@@ -49,7 +51,7 @@ use flow::{Accepted, By, Flow};
 use forked::Inheritance;
 pub(crate) use forked::forked;
 use lifeline::Lifeline;
-pub(crate) use lifeline::{Toll, rescue_all};
+pub(crate) use lifeline::{HARD_EXIT_KILLED, Toll, rescue_all};
 use std::sync::Weak;
 use std::time::Duration;
 
@@ -394,11 +396,11 @@ impl Writer {
     }
 
     fn acquire(&self, deadline: Deadline) -> Result<Hold<'_, Core>> {
-        let mut core = self.core.acquire(&self.name, deadline)?;
-        if !self.begin_after_fork(&mut core)
-            && let Some(former) = core.recovered.take()
-        {
-            self.recover(&mut core, former);
+        let rules = Remembering::of(&self.name);
+        let mut core = self.core.acquire(&rules, deadline)?;
+        let is_recovered = std::mem::take(&mut core.is_recovered);
+        if !self.begin_after_fork(&mut core) && is_recovered {
+            self.recover(&mut core, rules.former());
         }
         Ok(core)
     }

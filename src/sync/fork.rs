@@ -24,8 +24,8 @@
 //! the same mutex again, it [defers](defer): the thread does it as it leaves the section. What takes memory
 //! waits for the end of the interrupted call, or until that sleeps.
 
-use super::{AtomicU32, AtomicUsize, Deadline, Ordering, fence};
-use crate::thread::this_thread;
+use super::{AtomicPtr, AtomicU32, AtomicUsize, Deadline, Ordering, fence};
+use crate::sys::cell;
 use std::time::Duration;
 
 /// The address of the forking thread's cell while a fork is under way, else 0.
@@ -54,7 +54,7 @@ pub struct Pass {
 /// Takes a pass, after a fork that is under way.
 #[inline]
 pub fn enter() -> Pass {
-    let depth = this_thread::sections();
+    let depth = cell::sections();
     depth.set(depth.get() + 1);
     if depth.get() == 1 {
         // A signal handler that comes from here on finds the thread inside.
@@ -84,7 +84,7 @@ fn go_inside() {
 /// The calling thread is inside, or not.
 #[inline]
 fn count_inside(inside: u32) {
-    match this_thread::inside() {
+    match cell::inside() {
         // Release: what the section wrote is whole before `before` finds the thread outside.
         Some(mine) => mine.store(inside, Ordering::Release),
         None if inside == 1 => {
@@ -101,7 +101,7 @@ fn count_inside(inside: u32) {
 impl Drop for Pass {
     #[inline]
     fn drop(&mut self) {
-        let depth = this_thread::sections();
+        let depth = cell::sections();
         if depth.get() == 1 {
             count_inside(0);
             fence::signal();
@@ -125,30 +125,46 @@ pub enum Deferred {
     RepairAfterFork = 4,
 }
 
-/// Has this thread do it as it leaves the section that the calling signal handler interrupted.
-pub fn defer(what: Deferred) {
+/// What is done for each, once it was deferred: code of the layers above.
+static ACTIONS: [AtomicPtr<()>; 3] = [const { AtomicPtr::new(std::ptr::null_mut()) }; 3];
+
+impl Deferred {
+    const ALL: [Deferred; 3] =
+        [Deferred::RepairAfterFork, Deferred::WakeWaiters, Deferred::WakeFinalizers];
+
+    fn action(self) -> &'static AtomicPtr<()> {
+        &ACTIONS[(self as u32).trailing_zeros() as usize]
+    }
+}
+
+/// Has this thread call `action`, which is the same for each of what is deferred, as it leaves the section that
+/// the calling signal handler interrupted.
+pub fn defer(what: Deferred, action: fn()) {
+    // Relaxed: whoever finds the bit is this thread, or a handler over it.
+    what.action().store(action as *mut (), Ordering::Relaxed);
     // Relaxed: only this thread and handlers over it look; in one step, for one may be over another.
-    this_thread::deferred().fetch_or(what as u32, Ordering::Relaxed);
+    cell::deferred().fetch_or(what as u32, Ordering::Relaxed);
 }
 
 /// Does what was deferred, if the thread is inside no section and not in a handler over the library.
 #[inline]
 pub fn do_deferred() {
-    if this_thread::deferred().load(Ordering::Relaxed) != 0 {
+    if cell::deferred().load(Ordering::Relaxed) != 0 {
         do_all_deferred();
     }
 }
 
 #[cold]
 fn do_all_deferred() {
-    if this_thread::sections().get() > 0 || this_thread::is_interrupting() {
+    if cell::sections().get() > 0 || cell::is_interrupting() {
         return;
     }
-    let all = this_thread::deferred().swap(0, Ordering::Relaxed);
-    for what in [Deferred::RepairAfterFork, Deferred::WakeWaiters, Deferred::WakeFinalizers] {
-        if all & what as u32 != 0 {
-            this_thread::do_deferred(what);
-        }
+    let all = cell::deferred().swap(0, Ordering::Relaxed);
+    for what in Deferred::ALL.into_iter().filter(|what| all & *what as u32 != 0) {
+        let action = what.action().load(Ordering::Relaxed);
+        // SAFETY: `defer` stored a function before it set the bit.
+        let action = unsafe { std::mem::transmute::<*mut (), fn()>(action) };
+        action();
     }
 }
 
@@ -162,11 +178,13 @@ const PATIENCE_IN_A_SECTION: Duration = Duration::from_millis(100);
 /// A signal handler may fork over a section of its own thread, and over another fork of it. It waits for the
 /// others like any fork, over a section only for a moment: what they hold is locked for good in its child,
 /// which then shall only end or call `exec`.
-pub fn before() {
-    let depth = this_thread::sections();
-    let me = this_thread::address();
-    this_thread::forks().set(this_thread::forks().get() + 1);
-    let in_a_section = depth.get() > this_thread::forks_counted_as_sections();
+///
+/// `others_are_inside`: whether another thread that has a record is inside a section.
+pub fn before(others_are_inside: impl Fn() -> bool) {
+    let depth = cell::sections();
+    let me = cell::address();
+    cell::forks().set(cell::forks().get() + 1);
+    let in_a_section = depth.get() > cell::forks_counted_as_sections();
     let until = if in_a_section { Deadline::after(PATIENCE_IN_A_SECTION) } else { Deadline::NEVER };
     loop {
         // Acquire: pairs with `leave`.
@@ -179,8 +197,8 @@ pub fn before() {
         }
     }
     fence::heavy();
-    let own = u32::from(depth.get() > 0 && this_thread::inside().is_none());
-    let others = || this_thread::others_are_inside() || WITHOUT_RECORD.load(Ordering::SeqCst) > own;
+    let own = u32::from(depth.get() > 0 && cell::inside().is_none());
+    let others = || others_are_inside() || WITHOUT_RECORD.load(Ordering::SeqCst) > own;
     while others() && !until.passed() {
         std::thread::yield_now();
     }
@@ -189,16 +207,16 @@ pub fn before() {
 
 /// Whether this thread was inside a section when it forked, or in the middle of another fork.
 fn is_nested() -> bool {
-    this_thread::sections().get() > 1
+    cell::sections().get() > 1
 }
 
 /// The forking thread leaves; with its last fork the gate opens, if it is its own.
 fn leave() {
-    this_thread::sections().set(this_thread::sections().get() - 1);
-    let forks = this_thread::forks();
+    cell::sections().set(cell::sections().get() - 1);
+    let forks = cell::forks();
     forks.set(forks.get() - 1);
     if forks.get() == 0 {
-        let me = this_thread::address();
+        let me = cell::address();
         // Release: pairs with the Acquires above. Where its patience was over the gate is another thread's.
         let _ = FORKING.compare_exchange(me, 0, Ordering::Release, Ordering::Relaxed);
     }
@@ -211,17 +229,18 @@ pub fn after_in_parent() {
 
 /// After `fork`, in the child, which has no other thread. `repair` sets right what others left. It takes locks
 /// and memory; so if a signal handler forked over the library at work it waits until that is over.
-pub fn after_in_child(over_the_library: bool, repair: impl FnOnce()) {
+/// `nobody_else_is_inside` has the records of all other threads say so.
+pub fn after_in_child(over_the_library: bool, nobody_else_is_inside: fn(), repair: fn()) {
     GENERATION.fetch_add(1, Ordering::Relaxed);
     // Others say that they are inside for a moment as they find the gate closed, and were copied so. Relaxed:
     // the process has one thread.
-    let me = this_thread::address();
+    let me = cell::address();
     FORKING.store(me, Ordering::Relaxed);
-    this_thread::nobody_else_is_inside();
-    let own = this_thread::sections().get() > 1 && this_thread::inside().is_none();
+    nobody_else_is_inside();
+    let own = cell::sections().get() > 1 && cell::inside().is_none();
     WITHOUT_RECORD.store(own.into(), Ordering::Relaxed);
     if over_the_library || is_nested() {
-        defer(Deferred::RepairAfterFork);
+        defer(Deferred::RepairAfterFork, repair);
     } else {
         repair();
     }

@@ -2,7 +2,7 @@
 
 use super::fork;
 #[cfg(windows)]
-use crate::exit::process_end;
+use crate::sys::process_end;
 use std::time::{Duration, Instant};
 
 pub use parking_lot_core::SpinWait;
@@ -74,6 +74,20 @@ pub fn sleep(span: Duration) {
                 std::thread::yield_now();
             }
         }
+    }
+}
+
+/// For a thread that must not go on, and leaves the end of its process to another. Of a process in which all
+/// others have been killed it is the last, and ends it: `because`.
+pub fn sleep_indefinitely(because: &str) -> ! {
+    loop {
+        #[cfg(windows)]
+        if process_end::under_way() {
+            process_end::end(because);
+        }
+        #[cfg(not(windows))]
+        let _ = because;
+        sleep(Duration::MAX);
     }
 }
 
@@ -168,7 +182,7 @@ impl<T> Mutex<T> {
         loop {
             #[cfg(windows)]
             if process_end::under_way() {
-                process_end::held_by_the_dead();
+                process_end::end("a thread that held a lock of the library's was killed");
             }
             if !spin.spin() {
                 sleep(Duration::from_micros(20));

@@ -28,7 +28,7 @@ const INDEX_BITS: u32 = 24;
 const INDEX_MASK: u64 = (1 << INDEX_BITS) - 1;
 
 /// A growing row of places.
-pub struct Row<T: 'static> {
+pub struct Slab<T: 'static> {
     chunks: [AtomicPtr<Place<T>>; CHUNKS],
     /// How many places were ever taken.
     used: AtomicU32,
@@ -41,16 +41,16 @@ struct Place<T> {
     value: T,
 }
 
-impl<T: Default + Sync> Default for Row<T> {
-    fn default() -> Row<T> {
-        Row::new()
+impl<T: Default + Sync> Default for Slab<T> {
+    fn default() -> Slab<T> {
+        Slab::new()
     }
 }
 
-impl<T: Default + Sync> Row<T> {
+impl<T: Default + Sync> Slab<T> {
     /// Empty.
-    pub const fn new() -> Row<T> {
-        Row {
+    pub const fn new() -> Slab<T> {
+        Slab {
             chunks: [const { AtomicPtr::new(std::ptr::null_mut()) }; CHUNKS],
             used: AtomicU32::new(0),
             free: AtomicU64::new(0),
@@ -194,7 +194,7 @@ mod tests {
 
     #[test]
     fn threads_that_take_and_give_back_at_once_never_share_a_place() {
-        static ROW: Row<Taken> = Row::new();
+        static ROW: Slab<Taken> = Slab::new();
         std::thread::scope(|scope| {
             for _ in 0..4 {
                 scope.spawn(|| {
@@ -217,7 +217,7 @@ mod tests {
 
     #[test]
     fn places_keep_their_numbers_across_chunks() {
-        static ROW: Row<Taken> = Row::new();
+        static ROW: Slab<Taken> = Slab::new();
         let taken: Vec<_> = (0..1000).map(|_| ROW.take().unwrap()).collect();
         for (n, (index, place)) in taken.iter().enumerate() {
             assert_eq!(*index as usize, n);

@@ -4,7 +4,7 @@
 //! [`Shield`] holds it off; inside a callback the host's own setting is back in force, and whatever
 //! happens there is stopped in `host_call`.
 
-use crate::thread::this_thread;
+use super::cell;
 
 #[cfg(unix)]
 mod system {
@@ -44,7 +44,7 @@ impl Shield {
     /// Holds cancellation off.
     pub fn up() -> Shield {
         let before = system::set(system::DISABLED);
-        let host = this_thread::cancel_state();
+        let host = cell::cancel_state();
         let outer = host.get();
         if outer == 0 {
             host.set(noted(before));
@@ -55,14 +55,14 @@ impl Shield {
 
 impl Drop for Shield {
     fn drop(&mut self) {
-        this_thread::cancel_state().set(self.outer);
+        cell::cancel_state().set(self.outer);
         system::set(self.before);
     }
 }
 
 /// Lets the host's own setting be in force for a callback; [`restore`] takes what this returns.
 pub fn lift() -> u32 {
-    let host = this_thread::cancel_state().replace(0);
+    let host = cell::cancel_state().replace(0);
     if let Some(state) = host.checked_sub(1) {
         system::set(state.cast_signed());
     }
@@ -73,6 +73,6 @@ pub fn lift() -> u32 {
 pub fn restore(lifted: u32) {
     if lifted != 0 {
         system::set(system::DISABLED);
-        this_thread::cancel_state().set(lifted);
+        cell::cancel_state().set(lifted);
     }
 }

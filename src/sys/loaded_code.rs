@@ -91,10 +91,10 @@ mod system {
 
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 mod system {
-    use crate::sync::{AtomicUsize, Ordering};
     use libc::{c_int, c_void};
     use std::fs::File;
     use std::io::Read;
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     /// `_dl_find_object`; 0 without one.
     static FIND: AtomicUsize = AtomicUsize::new(0);

@@ -393,7 +393,7 @@ mod tests {
             for _ in 0..THREADS {
                 let (send, barrier) = (send.clone(), &barrier);
                 scope.spawn(move || {
-                    send.send(crate::thread::this_thread::current_tid()).unwrap();
+                    send.send(crate::sys::cell::current_tid()).unwrap();
                     barrier.wait();
                 });
             }
@@ -416,7 +416,7 @@ mod tests {
         let fd = out.as_raw_fd();
         let (send, tid) = std::sync::mpsc::channel();
         let reader = std::thread::spawn(move || {
-            send.send(crate::thread::this_thread::current_tid()).unwrap();
+            send.send(crate::sys::cell::current_tid()).unwrap();
             out.read_exact(&mut [0]).unwrap();
         });
         let tid = tid.recv().unwrap();
@@ -445,7 +445,7 @@ mod tests {
         let (go, wait) = std::sync::mpsc::channel::<()>();
         let named = std::thread::Builder::new().name("Prüfer".to_owned());
         let thread = named.spawn(move || {
-            send.send(crate::thread::this_thread::current_tid()).unwrap();
+            send.send(crate::sys::cell::current_tid()).unwrap();
             let _ = wait.recv();
         });
         let tid = tid.recv().unwrap();

@@ -6,10 +6,11 @@
 //! unwinds nothing: see `forked`). A callback that calls finalize is recognised, for the thread is marked
 //! as inside it: see [`Duty`].
 
-use crate::runtime::Runtime;
+use crate::sync::activity;
+use crate::sys::cell;
 use crate::sys::loaded_code;
 use crate::sys::memory;
-use crate::thread::this_thread::{self, activity, duties};
+use crate::thread::this_thread::duties::{self, Whom};
 use libc::{c_int, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -133,22 +134,22 @@ impl HostCall {
 
     /// Calls it on this thread, which then may finalize nothing meanwhile.
     pub(crate) fn call(&self) -> Outcome {
-        self.call_of(None)
+        self.call_of(Whom::UNKNOWN)
     }
 
-    /// Calls it on this thread as a callback of `runtime`: meanwhile the thread may finalize neither
+    /// Calls it on this thread as a callback of `whom`, a runtime: meanwhile the thread may finalize neither
     /// that nor an ancestor of it.
-    pub(crate) fn call_for(&self, runtime: &Runtime) -> Outcome {
-        self.call_of(Some(runtime))
+    pub(crate) fn call_for(&self, whom: impl Into<Whom>) -> Outcome {
+        self.call_of(whom.into())
     }
 
-    fn call_of(&self, runtime: Option<&Runtime>) -> Outcome {
+    fn call_of(&self, whom: Whom) -> Outcome {
         let (function, arg) = (self.function, self.arg);
         if loaded_code::is_gone(function as *const ()) {
             return Outcome::Unloaded;
         }
         // SAFETY: by the contract of `from_c`.
-        match run_for(runtime, || unsafe { function(arg) }) {
+        match run_for(whom, || unsafe { function(arg) }) {
             Ok(PANICKED) if self.drop.is_some() => Outcome::Panicked,
             Ok(code) => Outcome::Returned(code),
             Err(stopped) => stopped.into(),
@@ -209,7 +210,7 @@ impl ObjectCalls {
             return Outcome::Unloaded;
         }
         // SAFETY: by the contract of `from_c`.
-        match run_for(None, || unsafe { function(self.arg) }) {
+        match run_for(Whom::UNKNOWN, || unsafe { function(self.arg) }) {
             Ok(code) => Outcome::Returned(code),
             Err(stopped) => stopped.into(),
         }
@@ -236,14 +237,11 @@ pub(crate) fn run<R, F: FnOnce() -> R>(code: *const (), call: F) -> Result<R, St
     if loaded_code::is_gone(code) {
         return Err(Stopped::Unloaded);
     }
-    run_for(None, call)
+    run_for(Whom::UNKNOWN, call)
 }
 
-/// As [`run`], for a callback of `runtime` whose code is there.
-pub(crate) fn run_for<R, F: FnOnce() -> R>(
-    runtime: Option<&Runtime>,
-    call: F,
-) -> Result<R, Stopped> {
+/// As [`run`], for a callback of `whom` whose code is there.
+pub(crate) fn run_for<R, F: FnOnce() -> R>(whom: impl Into<Whom>, call: F) -> Result<R, Stopped> {
     struct Context<F, R> {
         call: Option<F>,
         result: Option<R>,
@@ -256,13 +254,13 @@ pub(crate) fn run_for<R, F: FnOnce() -> R>(
         }
         0
     }
-    debug_assert_eq!(this_thread::sections().get(), 0, "host code called under an internal lock");
+    debug_assert_eq!(cell::sections().get(), 0, "host code called under an internal lock");
     let mut context = Context { call: Some(call), result: None };
-    let calls = this_thread::calls();
+    let calls = cell::calls();
     let depth = calls.get();
     calls.set(depth + 1);
     let cancel = crate::sys::cancellation::lift();
-    let returned = on_duty(runtime, false, || {
+    let returned = on_duty(whom.into(), false, || {
         activity::in_the_host(|| {
             // SAFETY: `thunk` takes what it is given; `context` outlives the call.
             memory::without_reserve(|| unsafe {
@@ -273,7 +271,7 @@ pub(crate) fn run_for<R, F: FnOnce() -> R>(
     crate::sys::cancellation::restore(cancel);
     calls.set(depth);
     if returned == 0 {
-        this_thread::set_ended();
+        cell::set_ended();
         return Err(Stopped::EndedThread);
     }
     context.result.ok_or(Stopped::EndedThread)
@@ -286,44 +284,17 @@ pub(crate) fn run_for<R, F: FnOnce() -> R>(
 /// The caller's frames up to the host must own nothing: they are unwound by the system.
 #[inline]
 pub(crate) fn settle() {
-    if this_thread::take_ended() {
+    if cell::take_ended() {
         // SAFETY: the thread is ending, and nothing of the library's lies between here and the host.
         unsafe { rtfinalize_resume_exit() };
     }
 }
 
-/// Notes for the length of `work` that the thread is in a callback of `runtime`, or finalizes it. `None` is a
-/// callback of a writer or an operation: whatever it is for, the thread holds that.
-fn on_duty<R>(runtime: Option<&Runtime>, finalizes: bool, work: impl FnOnce() -> R) -> R {
-    let runtime = runtime.map_or(std::ptr::null(), std::ptr::from_ref);
-    let _duty = duties::begin(runtime, finalizes);
+/// Notes for the length of `work` that the thread is in a callback of `whom`, or finalizes it. One that is not
+/// known is for a callback of a writer or an operation: whatever it is for, the thread holds that.
+pub(crate) fn on_duty<R>(whom: Whom, finalizes: bool, work: impl FnOnce() -> R) -> R {
+    let _duty = duties::begin(whom, finalizes);
     work()
-}
-
-/// This thread finalizes `runtime` for the length of `work`.
-pub(crate) fn finalizing<R>(runtime: &Runtime, work: impl FnOnce() -> R) -> R {
-    on_duty(Some(runtime), true, work)
-}
-
-/// Whether this thread is in the middle of something that finalizing `runtime` would re-enter or
-/// wait for: a callback or the finalization of it or of a descendant; a writer's or an operation's
-/// callback.
-pub(crate) fn forbids_finalizing(runtime: &Runtime) -> bool {
-    // SAFETY: the runtime of a duty is borrowed by the call that noted it, which has not returned.
-    duties::any(|busy, _| unsafe { busy.as_ref() }.is_none_or(|busy| busy.is_within(runtime)))
-}
-
-/// The runtime in whose finalization the calling thread is inside a callback, of several the latest.
-/// `None` while it makes the finalization's own steps.
-///
-/// The reference is good for the length of the calling operation, which the callback encloses.
-pub(crate) fn finalized_by_caller<'a>() -> Option<&'a Runtime> {
-    if duties::latest(|_| true)?.1 {
-        return None;
-    }
-    let (runtime, _) = duties::latest(|finalizes| finalizes)?;
-    // SAFETY: as above; the finalization holds a reference to it.
-    unsafe { runtime.as_ref() }
 }
 
 /// Whether this thread is finalizing some runtime.

@@ -139,7 +139,7 @@ impl Owner {
         // wrote before it went, so that a taker-over sees the buffer the last owner left.
         match self.word.load(Ordering::SeqCst) & FATE_MASK {
             #[cfg(not(loom))]
-            RUNNING if crate::exit::process_end::has_killed(self.tid()) => Fate::Exited,
+            RUNNING if crate::sys::process_end::has_killed(self.tid()) => Fate::Exited,
             #[cfg(all(windows, not(loom)))]
             RUNNING if self.pulse.has_stopped() => Fate::Exited,
             RUNNING => Fate::Running,

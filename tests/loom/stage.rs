@@ -2,7 +2,7 @@
 
 use loom::cell::UnsafeCell;
 use loom::thread;
-use rtfinalize::lock::buffered::{Acquired, BufferedLock, World};
+use rtfinalize::lock::buffered::{Acquired, BufferedLock, Rules};
 use rtfinalize::lock::grace::GraceSpan;
 use rtfinalize::runtime::lifecycle::{Gate, State};
 use rtfinalize::status::{Result, Status};
@@ -68,7 +68,7 @@ impl Stage {
     }
 }
 
-impl World for Stage {
+impl Rules for Stage {
     fn find(&self, id: OwnerId) -> Option<OwnerRef> {
         self.owners.find(id)
     }

@@ -83,12 +83,12 @@ impl Shared {
     fn add_what_is_known(&self, report: &mut Report, phase: Phase) {
         let runtime: &Runtime = &self.runtime;
         let (writers, abandoned) = {
-            let mut books = runtime.books.lock();
-            report.leaks = std::mem::take(&mut books.leaks);
-            report.children = std::mem::take(&mut books.child_reports);
-            report.threads = books.looks.records(self.began, crate::sync::now());
-            report.more_threads = books.looks.left_out();
-            (books.writers.clone(), std::mem::take(&mut books.abandoned))
+            let mut registrations = runtime.registrations.lock();
+            report.leaks = std::mem::take(&mut registrations.leaks);
+            report.children = std::mem::take(&mut registrations.child_reports);
+            report.threads = registrations.looks.records(self.began, crate::sync::now());
+            report.more_threads = registrations.looks.left_out();
+            (registrations.writers.clone(), std::mem::take(&mut registrations.abandoned))
         };
         let waits = runtime.take_waits().into_iter().map(|wait| {
             let start_us = super::micros(wait.since.saturating_duration_since(self.began));

@@ -82,7 +82,7 @@ impl Shared {
     }
 
     pub(super) fn call(&self, listener: &Listener, event: &Event) -> Option<Overrun> {
-        let answer = host_call::run_for(Some(&self.runtime), || listener.hear(event)).ok();
+        let answer = host_call::run_for(&self.runtime, || listener.hear(event)).ok();
         answer.and_then(|number| Overrun::from_number(u32::try_from(number).ok()?))
     }
 

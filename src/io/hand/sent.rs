@@ -4,11 +4,11 @@ use super::{
     ABANDONED, ASKED, Answer, DONE, HANDS, HOSTS, Hand, IDLE, KEPT, MOMENT, MOST, REVOKED, ROW,
     TAKEN, WRITING, can_be_sent, set,
 };
-use crate::exit::process_end;
 use crate::io::descriptor::Spot;
 use crate::io::{Refused, wait_for_room};
 use crate::status::{self, Status};
 use crate::sync::{Deadline, Ordering};
+use crate::sys::process_end;
 use libc::c_int;
 use std::time::Duration;
 use windows_sys::Win32::Foundation::ERROR_OPERATION_ABORTED;

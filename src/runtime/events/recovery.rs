@@ -120,12 +120,12 @@ impl Recoveries {
 impl Runtime {
     /// Notes a takeover, if its finalization wants to hear of it.
     pub(crate) fn note_recovery(&self, make: impl FnOnce() -> Recovery) {
-        if !self.books.lock().recoveries.wanted {
+        if !self.registrations.lock().recoveries.wanted {
             return;
         }
         let recovery = make();
-        let mut books = self.books.lock();
-        let recoveries = &mut books.recoveries;
+        let mut registrations = self.registrations.lock();
+        let recoveries = &mut registrations.recoveries;
         if !recoveries.wanted {
             return;
         }
@@ -145,13 +145,13 @@ mod tests {
         let runtime = Runtime::new("app");
         let note = || runtime.note_recovery(|| Recovery::of_lock(Former::of(None)));
         note();
-        runtime.books.lock().recoveries.wanted = true;
+        runtime.registrations.lock().recoveries.wanted = true;
         (0..MOST_KEPT + 6).for_each(|_| note());
-        let (kept, more) = runtime.books.lock().recoveries.take();
+        let (kept, more) = runtime.registrations.lock().recoveries.take();
         assert_eq!((kept.len(), more), (MOST_KEPT, 6));
         let event = kept.into_iter().next().unwrap().event(&runtime, Phase::Freeze, 7);
         assert_eq!(event.text.as_str(), "a lock was taken over from a thread that has ended");
         assert_eq!((event.who, event.since_us), (Who::default(), 7));
-        assert_eq!(runtime.books.lock().recoveries.take().0.len(), 0);
+        assert_eq!(runtime.registrations.lock().recoveries.take().0.len(), 0);
     }
 }

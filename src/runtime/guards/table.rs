@@ -3,19 +3,18 @@
 //! Racks are never freed. One whose thread has ended is taken by another thread once all its guards
 //! are closed; until then it stands, and the report names the thread that went.
 
-use crate::runtime::attachment::Attachment;
 use crate::runtime::events::{Late, Subject};
 use crate::runtime::guards::exchange::{GENERATIONS, Hold, NAME_SIZE, Note, Slot};
-use crate::runtime::guards::view::Pin;
-use crate::runtime::registry;
+use crate::runtime::guards::view::{self, Pin};
 use crate::status::{Result, Status};
+use crate::sync::activity::interrupted;
 use crate::sync::fence;
 use crate::sync::fork::{self, Deferred};
-use crate::sync::slab::Row;
+use crate::sync::slab::Slab;
 use crate::sync::{AtomicPtr, AtomicU32, AtomicU64, Ordering, coarse_ms};
+use crate::sys::cell::{self, cell};
 use crate::thread::record::{Fate, Owner, OwnerId, OwnerRef};
 use crate::thread::this_thread;
-use crate::thread::this_thread::activity::interrupted;
 use std::cell::Cell;
 
 const SLOT_BITS: u32 = 4;
@@ -51,11 +50,14 @@ impl Default for Rack {
     }
 }
 
-static RACKS: Row<Rack> = Row::new();
+static RACKS: Slab<Rack> = Slab::new();
 
 /// What a thread knows of its own racks.
 #[derive(Default)]
 pub struct Mine {
+    index: Cell<u32>,
+    /// The record of the thread that has these.
+    owner: Cell<Option<&'static Owner>>,
     /// The one that had room last.
     current: Cell<Option<&'static Rack>>,
     /// How many openings are under way: more than one when a signal handler opens over one.
@@ -139,11 +141,11 @@ impl Rack {
 impl Mine {
     /// Opens a guard in a slot of the calling thread. Returns where.
     #[inline]
-    fn open(&self, owner: &'static Owner, note: &Note) -> Result<(&'static Rack, usize, u64)> {
+    fn open(&self, note: &Note) -> Result<(&'static Rack, usize, u64)> {
         let level = self.level.replace(self.level.get() + 1);
         // A signal handler that opens a guard from here on takes another slot.
         fence::signal();
-        let opened = self.find_slot(owner, level).map(|(rack, slot)| {
+        let opened = self.find_slot(level).map(|(rack, slot)| {
             let generation = rack.slots[slot].open(note);
             (rack, slot, generation)
         });
@@ -152,13 +154,13 @@ impl Mine {
     }
 
     #[inline]
-    fn find_slot(&self, owner: &'static Owner, level: usize) -> Result<(&'static Rack, usize)> {
+    fn find_slot(&self, level: usize) -> Result<(&'static Rack, usize)> {
         match self.current.get() {
             Some(rack) if level == 0 => match rack.free_slot() {
                 Some(slot) => Ok((rack, slot)),
-                None => self.find_rack(owner),
+                None => self.find_rack(),
             },
-            None if level == 0 => self.find_rack(owner),
+            None if level == 0 => self.find_rack(),
             Some(rack) if level <= HANDLER_LEVELS && rack.slots[USUAL + level - 1].is_free() => {
                 Ok((rack, USUAL + level - 1))
             }
@@ -168,8 +170,9 @@ impl Mine {
     }
 
     #[cold]
-    fn find_rack(&self, owner: &'static Owner) -> Result<(&'static Rack, usize)> {
+    fn find_rack(&self) -> Result<(&'static Rack, usize)> {
         refuse_over_a_section()?;
+        let owner = self.owner.get().ok_or_else(|| Status::ThreadExiting.error())?;
         let me = owner.id().get();
         let mut mine = RACKS.iter().filter(|rack| rack.holder() == me);
         let with_room = mine.find_map(|rack| rack.free_slot().map(|slot| (rack, slot)));
@@ -185,19 +188,61 @@ impl Mine {
         Ok((rack, slot))
     }
 
-    /// Another thread begins with nothing.
-    pub fn clear(&self) {
-        self.current.set(None);
-        self.level.set(0);
-    }
-
-    /// The thread ends: what is still open stays so.
-    pub fn end(&self, owner: &Owner) {
-        if self.current.take().is_some() {
-            let me = owner.id().get();
-            RACKS.iter().filter(|rack| rack.holder() == me).for_each(Rack::end);
+    /// Those of the calling thread.
+    #[inline]
+    fn of_this_thread() -> Result<&'static Mine> {
+        // SAFETY: null, or set by `begin` to a place of a slab, and unset before that is given back.
+        match unsafe { cell().guards.get().cast::<Mine>().as_ref() } {
+            Some(mine) => Ok(mine),
+            None => Mine::begin(),
         }
     }
+
+    #[cold]
+    fn begin() -> Result<&'static Mine> {
+        let owner = this_thread::record()?;
+        if cell::is_over_the_library() {
+            // The code below the handler may be just here.
+            return Err(interrupted());
+        }
+        let (index, mine) = MINE.take()?;
+        mine.index.set(index);
+        mine.owner.set(Some(owner));
+        cell().guards.set(std::ptr::from_ref(mine).cast());
+        Ok(mine)
+    }
+
+    /// Another thread begins with nothing.
+    fn give_back(&self) {
+        self.owner.set(None);
+        self.current.set(None);
+        self.level.set(0);
+        MINE.give_back(self.index.get());
+    }
+}
+
+// SAFETY: it is used by the thread that has taken it, and by no other until that has given it back.
+unsafe impl Sync for Mine {}
+
+static MINE: Slab<Mine> = Slab::new();
+
+/// The calling thread ends: what is still open stays so.
+pub(crate) fn thread_ends(owner: &Owner) {
+    // SAFETY: as in `of_this_thread`.
+    let Some(mine) = (unsafe { cell().guards.get().cast::<Mine>().as_ref() }) else { return };
+    if mine.current.take().is_some() {
+        let me = owner.id().get();
+        RACKS.iter().filter(|rack| rack.holder() == me).for_each(Rack::end);
+    }
+    cell().guards.set(std::ptr::null());
+    mine.give_back();
+}
+
+/// In the child of a `fork`: what threads had that were not copied serves others.
+pub(crate) fn threads_are_lost() {
+    let own = cell().guards.get().cast::<Mine>();
+    let lost = |mine: &&'static Mine| mine.owner.get().is_some() && !std::ptr::eq(*mine, own);
+    MINE.iter().filter(lost).for_each(Mine::give_back);
 }
 
 impl Guard {
@@ -212,8 +257,7 @@ impl Guard {
         let (life, anchor) = (pin.life(), pin.index());
         let note = Note { life, anchor, shared, since_ms: coarse_ms(), name };
         loop {
-            let (rack, slot, generation) =
-                this_thread::guards(|mine, owner| mine.open(owner, &note))??;
+            let (rack, slot, generation) = Mine::of_this_thread()?.open(&note)?;
             match pin.anchor().hold(note.life) {
                 hold if hold == Hold::Open
                     || hold == Hold::Watched && is_waited_for(pin, &rack.slots[slot]) =>
@@ -272,12 +316,14 @@ impl Guard {
             }
             rack.free_if_over();
         }
-        let hold = Pin::of(life, anchor).map(|pin| pin.anchor().hold(life));
-        if matches!(hold, Some(Hold::Watched | Hold::Deciding)) {
-            if this_thread::is_over_a_section() {
-                fork::defer(Deferred::WakeFinalizers);
-            } else {
-                registry::tell_guard_closed(life);
+        let pin = Pin::of(life, anchor);
+        let watched =
+            pin.filter(|pin| matches!(pin.anchor().hold(life), Hold::Watched | Hold::Deciding));
+        if let Some(pin) = watched {
+            if cell::is_over_a_section() {
+                fork::defer(Deferred::WakeFinalizers, view::announce_all);
+            } else if let Some(runtime) = pin.runtime() {
+                runtime.announce();
             }
         }
         Ok(())
@@ -286,7 +332,7 @@ impl Guard {
 
 /// A signal handler over a section of this thread must not wait for it.
 fn refuse_over_a_section() -> Result<()> {
-    if this_thread::is_over_a_section() { Err(interrupted()) } else { Ok(()) }
+    if cell::is_over_a_section() { Err(interrupted()) } else { Ok(()) }
 }
 
 /// Whether a finalization that has begun waits for the calling thread anyway, so that one more guard, noted in
@@ -304,26 +350,24 @@ fn is_waited_for(pin: Pin, new: &Slot) -> bool {
     if RACKS.iter().filter(|rack| rack.holder() != 0).any(of_rack) {
         return true;
     }
-    let Some(me) = me.filter(|_| !this_thread::is_over_the_library()) else { return false };
-    registry::of_life(pin.life()).is_some_and(|runtime| {
-        let attached = || Attachment::of_this_thread(&runtime);
-        runtime.gate().is_finalizer(me) || attached().is_some_and(|a| a.holds_up_finalization())
-    })
+    let Some(me) = me.filter(|_| !cell::is_over_the_library()) else { return false };
+    pin.runtime()
+        .is_some_and(|runtime| runtime.is_finalized_by(me) || runtime.waits_for_this_thread())
 }
 
 #[cold]
 fn wait_or_give_up(pin: Pin, refused: Hold) -> Result<()> {
     refuse_over_a_section()?;
-    let runtime = registry::of_life(pin.life());
+    let runtime = pin.runtime();
     // The finalizer may have seen the slot open.
     if let Some(runtime) = &runtime {
-        runtime.gate().announce();
+        runtime.announce();
     }
     if refused == Hold::Deciding
         && let Some(runtime) = runtime
     {
         let me = this_thread::id()?;
-        if runtime.gate().is_finalizer(me) {
+        if runtime.is_finalized_by(me) {
             return Err(Status::WouldBlock
                 .because("a signal handler interrupted the step to the freeze on this thread"));
         }

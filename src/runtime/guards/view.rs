@@ -5,11 +5,32 @@
 //! still there is one load, and needs no reference count.
 
 use crate::runtime::guards::exchange::{Anchor, Life};
-use crate::status::{Result, Status};
-use crate::sync::slab::Row;
-use crate::sync::{AtomicU64, Ordering, fence};
+use crate::status::{Error, Result, Status};
+use crate::sync::slab::Slab;
+use crate::sync::{Arc, AtomicU64, Mutex, Ordering, fence};
+use crate::thread::record::OwnerId;
+use std::sync::Weak;
 
-static ANCHORS: Row<Anchor> = Row::new();
+/// What a guard asks of the runtime that it pins.
+pub trait Guarded: Send + Sync {
+    /// The finalizing thread looks again at what it waits for.
+    fn announce(&self);
+    /// Whether this thread finalizes it.
+    fn is_finalized_by(&self, me: OwnerId) -> bool;
+    /// Whether a finalization that has begun waits for the calling thread, which is attached.
+    fn waits_for_this_thread(&self) -> bool;
+    /// Counts a late call and makes its error.
+    fn late(&self) -> Error;
+}
+
+/// An anchor, and the life that it is of.
+#[derive(Default)]
+struct Anchored {
+    anchor: Anchor,
+    of: Mutex<Option<(Life, Weak<dyn Guarded>)>>,
+}
+
+static ANCHORS: Slab<Anchored> = Slab::new();
 
 /// Life 0 never was.
 static NEXT_LIFE: AtomicU64 = AtomicU64::new(1);
@@ -19,7 +40,7 @@ static NEXT_LIFE: AtomicU64 = AtomicU64::new(1);
 pub struct Pin {
     life: Life,
     index: u32,
-    anchor: &'static Anchor,
+    place: &'static Anchored,
 }
 
 impl Pin {
@@ -29,21 +50,33 @@ impl Pin {
     /// `NoMemory`.
     pub(crate) fn begin() -> Result<Pin> {
         fence::prepare();
-        let (index, anchor) = ANCHORS.take()?;
+        let (index, place) = ANCHORS.take()?;
         let life = Life::from_number(NEXT_LIFE.fetch_add(1, Ordering::Relaxed));
-        anchor.begin(life);
-        Ok(Pin { life, index, anchor })
+        place.anchor.begin(life);
+        Ok(Pin { life, index, place })
+    }
+
+    /// The life is one of this runtime's.
+    pub(crate) fn is_of(&self, runtime: Weak<dyn Guarded>) {
+        *self.place.of.lock() = Some((self.life, runtime));
+    }
+
+    /// The runtime, while it lives. Takes a lock, which a signal handler over a section must not.
+    pub(crate) fn runtime(&self) -> Option<Arc<dyn Guarded>> {
+        let of = self.place.of.lock();
+        of.as_ref().filter(|(life, _)| *life == self.life)?.1.upgrade()
     }
 
     /// The life is over, and nobody asks for it by name any more: another may use its anchor.
     pub(crate) fn end(self) {
-        self.anchor.shut();
+        self.place.anchor.shut();
+        *self.place.of.lock() = None;
         ANCHORS.give_back(self.index);
     }
 
     #[inline]
     pub(crate) fn of(life: Life, index: u32) -> Option<Pin> {
-        ANCHORS.get(index).map(|anchor| Pin { life, index, anchor })
+        ANCHORS.get(index).map(|place| Pin { life, index, place })
     }
 
     /// The life's number.
@@ -59,7 +92,17 @@ impl Pin {
     /// Its anchor, as long as it lives.
     #[inline]
     pub fn anchor(&self) -> &'static Anchor {
-        self.anchor
+        &self.place.anchor
+    }
+}
+
+/// Has every finalizing thread look again at what it waits for.
+pub(crate) fn announce_all() {
+    for place in ANCHORS.iter() {
+        let runtime = place.of.lock().as_ref().and_then(|(_, runtime)| runtime.upgrade());
+        if let Some(runtime) = runtime {
+            runtime.announce();
+        }
     }
 }
 
@@ -84,7 +127,7 @@ impl Default for Place {
     }
 }
 
-static VIEWS: Row<Place> = Row::new();
+static VIEWS: Slab<Place> = Slab::new();
 
 /// A view's handle: `generation | index | 1`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

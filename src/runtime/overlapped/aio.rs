@@ -9,9 +9,9 @@ mod after_fork;
 
 use super::provider::{Outcome, Progress, Provider, Why};
 use crate::status::{Result, Status};
+use crate::sync::activity::at_rest;
 use crate::sync::{AtomicU32, Deadline, Mutex, Ordering, fork};
 use crate::sys::cancellation::Shield;
-use crate::thread::this_thread::at_rest;
 use libc::c_int;
 use std::cell::UnsafeCell;
 

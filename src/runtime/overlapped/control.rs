@@ -3,8 +3,8 @@
 use super::provider::{Outcome, Progress};
 use crate::runtime::lifecycle::Gate;
 use crate::sync::{Arc, Deadline, Mutex};
+use crate::sys::cell;
 use crate::thread::record::OwnerId;
-use crate::thread::this_thread;
 
 /// Where an operation stands.
 ///
@@ -187,7 +187,7 @@ impl Control {
         {
             state.stage = Stage::Open;
         }
-        if this_thread::calls().get() == 0 {
+        if cell::calls().get() == 0 {
             state.users = 0;
         }
     }

@@ -111,6 +111,7 @@ mod tests {
     use super::*;
     use crate::io::{Callbacks, Sink};
     use crate::runtime::Runtime;
+    use crate::runtime::registry::Process;
     use crate::runtime::writer::{Writer, WriterOptions};
     use crate::sync::Deadline;
     use libc::c_void;
@@ -136,7 +137,7 @@ mod tests {
             other.write(b"torn", Deadline::NEVER).unwrap();
             other
                 .core
-                .acquire("torn", Deadline::NEVER)
+                .acquire(&Process, Deadline::NEVER)
                 .unwrap()
                 .changing
                 .store(true, Ordering::Relaxed);

@@ -14,13 +14,11 @@
 
 use super::Writer;
 use super::buffer::Core;
-use crate::exit::hard_exit::SAYS_IT;
-use crate::exit::process_end;
 use crate::io::{Refused, Sink};
 use crate::lock::in_use;
 use crate::runtime::lifecycle::State;
 use crate::status::Result;
-use crate::sync::slab::Row;
+use crate::sync::slab::Slab;
 use crate::sync::{AtomicBool, AtomicPtr, AtomicU32, Deadline, Ordering, fence, sleep};
 use std::time::Duration;
 
@@ -35,7 +33,10 @@ struct Place {
     writer: AtomicPtr<Writer>,
 }
 
-static PLACES: Row<Place> = Row::new();
+static PLACES: Slab<Place> = Slab::new();
+
+/// The reason shown when the thread that ended the process was killed.
+pub(crate) const HARD_EXIT_KILLED: &str = "the thread that wrote the last word was killed";
 
 /// The last word has begun.
 static ENDING: AtomicBool = AtomicBool::new(false);
@@ -70,7 +71,7 @@ impl Lifeline {
         // With its partner in `take_all`: that sees this place, or this sees that it has begun.
         fence::full();
         if ENDING.load(Ordering::Relaxed) {
-            process_end::sleep_indefinitely(SAYS_IT);
+            crate::sync::sleep_indefinitely(HARD_EXIT_KILLED);
         }
     }
 
@@ -80,7 +81,7 @@ impl Lifeline {
         let cut =
             self.place.state.compare_exchange(LIVE, FREE, Ordering::Release, Ordering::Relaxed);
         if cut.is_err_and(|state| state != FREE) {
-            process_end::sleep_indefinitely(SAYS_IT);
+            crate::sync::sleep_indefinitely(HARD_EXIT_KILLED);
         }
     }
 }
@@ -216,9 +217,9 @@ impl Writer {
         // SAFETY: operations are over and none is under way: it is this thread's alone.
         let core = unsafe { &mut *core };
         while core.len() > 0 {
-            match descriptor.write_at_last(core.next(), deadline.min(Deadline::after(ONE))) {
+            match descriptor.write_at_last(next(core), deadline.min(Deadline::after(ONE))) {
                 Ok(taken) => {
-                    core.took(taken);
+                    core.start += taken;
                     self.flow.count_written(taken as u64);
                     *written += taken as u64;
                     if deadline.passed() {
@@ -228,7 +229,7 @@ impl Writer {
                 Err(Refused::WouldBlock) => return false,
                 #[cfg(windows)]
                 Err(Refused::UnderWay) => {
-                    self.flow.lose_sight_of(core.next().len().min(crate::io::hand::MOST) as u64);
+                    self.flow.lose_sight_of(next(core).len().min(crate::io::hand::MOST) as u64);
                     return true;
                 }
                 Err(_) => return true,
@@ -249,13 +250,8 @@ impl Writer {
     }
 }
 
-impl Core {
-    fn next(&self) -> &[u8] {
-        let rest = &self.buffer[self.start..];
-        &rest[..rest.len().min(PIECE)]
-    }
-
-    fn took(&mut self, taken: usize) {
-        self.start += taken;
-    }
+/// What is offered next.
+fn next(core: &Core) -> &[u8] {
+    let rest = &core.buffer[core.start..];
+    &rest[..rest.len().min(PIECE)]
 }

@@ -20,8 +20,9 @@
 //! child does find is the records of threads that were not copied; [`forked`] takes them out.
 
 use super::Parked;
+use crate::sync::activity;
 use crate::sync::{AtomicU32, Deadline, Ordering, SpinWait, fork, futex};
-use crate::thread::this_thread;
+use crate::sys::cell;
 use std::cell::UnsafeCell;
 use std::ptr::null_mut;
 
@@ -174,7 +175,7 @@ pub fn park(key: usize, needed: impl FnOnce() -> bool, deadline: Deadline) -> Pa
     let bucket = bucket(key);
     let mut sleeper = Sleeper {
         key,
-        thread: this_thread::address(),
+        thread: cell::address(),
         state: AtomicU32::new(QUEUED),
         next: null_mut(),
         previous: null_mut(),
@@ -204,7 +205,7 @@ pub fn park(key: usize, needed: impl FnOnce() -> bool, deadline: Deadline) -> Pa
             unsafe { locked.list().take_out(sleeper) };
             return Parked::TimedOut;
         }
-        this_thread::at_rest(|| futex::wait(state, QUEUED, deadline.left()));
+        activity::at_rest(|| futex::wait(state, QUEUED, deadline.left()));
     }
 }
 
@@ -257,14 +258,14 @@ pub fn wake_all(key: usize) {
 /// In the child of a `fork`: takes out the records of threads that were not copied. They would take
 /// wake-ups meant for others, and their memory goes to the child's next threads.
 pub fn forked() {
-    let me = this_thread::address();
+    let me = cell::address();
     take_all_out(|sleeper| sleeper.thread != me);
 }
 
 /// The calling thread will not return to what it waits for: it may stop in a signal handler over a wait.
 /// A wake-up that it has had already is not passed on; whoever stops for good wakes everybody.
 pub fn leave_queues() {
-    let me = this_thread::address();
+    let me = cell::address();
     take_all_out(|sleeper| sleeper.thread == me);
 }
 

@@ -1,15 +1,25 @@
 //! The queues where there is no futex: parking_lot_core's.
 
 use super::Parked;
-#[cfg(windows)]
-use crate::exit::process_end;
 use crate::sync::{Deadline, fork};
+#[cfg(windows)]
+use crate::sys::process_end;
 
 /// Looks up, once, how the system makes a thread wait.
 #[cfg(windows)]
 pub fn prepare_parking() {
     static KEY: u8 = 0;
     park((&raw const KEY).addr(), || false, Deadline::NEVER);
+}
+
+/// What a sleep comes to that nobody is left to end.
+#[cfg(windows)]
+#[cold]
+fn nobody_comes(deadline: Deadline) -> Parked {
+    if deadline == Deadline::NEVER {
+        process_end::end("a thread that had to be waited for was killed");
+    }
+    Parked::TimedOut
 }
 
 /// Waits in the queue of `key` until woken or `deadline`.
@@ -19,7 +29,7 @@ pub fn prepare_parking() {
 pub fn park(key: usize, needed: impl FnOnce() -> bool, deadline: Deadline) -> Parked {
     #[cfg(windows)]
     if process_end::under_way() {
-        return if needed() { process_end::nobody_comes(deadline) } else { Parked::NotNeeded };
+        return if needed() { nobody_comes(deadline) } else { Parked::NotNeeded };
     }
     let pass = fork::enter();
     let pass = std::cell::Cell::new(Some(pass));

@@ -70,7 +70,7 @@ impl<T: Send + Sync + 'static> Sentinel<T> {
             crate::sys::signals::seal_own_thread();
             // What it may come to write to is a descriptor of the C runtime's.
             #[cfg(windows)]
-            crate::io::c_runtime::meet_thread();
+            crate::sys::c_runtime::meet_thread();
             body(&with, &Bell(()));
         });
         Some(Sentinel { thread: thread.ok()?, with: PhantomData })
@@ -90,7 +90,7 @@ impl<T: Send + Sync + 'static> Sentinel<T> {
         #[cfg(windows)]
         {
             let deadline = crate::sync::Deadline::after(std::time::Duration::from_secs(1));
-            while !crate::thread::this_thread::ends_within_ms(&self.thread, 10)
+            while !crate::sys::thread_exit::ends_within_ms(&self.thread, 10)
                 && !self.thread.is_finished()
                 && !deadline.passed()
             {}

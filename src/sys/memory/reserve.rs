@@ -15,11 +15,11 @@
 
 #![cfg_attr(not(feature = "reserve"), allow(dead_code, reason = "it is nobody's allocator then"))]
 
-use crate::sync::{AtomicBool, Ordering};
-use crate::thread::this_thread;
+use crate::sys::cell;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::UnsafeCell;
 use std::ptr::{NonNull, null_mut};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The heap, and the reserve behind it.
 pub struct WithReserve;
@@ -166,7 +166,7 @@ pub(crate) fn without_reserve<R>(work: impl FnOnce() -> R) -> R {
 
 /// Runs `work`, whose allocations may fail: they leave half of the reserve to those that must not.
 pub(super) fn leaving_half<R>(work: impl FnOnce() -> R) -> R {
-    served(this_thread::reserve().get().min(FIRST_HALF), work)
+    served(cell::reserve().get().min(FIRST_HALF), work)
 }
 
 /// What the reserve has for the calling thread.
@@ -178,17 +178,17 @@ fn served<R>(share: u32, work: impl FnOnce() -> R) -> R {
     struct Back(u32);
     impl Drop for Back {
         fn drop(&mut self) {
-            this_thread::reserve().set(self.0);
+            cell::reserve().set(self.0);
         }
     }
-    let _back = Back(this_thread::reserve().replace(share));
+    let _back = Back(cell::reserve().replace(share));
     work()
 }
 
 /// What the reserve has for a thread to which the heap gave nothing.
 #[cold]
 fn instead(layout: Layout) -> *mut u8 {
-    match this_thread::reserve().get() {
+    match cell::reserve().get() {
         NOTHING => null_mut(),
         FIRST_HALF => RESERVE.allocate(layout, HALF),
         _ => RESERVE.allocate(layout, SIZE),
@@ -234,7 +234,7 @@ unsafe impl GlobalAlloc for WithReserve {
         if RESERVE.place_of(block).is_none() {
             // SAFETY: by the caller's contract.
             let moved = unsafe { System.realloc(block, layout, size) };
-            if !moved.is_null() || this_thread::reserve().get() == NOTHING {
+            if !moved.is_null() || cell::reserve().get() == NOTHING {
                 return moved;
             }
         }

@@ -14,7 +14,7 @@
 
 use super::{EXITED, FATE_MASK, Owner, OwnerId};
 use crate::status::{Result, Status};
-use crate::sync::slab::Row;
+use crate::sync::slab::Slab;
 use crate::sync::{AtomicU32, AtomicU64, Ordering, fence};
 use std::ops::Deref;
 
@@ -22,7 +22,7 @@ const INDEX_BITS: u32 = 22;
 const INDEX_MASK: u64 = (1 << INDEX_BITS) - 1;
 const LAST_GENERATION: u64 = (1 << 40) - 1;
 
-static RECORDS: Row<Owner> = Row::new();
+static RECORDS: Slab<Owner> = Slab::new();
 
 /// What the table keeps in a record.
 #[derive(Default)]

@@ -1,4 +1,4 @@
-//! What this thread is in the middle of for runtimes: callbacks of theirs, and finalizations.
+//! What this thread is in the middle of, and for whom: callbacks of a runtime, and finalizations.
 //!
 //! The notes stand in the thread's block, and each goes by itself. They do not lie on the stack, nor are they
 //! taken to end in order: a host that switches stacks inside a callback (greenlet does) may end the outer one
@@ -7,13 +7,38 @@
 //! A signal handler finds each note whole or not at all: it is reserved before it is written, and has its
 //! number last.
 
-use super::{block, cell};
-use crate::runtime::Runtime;
+use super::block;
 use crate::sync::fence;
-use crate::sync::slab::Row;
+use crate::sync::slab::Slab;
+use crate::sys::cell::cell;
 use std::cell::Cell;
 
 const NOTES: usize = 16;
+
+/// For whom a thread does something: the address of what a layer above knows, which borrows it meanwhile.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Whom(*const ());
+
+impl Whom {
+    /// Whatever it is for.
+    pub const UNKNOWN: Whom = Whom(std::ptr::null());
+
+    /// For this.
+    pub fn of<T>(thing: &T) -> Whom {
+        Whom(std::ptr::from_ref(thing).cast())
+    }
+
+    /// Its address; null if it is not known.
+    pub fn address<T>(self) -> *const T {
+        self.0.cast()
+    }
+}
+
+impl Default for Whom {
+    fn default() -> Whom {
+        Whom::UNKNOWN
+    }
+}
 
 /// The notes of one thread.
 #[derive(Default)]
@@ -33,7 +58,7 @@ struct Page {
 // SAFETY: a page is used by the thread that has its block, and by no other until that has given it back.
 unsafe impl Sync for Page {}
 
-static PAGES: Row<Page> = Row::new();
+static PAGES: Slab<Page> = Slab::new();
 
 impl Page {
     /// Itself and those that follow.
@@ -61,7 +86,7 @@ impl Page {
 struct Note {
     /// `FREE`, `RESERVED`, or which of the thread's notes it is.
     number: Cell<u64>,
-    runtime: Cell<*const Runtime>,
+    whom: Cell<Whom>,
     finalizes: Cell<bool>,
 }
 
@@ -88,8 +113,8 @@ impl Drop for Duty {
     }
 }
 
-/// Notes that the thread is in the middle of something for `runtime`, null for one that is not known.
-pub fn begin(runtime: *const Runtime, finalizes: bool) -> Duty {
+/// Notes that the thread is in the middle of something for `whom`.
+pub fn begin(whom: Whom, finalizes: bool) -> Duty {
     let duties = block().ok().map(|block| &block.duties);
     let free = duties.and_then(|duties| Some((duties, duties.page.reserve()?)));
     let Some((duties, note)) = free else {
@@ -98,7 +123,7 @@ pub fn begin(runtime: *const Runtime, finalizes: bool) -> Duty {
         return Duty(None);
     };
     fence::signal();
-    note.runtime.set(runtime);
+    note.whom.set(whom);
     note.finalizes.set(finalizes);
     let number = duties.last.get() + 1;
     duties.last.set(number);
@@ -116,14 +141,14 @@ fn notes() -> impl Iterator<Item = &'static Note> {
 
 /// Whether `is_it` holds for a runtime the thread is in the middle of something for, and whether it finalizes
 /// that.
-pub fn any(is_it: impl Fn(*const Runtime, bool) -> bool) -> bool {
-    let unknown = cell().duties.get() > 0 && is_it(std::ptr::null(), false);
-    unknown || notes().any(|note| is_it(note.runtime.get(), note.finalizes.get()))
+pub fn any(is_it: impl Fn(Whom, bool) -> bool) -> bool {
+    let unknown = cell().duties.get() > 0 && is_it(Whom::UNKNOWN, false);
+    unknown || notes().any(|note| is_it(note.whom.get(), note.finalizes.get()))
 }
 
 /// The latest of those for which `is_it` holds of whether they finalize, and whether it does.
-pub fn latest(is_it: impl Fn(bool) -> bool) -> Option<(*const Runtime, bool)> {
+pub fn latest(is_it: impl Fn(bool) -> bool) -> Option<(Whom, bool)> {
     let of_kind = notes().filter(|note| is_it(note.finalizes.get()));
     let latest = of_kind.max_by_key(|note| note.number.get())?;
-    Some((latest.runtime.get(), latest.finalizes.get()))
+    Some((latest.whom.get(), latest.finalizes.get()))
 }

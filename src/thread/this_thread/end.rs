@@ -2,32 +2,25 @@
 //!
 //! By a POSIX thread-specific key, which also works for threads Rust never heard of, late in teardown
 //! and in static destructors. On Windows by the loader, which tells every image of each thread that
-//! ends (`this_thread.c`): those that depend on this library hear of it before, and may still release
+//! ends (`sys/cell.c`): those that depend on this library hear of it before, and may still release
 //! locks and detach. (A fiber-local callback would come before all of them, and with every fiber.)
 
 #[cfg(unix)]
-pub(crate) use unix::has_ended;
-#[cfg(unix)]
 pub(super) use unix::{prepare, watch};
 #[cfg(windows)]
-pub(super) use windows::watch;
+pub(crate) use windows::stay_loaded;
 #[cfg(windows)]
-pub(crate) use windows::{ends_within_ms, has_ended, stay_loaded};
+pub(super) use windows::watch;
 
 #[cfg(unix)]
 mod unix {
-    use super::super::{Block, cell, ended};
+    use super::super::{Block, ended};
     use crate::sync::{AtomicUsize, Ordering};
+    use crate::sys::cell::cell;
     use std::sync::OnceLock;
-    use std::thread::JoinHandle;
 
     unsafe extern "C" {
         fn rtfinalize_stay_loaded();
-    }
-
-    /// Whether host code has ended a thread of the library's: what unwinds is stopped at our frame.
-    pub fn has_ended(_: &JoinHandle<()>) -> bool {
-        false
     }
 
     /// The key of the exit hook plus one; 0 without one.
@@ -81,29 +74,15 @@ mod unix {
 
 #[cfg(windows)]
 mod windows {
-    use super::super::{Block, cell, ended};
+    use super::super::{Block, ended};
     use crate::sync::{AtomicBool, Ordering};
-    use std::os::windows::io::AsRawHandle;
-    use std::thread::JoinHandle;
-    use windows_sys::Win32::Foundation::WAIT_OBJECT_0;
+    use crate::sys::cell::cell;
     use windows_sys::Win32::System::LibraryLoader::{
         GET_MODULE_HANDLE_EX_FLAG_FROM_ADDRESS, GET_MODULE_HANDLE_EX_FLAG_PIN, GetModuleHandleExW,
     };
-    use windows_sys::Win32::System::Threading::WaitForSingleObject;
 
     unsafe extern "C" {
         fn rtfinalize_at_thread_end(hook: extern "C" fn());
-    }
-
-    /// Whether host code has ended a thread of the library's, where nothing unwinds and nobody notes it.
-    pub fn has_ended(thread: &JoinHandle<()>) -> bool {
-        ends_within_ms(thread, 0)
-    }
-
-    /// Whether a thread of the library's ends in this time.
-    pub fn ends_within_ms(thread: &JoinHandle<()>, ms: u32) -> bool {
-        // SAFETY: the handle is open.
-        unsafe { WaitForSingleObject(thread.as_raw_handle(), ms) == WAIT_OBJECT_0 }
     }
 
     /// Sees to it that the library stays to be told when this thread ends.
@@ -131,9 +110,9 @@ mod windows {
         PINNED.store(true, Ordering::Release);
     }
 
-    /// Called by the loader's hook in `this_thread.c`, on the thread that ends.
+    /// Called by the loader's hook in `sys/cell.c`, on the thread that ends.
     extern "C" fn thread_ends() {
-        let block = cell().block.get();
+        let block = cell().block.get().cast::<Block>();
         if !block.is_null() {
             // SAFETY: `introduce` set it to a place of a row, which is never freed.
             ended(unsafe { &*block });

@@ -1,7 +1,8 @@
 //! What is done around a `fork`, and in the child.
 
-use super::{BLOCKS, Block, OWNERS, activity, cell, current_tid};
-use crate::sync::fork::{self, Deferred};
+use super::{BLOCKS, Block, OWNERS, hooks, nobody_else_is_inside, others_are_inside};
+use crate::sync::{activity, fork};
+use crate::sys::cell::{cell, current_tid, is_fork_over_the_library};
 use crate::thread::record::{Owner, OwnerRef};
 #[cfg(unix)]
 use std::sync::OnceLock;
@@ -24,18 +25,9 @@ pub fn watch_forks() {
     });
 }
 
-/// Does what a signal handler left for the end of the section that it interrupted.
-pub fn do_deferred(what: Deferred) {
-    match what {
-        Deferred::WakeWaiters => OWNERS.wake_waiters(),
-        Deferred::WakeFinalizers => crate::runtime::registry::wake_finalizers(),
-        Deferred::RepairAfterFork => repair_after_fork(),
-    }
-}
-
 extern "C" fn fork_before() {
     activity::begin_fork();
-    fork::before();
+    fork::before(others_are_inside);
 }
 
 extern "C" fn fork_in_parent() {
@@ -45,7 +37,7 @@ extern "C" fn fork_in_parent() {
 }
 
 extern "C" fn fork_in_child() {
-    fork::after_in_child(activity::is_fork_over_the_library(), repair_after_fork);
+    fork::after_in_child(is_fork_over_the_library(), nobody_else_is_inside, repair_after_fork);
     activity::end_fork();
     activity::do_deferred_if_not_busy();
 }
@@ -53,23 +45,24 @@ extern "C" fn fork_in_child() {
 /// In the child of a `fork`, where only the calling thread is left.
 fn repair_after_fork() {
     crate::sync::forked();
-    let block = cell().block.get();
+    let block = cell().block.get().cast::<Block>();
     // SAFETY: as in `block`.
     let survivor = unsafe { block.as_ref() }.map(Block::owner);
+    if let Some(hooks) = hooks() {
+        (hooks.threads_are_lost)();
+    }
     give_back_lost_blocks(block);
     OWNERS.forked(survivor, current_tid());
-    crate::runtime::guards::table::forked(survivor.map(Owner::id));
-    crate::runtime::writer::forked(survivor.map(Owner::id));
-    crate::runtime::registry::forked(survivor.map(Owner::id));
+    if let Some(hooks) = hooks() {
+        (hooks.forked)(survivor.map(Owner::id));
+    }
 }
 
-/// The blocks of threads that were not copied serve others. One whose list was being changed stays as it is.
+/// The blocks of threads that were not copied serve others.
 fn give_back_lost_blocks(own: *const Block) {
     for block in BLOCKS.iter().filter(|block| !std::ptr::eq(*block, own)) {
         let Some(owner) = block.owner.get() else { continue };
-        let Some(attachments) = block.take_attachments() else { continue };
         block.clear();
-        drop(attachments);
         OWNERS.forked_away(owner);
         drop(OwnerRef::of_kept(owner));
         BLOCKS.give_back(block.index.get());

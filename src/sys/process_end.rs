@@ -9,12 +9,7 @@
 //! On Unix `exit` leaves the other threads alive, until they end with the process.
 
 #[cfg(windows)]
-use crate::{
-    runtime::Runtime,
-    sync::{Deadline, Parked},
-    thread::record::Owner,
-    thread::this_thread::OWNERS,
-};
+use std::sync::OnceLock;
 
 /// Whether all threads but the calling one have been killed.
 #[inline]
@@ -25,7 +20,7 @@ pub fn under_way() -> bool {
 /// Whether the thread of this system number was killed so.
 #[inline]
 pub fn has_killed(tid: u32) -> bool {
-    under_way() && tid != crate::thread::this_thread::current_tid()
+    under_way() && tid != super::cell::current_tid()
 }
 
 /// Whether threads can begin and end. On Windows they wait for the loader's lock, which every `DllMain`
@@ -34,50 +29,24 @@ pub(crate) fn threads_can_begin_and_end() -> bool {
     system::threads_can_begin_and_end()
 }
 
-/// For a thread that must not go on, and leaves the end of its process to another. Of a process in which all
-/// others have been killed it is the last, and ends it: `because`.
-pub(crate) fn sleep_indefinitely(because: &str) -> ! {
-    loop {
-        #[cfg(windows)]
-        if under_way() {
-            crate::exit::hard_exit::end_killed_process(because);
-        }
-        #[cfg(not(windows))]
-        let _ = because;
-        crate::sync::sleep(std::time::Duration::MAX);
-    }
-}
-
-/// Called by the thread that is about to finalize `runtime`: what the killed ones held is nobody's, and those
-/// that were terminated before are not in it.
+/// How the process ends that has lost its other threads; the reason is the argument.
 #[cfg(windows)]
-pub(crate) fn lose_the_killed(me: &Owner, runtime: &Runtime) {
-    if !under_way() {
-        crate::runtime::fork_child::lose_threads(runtime);
-    } else {
-        OWNERS.forked(Some(me), me.tid());
-        crate::runtime::guards::table::forked(Some(me.id()));
-        crate::runtime::registry::lose_threads(me.id());
-    }
+static END: OnceLock<fn(&str) -> !> = OnceLock::new();
+
+/// Has [`end`] end the process so. Called as the library is loaded.
+#[cfg(windows)]
+pub(crate) fn end_by(end: fn(&str) -> !) {
+    let _ = END.set(end);
 }
 
-/// A section of the library's own has lost its thread in the middle.
+/// Ends the process, of which the calling thread is the last: `because`.
 #[cfg(windows)]
 #[cold]
-pub(crate) fn held_by_the_dead() -> ! {
-    crate::exit::hard_exit::end_killed_process(
-        "a thread that held a lock of the library's was killed",
-    )
-}
-
-/// What a sleep comes to that nobody is left to end.
-#[cfg(windows)]
-#[cold]
-pub(crate) fn nobody_comes(deadline: Deadline) -> Parked {
-    if deadline == Deadline::NEVER {
-        crate::exit::hard_exit::end_killed_process("a thread that had to be waited for was killed");
+pub(crate) fn end(because: &str) -> ! {
+    match END.get() {
+        Some(end) => end(because),
+        None => std::process::abort(),
     }
-    Parked::TimedOut
 }
 
 #[cfg(windows)]

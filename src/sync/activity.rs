@@ -14,12 +14,11 @@
 //! Only the thread itself and its signal handlers look here. A handler sees the stores of the code that it
 //! interrupted in their order, which a fence for the compiler keeps.
 
-use super::cell;
+use super::{fence, fork};
 use crate::status::{Error, Status};
-use crate::sync::{fence, fork};
+use crate::sys::cell::{BUSY, cell};
 
 const HOST: u32 = 0;
-const BUSY: u32 = 1;
 #[cfg(unix)]
 const RESTING: u32 = 2;
 
@@ -68,20 +67,6 @@ impl Drop for Call {
     }
 }
 
-/// Whether the present call comes from a signal handler over a section of this thread: then nothing that a
-/// mutex of the library's protects may be touched.
-#[inline]
-pub fn is_over_a_section() -> bool {
-    let cell = cell();
-    cell.handlers.get() > 0 && cell.sections.get() > 0
-}
-
-/// Whether the present call comes from a signal handler over the library at work on this thread.
-#[inline]
-pub fn is_over_the_library() -> bool {
-    cell().handlers.get() > 0
-}
-
 /// What such a call answers if it cannot do without what the interrupted code may have locked.
 pub fn interrupted() -> Error {
     Status::WouldBlock.because("a signal handler interrupted this library on this thread")
@@ -116,7 +101,7 @@ pub fn in_the_host<R>(call: impl FnOnce() -> R) -> R {
 
 /// From the hook before a `fork` until the one after it the library is at work on this thread: a signal
 /// handler meanwhile finds it half way through the fork, and may fork itself.
-pub(super) fn begin_fork() {
+pub(crate) fn begin_fork() {
     let cell = cell();
     if cell.fork_hooks.get() == 0 {
         cell.before_fork.set(cell.activity.get());
@@ -128,28 +113,15 @@ pub(super) fn begin_fork() {
     fence::signal();
 }
 
-/// Whether the fork that is under way was made by a signal handler over the library at work.
-pub(super) fn is_fork_over_the_library() -> bool {
-    let cell = cell();
-    cell.before_fork.get() == BUSY || cell.fork_hooks.get() > 1
-}
-
 /// What was deferred is done, unless a signal handler just forked over the library at work: then below it.
-pub(super) fn do_deferred_if_not_busy() {
+pub(crate) fn do_deferred_if_not_busy() {
     if cell().activity.get() != BUSY {
         fork::do_deferred();
     }
 }
 
-/// Whether code of the library lies below a signal handler on this thread, or below the hooks of a fork, so that
-/// the heap may be below them too.
-pub fn is_interrupting() -> bool {
-    let cell = cell();
-    cell.handlers.get() > 0 || (cell.fork_hooks.get() > 0 && is_fork_over_the_library())
-}
-
 /// The fork is over. What was noted is read before the count falls: from there on it may be noted anew.
-pub(super) fn end_fork() {
+pub(crate) fn end_fork() {
     fence::signal();
     let cell = cell();
     let before = cell.before_fork.get();

@@ -4,7 +4,7 @@
 //! then, with its watch gone, so it is the parked thread itself that looks: where notices are wanted it wakes up
 //! after the time of the first notice, then at growing intervals, and names whoever waits for it (law 2).
 
-use crate::exit::process_end;
+use crate::runtime::attachment::own;
 use crate::runtime::lifecycle::Position;
 use crate::sync::{AtomicI64, Ordering};
 use crate::sys::signals::seal_thread;
@@ -33,24 +33,24 @@ pub(crate) fn park_for_good() -> ! {
         OWNERS.park_for_good(owner);
     }
     // Everywhere: no runtime may wait for it.
-    let _ = this_thread::attachments(|list| {
+    let _ = own::attachments(|list| {
         for attachment in list {
             attachment.depart(Position::Parked);
         }
     });
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     waiters::name_them(owner.as_deref(), NOTICE_US.load(Ordering::Relaxed));
-    process_end::sleep_indefinitely("the last thread was parked")
+    crate::sync::sleep_indefinitely("the last thread was parked")
 }
 
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 mod waiters {
     use crate::io::tell;
     use crate::sync::sleep;
+    use crate::sys::cell::current_tid;
     use crate::sys::thread_activity::{self, Sleep};
     use crate::text::FixedText;
     use crate::thread::record::Owner;
-    use crate::thread::this_thread::current_tid;
     use std::fmt::Write;
     use std::time::Duration;
 

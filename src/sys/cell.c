@@ -19,16 +19,18 @@
 struct rtfinalize_cell {
     uint64_t id;       /* this thread's owner id; 0 until it has one */
     uint32_t sections; /* internal mutexes and queues this thread is inside of */
-    uint32_t activity; /* what the library is doing on this thread; this_thread/activity.rs's */
+    uint32_t activity; /* what the library is doing on this thread; sync/activity.rs's */
     void *block;       /* what else is known of it; this_thread.rs's */
     void *inside;      /* the word in its record that says whether it is inside a section; sync/fork.rs's */
+    void *attachments; /* what it is attached to; runtime/attachment/own.rs's */
+    void *guards;      /* the guards that it has; runtime/guards/table.rs's */
     void *refusals;    /* inside a dealloc callback: where the calls it makes are noted */
     uint64_t duties;   /* what it is in the middle of and has no note of; this_thread/duties.rs's */
     uint32_t handlers; /* signal handlers that run over the library at work */
     uint32_t deferred; /* what it does when it leaves its sections; sync/fork.rs's */
     uint32_t forks;    /* forks this thread is in the middle of */
     uint32_t before_fork; /* what the library was doing before them */
-    uint32_t fork_hooks;  /* those whose hooks have begun; this_thread/activity.rs's */
+    uint32_t fork_hooks;  /* those whose hooks have begun; sync/activity.rs's */
     uint32_t calls;    /* host callbacks this thread is inside of */
     uint32_t exiting;  /* how often the thread-exit hook has run */
     uint32_t ended;    /* `calls` plus 1 where a callback's pthread_exit waits for the library to return */
