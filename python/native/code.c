@@ -76,10 +76,25 @@ static PyObject *end_process(PyObject *module, PyObject *args)
     native_end_process(code != 0 ? code : code_instead_of_0);
 }
 
+static void end_before_other_handlers(int code, void *unused)
+{
+    (void)unused;
+    native_end_process(code != 0 ? code : code_instead_of_0);
+}
+
+static PyObject *skip_exit_handlers(PyObject *module, PyObject *unused)
+{
+    (void)module;
+    (void)unused;
+    on_exit(end_before_other_handlers, NULL); /* the last that is registered is the first that is called */
+    Py_RETURN_NONE;
+}
+
 PyMethodDef native_code_methods[] = {
     {"set_code", set_code, METH_VARARGS, "The program ends by this exit code."},
     {"output_was_lost", output_was_lost, METH_NOARGS, "The exit code is 120 if it would be 0."},
     {"code_after_losses", code_after_losses, METH_VARARGS, "The exit code of a process that would end by this one."},
+    {"skip_exit_handlers", skip_exit_handlers, METH_NOARGS, "The process ends before libc's exit handlers are called."},
     {"end_process", end_process, METH_VARARGS, "End the process at once, with this exit code."},
     {NULL, NULL, 0, NULL},
 };

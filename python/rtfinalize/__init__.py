@@ -381,11 +381,16 @@ def _ends(engine: "Program", ran_out: bool) -> None:
     if ran_out or engine.files.is_cut_off or engine.subinterpreters.are_cut_off:
         _native.output_was_lost()
     is_unsafe = engine.has_foreign_threads or engine.has_threads_at_work or engine.subinterpreters.are_busy
-    if ran_out or (_end == "exit" and _code is not None) or (_end is None and is_unsafe):
+    ends_here = _end == "exit" or (_end is None and is_unsafe)
+    if ran_out or (ends_here and _code is not None) or (_end is None and engine.subinterpreters.are_busy):
         if ran_out:
             engine.end_workers()
         _flush_standard_streams()
-        _native.end_process(_code or 0)
+        # Under a subinterpreter that runs Python's own end aborts, and only that knows the code of each program.
+        _native.end_process(int(getattr(sys, "last_type", None) is not None) if _code is None else _code)
+    if ends_here:
+        # The code comes out of Python's own end. What threads use that are at work is kept to the last.
+        _native.skip_exit_handlers()
     if _child is not None and _child.is_left_by_os_exit and _native.code_after_losses(_child.code) != _child.code:
         # What corrects the code of other processes as they end does not run.
         _flush_standard_streams()

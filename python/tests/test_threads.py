@@ -1,5 +1,6 @@
 """Threads that end in another way than by returning, and ones that are busy as the program ends."""
 
+import signal
 import pytest
 
 
@@ -74,3 +75,23 @@ atexit.register(load_too)
     assert code == 120
     assert "cut short at the deadline: an exit callback, in load_too (" in err
     assert (tmp_path / "log").read_text() == "whole\n"
+
+
+AT_WORK = """
+import hashlib
+rtfinalize.install()
+started = threading.Event()
+def work():
+    started.set()
+    hashlib.pbkdf2_hmac("sha512", b"password", b"salt", 1_000_000_000)
+threading.Thread(target=work, daemon=True).start()
+started.wait()
+"""
+
+
+@pytest.mark.parametrize("end, code", [
+    ("", 0), ("sys.exit(3)", 3), ("raise ValueError", 1), ("raise KeyboardInterrupt", -signal.SIGINT), ("sys.exit('words')", 1),
+])
+@pytest.mark.parametrize("options", [None, []], ids=["install", "runner"])
+def test_the_code_is_the_programs_also_where_a_thread_is_at_work(run, end, code, options):
+    assert run(AT_WORK + end, options)[0] == code
