@@ -348,6 +348,8 @@ def _begin(was_cut_short: int) -> "Optional[Program]":
     _give_the_place_back()
     if _nothing_can_wait() and not (_end == "exit" and _code is not None):
         if collects:
+            import gc
+
             gc.enable()
         return None
     if _shutdown is None:

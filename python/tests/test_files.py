@@ -1,5 +1,7 @@
 """Files at the end of a program: what is waited for, and for how long."""
 
+import pytest
+
 # A thread that waits in its file's lock: `waits()` returns once it does.
 READS = """
 reader, writer = os.pipe()
@@ -43,3 +45,19 @@ def test_each_file_is_found_once_also_where_the_collector_has_no_ages(run):
         PYTHON_GIL="1",
     )
     assert (code, out, err) == (0, "0 [True, True]\n", "")
+
+
+@pytest.mark.parametrize("options", [None, []], ids=["install", "runner"])
+@pytest.mark.parametrize("more", ["", "import atexit; atexit.register(print)"], ids=["nothing to do", "a callback"])
+def test_the_collector_is_as_the_program_had_it_at_pythons_own_end(run, more, options):
+    code, out, err = run(
+        """
+        import gc
+        rtfinalize.install()
+        class Last:
+            def __del__(self, write=os.write, is_enabled=gc.isenabled):
+                write(1, b"enabled %d" % is_enabled())
+        last = Last()
+        """ + more, options,
+    )
+    assert (code, out.strip(), err) == (0, "enabled 1", "")

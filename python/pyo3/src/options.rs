@@ -2,7 +2,7 @@
 
 use crate::interpreter::on_event;
 use rtfinalize::capi::options::rt_finalize_options;
-use rtfinalize::options::Overrun;
+use rtfinalize::runtime::options::Overrun;
 use std::time::Duration;
 
 /// How Python is to end. The environment's `RTFINALIZE_DEADLINE` and `RTFINALIZE_GRACE` win over it.
