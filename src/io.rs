@@ -13,8 +13,6 @@ use std::fmt;
 use std::time::Duration;
 
 #[cfg(windows)]
-mod asked;
-#[cfg(windows)]
 pub(crate) mod c_runtime;
 #[cfg(unix)]
 mod descriptor;
@@ -24,20 +22,22 @@ mod descriptor;
 #[cfg(unix)]
 mod errno;
 #[cfg(windows)]
-pub(crate) mod hand;
-#[cfg(windows)]
 mod pipe;
 #[cfg(unix)]
 mod poll;
+#[cfg(windows)]
+mod query;
 #[cfg(unix)]
 mod sigpipe;
 pub(crate) mod standard_error;
-
 #[cfg(windows)]
-pub use asked::Handle;
+pub(crate) mod worker;
+
 #[cfg(windows)]
 use descriptor::Spot;
 pub use descriptor::{Descriptor, Polled, wait_for_room};
+#[cfg(windows)]
+pub use query::Handle;
 
 /// The most one raw write may take: its count fits the lock's progress cell.
 pub(crate) const RAW_WRITE_MAX: usize = 1 << 30;
@@ -211,7 +211,7 @@ impl Sink {
     #[cfg(windows)]
     pub(crate) fn write_in_time(
         &self,
-        crew: hand::Crew,
+        crew: worker::Crew,
         data: &[u8],
     ) -> std::result::Result<usize, Refused> {
         match self {
@@ -280,7 +280,7 @@ impl Sink {
     pub(crate) fn close_in_time(
         &self,
         owned: bool,
-        crew: hand::Crew,
+        crew: worker::Crew,
         deadline: Deadline,
     ) -> std::result::Result<(), Refused> {
         match self {
@@ -334,7 +334,7 @@ const INTERRUPTIONS: u32 = 1000;
 /// `BadDescriptor`, `Io`, `Timeout`: a part may have been written.
 pub(crate) fn write_all(fd: c_int, data: &[u8], deadline: Deadline) -> Result<()> {
     #[cfg(windows)]
-    if let Some(answer) = hand::write_all_in_time(fd, data, deadline) {
+    if let Some(answer) = worker::write_all_in_time(fd, data, deadline) {
         return answer;
     }
     write_waiting(fd, data, || deadline)
@@ -347,7 +347,7 @@ pub(crate) fn write_all(fd: c_int, data: &[u8], deadline: Deadline) -> Result<()
 pub(crate) fn write_all_unless_stuck(fd: c_int, data: &[u8], stuck: Duration) -> Result<()> {
     // A hand is given a time for the whole.
     #[cfg(windows)]
-    if let Some(answer) = hand::write_all_in_time(fd, data, Deadline::after(stuck)) {
+    if let Some(answer) = worker::write_all_in_time(fd, data, Deadline::after(stuck)) {
         return answer;
     }
     write_waiting(fd, data, || Deadline::after(stuck))

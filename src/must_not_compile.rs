@@ -2,7 +2,7 @@
 //!
 //! The lock and what it protects, which a `Hold` on another thread, or two of them, would race for:
 //! ```compile_fail,E0603
-//! use rtfinalize::lock::recoverable::Guarded;
+//! use rtfinalize::lock::recoverable::Recoverable;
 //! ```
 //!
 //! What moves a lock by a number:

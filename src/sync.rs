@@ -20,7 +20,7 @@ mod real;
 #[cfg(not(loom))]
 pub use real::*;
 #[cfg(not(loom))]
-pub mod sentinel;
+pub mod helper;
 #[cfg(not(loom))]
 pub mod seqlock;
 #[cfg(not(loom))]
@@ -40,7 +40,7 @@ pub fn elapsed(start: std::time::Instant) -> std::time::Duration {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "each name says what is then wrong")]
 #[cfg_attr(not(loom), allow(dead_code, reason = "one is for models only"))]
-pub enum Sabotage {
+pub enum Mutation {
     ReleaseForgetsWaiters,
     ReleaseForgetsTheRest,
     TakerDropsWaiters,

@@ -16,7 +16,7 @@ use crate::runtime::writer::{Drained, Writer};
 use crate::status::{Error, Status};
 use crate::sync::{Arc, Deadline, elapsed, now};
 use crate::sys::thread_activity;
-use crate::thread::record::{Fate, OwnerRef};
+use crate::thread::record::{Liveness, OwnerRef};
 use std::time::{Duration, Instant};
 
 /// While both a lock and a pipe are waited for, neither wait may last longer: one cannot sleep on
@@ -333,7 +333,7 @@ impl Finalization<'_> {
     fn holder_after(&self, writer: &Writer, moment: Deadline) -> Option<OwnerRef> {
         loop {
             let holder = writer.lock_holder()?;
-            if holder.id() == self.me.id() || holder.fate() != Fate::Running {
+            if holder.id() == self.me.id() || holder.liveness() != Liveness::Running {
                 return None;
             }
             if moment.passed() {

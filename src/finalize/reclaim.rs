@@ -4,7 +4,7 @@ use crate::finalize::Finalization;
 use crate::phase::Phase;
 use crate::report::ledger::{Leak, LeakKind};
 use crate::runtime::lifecycle::Position;
-use crate::thread::record::Fate;
+use crate::thread::record::Liveness;
 
 impl Finalization<'_> {
     /// Deletes the host states of threads that have exited or can never run again, and of this
@@ -18,7 +18,7 @@ impl Finalization<'_> {
                 self.notes.report.undetached.push(thread.describe());
             }
             let mine = thread.owner().id() == self.me.id();
-            let never_again = thread.owner().fate() != Fate::Running
+            let never_again = thread.owner().liveness() != Liveness::Running
                 || matches!(thread.position(), Position::Gone | Position::Parked);
             let kept_for = if !self.leaked_guards.is_empty() {
                 "the holder of a guard that was never closed may reach it"

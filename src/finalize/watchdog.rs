@@ -16,37 +16,37 @@
 //! watch's own line may be, in its write to stderr. So with [`Overrun::Exit`] there is another thread, which
 //! does neither: it ends the process a moment after the deadline unless the listener has decided otherwise
 //! by then. And where the process may
-//! have to end, one stands by whoever says its last word: see `overdue`.
+//! have to end, one stands by whoever says its last word: see `late`.
 
-mod board;
 pub(crate) mod host_words;
 mod last_report;
+mod late;
 mod long;
 mod notice;
 pub(crate) mod number;
-mod overdue;
+mod status_cell;
 
-pub(crate) use board::Activity;
 pub(crate) use notice::Notice;
+pub(crate) use status_cell::Activity;
 
 #[cfg(windows)]
-use crate::io::hand;
+use crate::io::worker;
 use crate::phase::Phase;
 use crate::runtime::events::{Event, Listener};
 use crate::runtime::lifecycle::State;
 use crate::runtime::options::{Options, Overrun};
 use crate::runtime::waits::Ended;
 use crate::runtime::{Runtime, Watchdog};
-use crate::sync::sentinel::{self, Bell, Runs, Sentinel, Signal};
+use crate::sync::helper::{self, Helper, Runs, Signal, Waker};
 use crate::sync::{
     Arc, AtomicBool, AtomicU32, AtomicU64, Deadline, Mutex, Ordering, elapsed, fork, now, sleep,
 };
 use crate::sys::memory::spare;
 use crate::thread::record::OwnerRef;
-use board::{Board, Entry, Name};
 use host_words::Slip;
 use last_report::LastReport;
 use long::Long;
+use status_cell::{Board, Entry, Name};
 use std::ffi::CStr;
 use std::time::{Duration, Instant};
 
@@ -62,7 +62,7 @@ const ANSWER_US: u64 = 1_000_000;
 /// The finalizing thread's side.
 pub(crate) struct Watch {
     shared: Arc<Shared>,
-    threads: Vec<Sentinel<Shared>>,
+    threads: Vec<Helper<Shared>>,
     /// Threads do not survive a fork.
     process: u32,
     wanted: bool,
@@ -76,7 +76,7 @@ pub(crate) struct Watch {
     waits: Vec<Ended>,
     /// Makes the writes that must end in time.
     #[cfg(windows)]
-    hands: hand::Wanted,
+    workers: worker::Wanted,
 }
 
 pub(crate) struct Shared {
@@ -110,7 +110,7 @@ pub(crate) struct Shared {
     /// There is a thread, or none is wanted.
     is_watched: AtomicBool,
     /// A thread that [`begin_late`] began, until the finalizing thread looks.
-    late: Mutex<Option<Sentinel<Shared>>>,
+    late: Mutex<Option<Helper<Shared>>>,
 }
 
 /// Work that did not look as if it could wait is about to. Called on the finalizing thread, inside a callback.
@@ -127,7 +127,7 @@ impl Watchdog for Shared {
         if !self.is_watched.swap(true, Ordering::Relaxed)
             && crate::sys::process_end::threads_can_begin_and_end()
         {
-            let begun = Sentinel::start(c"rtfinalize-watch", Runs::OwnCode, &self, Shared::watch);
+            let begun = Helper::start(c"rtfinalize-watch", Runs::OwnCode, &self, Shared::watch);
             number::begun(usize::from(begun.is_some()));
             *self.late.lock() = begun;
         }
@@ -177,7 +177,7 @@ impl Watch {
             long,
             waits: Vec::new(),
             #[cfg(windows)]
-            hands: hand::Wanted::new(),
+            workers: worker::Wanted::new(),
         };
         watch.start_to_end();
         watch
@@ -346,8 +346,8 @@ impl Watch {
             let runs = if listens { Runs::HostCode } else { Runs::OwnCode };
             // For its lines on stderr, and for the last word.
             #[cfg(windows)]
-            self.hands.keep(if listens || self.shared.overrun == Overrun::Exit {
-                hand::KEPT
+            self.workers.keep(if listens || self.shared.overrun == Overrun::Exit {
+                worker::KEPT
             } else {
                 1
             });
@@ -366,10 +366,10 @@ impl Watch {
         }
     }
 
-    fn spawn(&mut self, name: &'static CStr, runs: Runs, body: fn(&Shared, &Bell)) {
+    fn spawn(&mut self, name: &'static CStr, runs: Runs, body: fn(&Shared, &Waker)) {
         if crate::sys::process_end::threads_can_begin_and_end() && spare(0).is_ok() {
             number::begun(1);
-            let begun = Sentinel::start(name, runs, &self.shared, body);
+            let begun = Helper::start(name, runs, &self.shared, body);
             number::ended(usize::from(begun.is_none()));
             self.threads.extend(begun);
         }
@@ -379,7 +379,7 @@ impl Watch {
         if self.shared.overrun == Overrun::Exit {
             let all = self.threads.len();
             let begun = || self.shared.ready.load(Ordering::Relaxed) as usize >= all;
-            sentinel::wait_until(Deadline::after(sentinel::BEGIN), begun);
+            helper::wait_until(Deadline::after(helper::BEGIN), begun);
         }
     }
 }
@@ -393,7 +393,7 @@ impl Drop for Watch {
         self.come_back();
         self.wait_for_turn(false);
         number::ended(self.threads.len());
-        self.threads.drain(..).for_each(Sentinel::dismiss);
+        self.threads.drain(..).for_each(Helper::dismiss);
     }
 }
 
@@ -413,9 +413,9 @@ impl Shared {
             || (cfg!(windows) && self.runtime.state() == State::Finalized)
     }
 
-    fn sleep_until(&self, at_us: u64, bell: &Bell) {
+    fn sleep_until(&self, at_us: u64, waker: &Waker) {
         let at = self.began.checked_add(Duration::from_micros(at_us));
-        bell.sleep(at.filter(|_| at_us != NEVER).map_or(Deadline::NEVER, Deadline::at));
+        waker.sleep(at.filter(|_| at_us != NEVER).map_or(Deadline::NEVER, Deadline::at));
     }
 
     /// The thread needs no memory any more.
@@ -423,7 +423,7 @@ impl Shared {
         self.ready.fetch_add(1, Ordering::Relaxed);
     }
 
-    fn watch(&self, bell: &Bell) {
+    fn watch(&self, waker: &Waker) {
         self.be_ready();
         let (mut seen, mut told) = (NEVER, 0);
         let (mut say_us, mut pause_us, mut tell_us) = (NEVER, 0, NEVER);
@@ -473,7 +473,7 @@ impl Shared {
             let came = self.look_at.load(Ordering::SeqCst) < until_us;
             let must_look = came && self.board.version() != version;
             if !must_look && !self.is_over() {
-                self.sleep_until(until_us, bell);
+                self.sleep_until(until_us, waker);
             }
         }
     }

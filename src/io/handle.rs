@@ -7,8 +7,8 @@
 //! Every such call waits for other threads' operations on the handle. Where that must end in time a
 //! [`hand`] makes it.
 
-use super::asked::ask;
-use super::hand::{self, Crew, Sent};
+use super::query::ask;
+use super::worker::{self, Crew, Sent};
 use super::{Handle, Refused, c_runtime, pipe};
 use crate::status::{Result, Status};
 use crate::sync::{AtomicBool, Deadline, Mutex, Ordering};
@@ -183,12 +183,12 @@ impl Descriptor {
     /// Whether a write may wait for something else than room: for another thread's operation on the
     /// same handle, be it in another process.
     pub(super) fn may_wait(&self) -> bool {
-        self.spot.waits() && hand::can_be_sent()
+        self.spot.waits() && worker::can_be_sent()
     }
 
     /// As [`write`](Descriptor::write), and returns soon: what had not returned by then is
     /// `UnderWay`, and [`outcome`](Descriptor::outcome) tells what comes of it. Takes at most
-    /// [`hand::MOST`] bytes.
+    /// [`worker::MOST`] bytes.
     pub(super) fn write_in_time(
         &self,
         crew: Crew,
@@ -235,7 +235,7 @@ impl Descriptor {
         }
         let Some(sent) = Sent::send(Crew::Kept, self.spot, data) else {
             // All are stuck; or there are none, for no thread could begin.
-            return if hand::can_be_sent() { Err(Refused::WouldBlock) } else { self.write(data) };
+            return if worker::can_be_sent() { Err(Refused::WouldBlock) } else { self.write(data) };
         };
         if let Some(answer) = sent.wait(deadline) {
             return answer;
@@ -255,7 +255,7 @@ impl Descriptor {
     /// One attempt, with nothing allocated. What finds no room is lost.
     pub(super) fn write_at_once_to_stderr(line: &[u8]) {
         if let Some(stderr) = Descriptor::stderr() {
-            let _ = stderr.write_at_last(line, Deadline::after(hand::MOMENT));
+            let _ = stderr.write_at_last(line, Deadline::after(worker::MOMENT));
         }
     }
 }

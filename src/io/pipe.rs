@@ -12,8 +12,8 @@
 //! would it be certain then whether it was taken. But a reader that waits is the common case: each
 //! flush to it would be the work of two threads.
 
-use super::asked::{Plain, ask};
 use super::descriptor::{last_error, write_file};
+use super::query::{Plain, ask};
 use super::{Handle, Refused};
 use std::ptr::{null, null_mut};
 use windows_sys::Wdk::Storage::FileSystem::{

@@ -36,9 +36,9 @@
 use crate::lock::grace::GraceSpan;
 use crate::status::{Result, Status};
 use crate::sync::{
-    AtomicU32, AtomicU64, Deadline, Ordering, Parked, Sabotage, SpinWait, park, sabotaged, wake_one,
+    AtomicU32, AtomicU64, Deadline, Mutation, Ordering, Parked, SpinWait, mutated, park, wake_one,
 };
-use crate::thread::record::{Fate, Owner, OwnerId, OwnerRef};
+use crate::thread::record::{Liveness, Owner, OwnerId, OwnerRef};
 
 #[cfg(not(loom))]
 use crate::sync::fork;
@@ -297,10 +297,10 @@ impl BufferedLock {
             let note = me.waiting_at(key);
             let still_held = || {
                 self.word.load(Ordering::Relaxed) == word | WAITERS
-                    && (sabotaged(Sabotage::SleepSkipsFate) || owner.fate() == Fate::Running)
-                    && (sabotaged(Sabotage::SleepSkipsEpoch) || rules.epoch() == epoch)
+                    && (mutated(Mutation::SleepSkipsFate) || owner.liveness() == Liveness::Running)
+                    && (mutated(Mutation::SleepSkipsEpoch) || rules.epoch() == epoch)
             };
-            let skip_grace = sabotaged(Sabotage::SleepSkipsGrace);
+            let skip_grace = mutated(Mutation::SleepSkipsGrace);
             let until = if skip_grace { deadline } else { deadline.min(patience) };
             #[cfg(all(windows, not(loom)))]
             let until = until.min(Deadline::after(LOOK));
@@ -309,20 +309,20 @@ impl BufferedLock {
             if parked == Parked::Woken {
                 spin.reset();
             }
-            if sabotaged(Sabotage::TimeoutWithoutLook) && deadline.passed() {
+            if mutated(Mutation::TimeoutWithoutLook) && deadline.passed() {
                 return Err(Status::Timeout.error());
             }
         }
     }
 
     fn will_never_run(owner: &Owner) -> bool {
-        sabotaged(Sabotage::TakeoverSkipsFate) || owner.fate() != Fate::Running
+        mutated(Mutation::TakeoverSkipsFate) || owner.liveness() != Liveness::Running
     }
 
     /// Puts `mine` in the place of whoever `word` names, and keeps its WAITERS.
     fn replace(&self, word: u64, mine: u64) -> bool {
-        let waiters = if sabotaged(Sabotage::TakerDropsWaiters) { 0 } else { word & WAITERS };
-        if sabotaged(Sabotage::TakeoverWithoutCompare) {
+        let waiters = if mutated(Mutation::TakerDropsWaiters) { 0 } else { word & WAITERS };
+        if mutated(Mutation::TakeoverWithoutCompare) {
             return self.word.swap(mine | waiters, Ordering::Acquire) != mine;
         }
         // Acquire: pairs with the Release that freed the word; what an owner that went away wrote
@@ -356,7 +356,7 @@ impl BufferedLock {
         if self.word.load(Ordering::Relaxed) & !WAITERS != me.get() << OWNER_SHIFT {
             return Err(Status::NotOwner.error());
         }
-        if sabotaged(Sabotage::ReleaseForgetsWaiters) {
+        if mutated(Mutation::ReleaseForgetsWaiters) {
             self.word.store(0, Ordering::Release);
             return Ok(());
         }
@@ -371,7 +371,7 @@ impl BufferedLock {
             return Ok(());
         }
         wake_one(self.key(), |more_sleep| {
-            let waiters = more_sleep && !sabotaged(Sabotage::ReleaseForgetsTheRest);
+            let waiters = more_sleep && !mutated(Mutation::ReleaseForgetsTheRest);
             // Release: as above. Nothing of the lock is touched from here on.
             self.word.store(if waiters { WAITERS } else { 0 }, Ordering::Release);
         });

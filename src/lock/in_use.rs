@@ -12,18 +12,18 @@
 //! At least one of the two sees the other ([`crate::sync::fence`]). So what is found vacant after the
 //! fence stays so, whoever holds its lock, and belongs to the last word.
 
-use crate::sync::{AtomicU32, Ordering, Sabotage, fence, sabotaged};
+use crate::sync::{AtomicU32, Mutation, Ordering, fence, mutated};
 
 /// One operation at a time is in it: the caller sees to that.
-pub struct Occupancy {
+pub struct InUse {
     occupied: AtomicU32,
     over: AtomicU32,
 }
 
-impl Occupancy {
+impl InUse {
     /// Vacant.
-    pub fn new() -> Occupancy {
-        Occupancy { occupied: AtomicU32::new(0), over: AtomicU32::new(0) }
+    pub fn new() -> InUse {
+        InUse { occupied: AtomicU32::new(0), over: AtomicU32::new(0) }
     }
 
     /// An operation begins. False if there shall be none any more: it must touch nothing.
@@ -31,7 +31,7 @@ impl Occupancy {
     pub fn enter(&self) -> bool {
         // Relaxed, both: the fences order them, see the module's head.
         self.occupied.store(1, Ordering::Relaxed);
-        if !sabotaged(Sabotage::OperationSkipsLightFence) {
+        if !mutated(Mutation::OperationSkipsLightFence) {
             fence::light();
         }
         if self.over.load(Ordering::Relaxed) != 0 {
@@ -67,15 +67,15 @@ impl Occupancy {
     }
 }
 
-impl Default for Occupancy {
-    fn default() -> Occupancy {
-        Occupancy::new()
+impl Default for InUse {
+    fn default() -> InUse {
+        InUse::new()
     }
 }
 
-/// Makes every [`Occupancy::end`] before it known to all threads.
+/// Makes every [`InUse::end`] before it known to all threads.
 pub fn ends_are_known() {
-    if !sabotaged(Sabotage::LastWordSkipsHeavyFence) {
+    if !mutated(Mutation::LastWordSkipsHeavyFence) {
         fence::heavy();
     }
 }

@@ -5,7 +5,7 @@
 //! a callback or a signal handler, is refused.
 
 use crate::lock::buffered::{Acquired, BufferedLock, Rules};
-use crate::lock::in_use::Occupancy;
+use crate::lock::in_use::InUse;
 use crate::status::{Result, Status};
 use crate::sync::{AtomicU64, Deadline, Ordering};
 use crate::thread::this_thread;
@@ -13,10 +13,10 @@ use std::cell::UnsafeCell;
 use std::ops::{Deref, DerefMut};
 
 /// Data behind a [`BufferedLock`].
-pub struct Guarded<T> {
+pub struct Recoverable<T> {
     lock: BufferedLock,
     /// Whether the holder is in an operation.
-    use_now: Occupancy,
+    use_now: InUse,
     /// The id of the holder that keeps the lock between operations, else 0. By id, so that what an
     /// owner that is gone left here says nothing of the one that took over.
     kept_by: AtomicU64,
@@ -26,14 +26,14 @@ pub struct Guarded<T> {
 // SAFETY: the data is only reached through a `Hold`, of which one exists at a time: the lock admits
 // one thread, and `use_now` one operation of that thread; or, once operations are over, through
 // `take_for_good`.
-unsafe impl<T: Send> Sync for Guarded<T> {}
+unsafe impl<T: Send> Sync for Recoverable<T> {}
 
 /// Exclusive use of the data, for one operation.
 ///
 /// It stays on its thread, which owns the lock: on another one the lock would be taken over from it as
 /// soon as this thread ends.
 pub struct Hold<'a, T> {
-    guarded: &'a Guarded<T>,
+    guarded: &'a Recoverable<T>,
     _not_send: std::marker::PhantomData<*const ()>,
     /// Whether the lock was taken over, from an owner that will never run again.
     pub is_recovered: bool,
@@ -41,12 +41,12 @@ pub struct Hold<'a, T> {
     keep: bool,
 }
 
-impl<T> Guarded<T> {
+impl<T> Recoverable<T> {
     /// Protects `data`; the lock follows the runtime of this id.
-    pub fn new(runtime: u32, data: T) -> Guarded<T> {
-        Guarded {
+    pub fn new(runtime: u32, data: T) -> Recoverable<T> {
+        Recoverable {
             lock: BufferedLock::following(runtime),
-            use_now: Occupancy::new(),
+            use_now: InUse::new(),
             kept_by: AtomicU64::new(0),
             data: UnsafeCell::new(data),
         }
@@ -94,7 +94,7 @@ impl<T> Guarded<T> {
     pub(crate) fn is_copied_at_once(&self) -> bool {
         const PAGE: usize = 4096;
         let start = std::ptr::from_ref(self).addr();
-        start / PAGE == (start + size_of::<Guarded<T>>() - 1) / PAGE
+        start / PAGE == (start + size_of::<Recoverable<T>>() - 1) / PAGE
     }
 
     /// The holder will never run again, and nobody else uses the data now: the child of a `fork` says so.

@@ -15,7 +15,7 @@ use crate::phase::Phase;
 use crate::runtime::Runtime;
 use crate::sys::thread_activity;
 use crate::text::Shown;
-use crate::thread::record::{Fate, Owner};
+use crate::thread::record::{Liveness, Owner};
 use std::ffi::{CStr, CString, c_char, c_int};
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -144,7 +144,7 @@ pub struct Who {
 impl Who {
     /// The thread of `owner`, and what it is doing at this moment.
     pub(crate) fn of(owner: &Owner) -> Who {
-        let tid = if owner.fate() == Fate::Exited { 0 } else { owner.tid() };
+        let tid = if owner.liveness() == Liveness::Exited { 0 } else { owner.tid() };
         Who {
             tid,
             name: owner.name().unwrap_or_default().into(),

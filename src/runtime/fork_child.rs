@@ -21,7 +21,7 @@ use crate::runtime::lifecycle::State;
 #[cfg(windows)]
 use crate::sync::Deadline;
 use crate::sync::{Arc, Ordering};
-use crate::thread::record::{Fate, OwnerId};
+use crate::thread::record::{Liveness, OwnerId};
 use crate::thread::this_thread::OWNERS;
 
 /// In the child of a `fork`, whose one thread is `survivor` if the library knows it. `lives` are the
@@ -51,7 +51,7 @@ pub(crate) fn lose_threads(life: &Runtime) {
     life.gate().announce();
     let threads = life.registrations.lock().threads.clone();
     for attachment in threads {
-        if attachment.owner().fate() == Fate::Exited {
+        if attachment.owner().liveness() == Liveness::Exited {
             attachment.thread_exited();
         }
     }

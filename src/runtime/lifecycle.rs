@@ -27,7 +27,7 @@
 //! a count of moves: a move is never slept through.
 
 use crate::sync::{
-    AtomicU32, AtomicU64, Deadline, Ordering, Parked, Sabotage, park, sabotaged, wake_all,
+    AtomicU32, AtomicU64, Deadline, Mutation, Ordering, Parked, mutated, park, wake_all,
 };
 use crate::thread::record::OwnerId;
 
@@ -176,7 +176,7 @@ impl Gate {
     pub fn enter(&self, place: &Place, me: OwnerId) -> bool {
         // SeqCst, both: the thread's half of the exchange in the module's head.
         place.0.swap(Position::Inside as u32, Ordering::SeqCst);
-        let shut = !sabotaged(Sabotage::EnterSkipsRecheck)
+        let shut = !mutated(Mutation::EnterSkipsRecheck)
             && self.state.load(Ordering::SeqCst) >= State::Finalizing as u32;
         if shut && !self.is_finalizer(me) {
             self.depart(place, Position::Outside);
@@ -192,7 +192,7 @@ impl Gate {
         // thread did inside is whole before anyone sees it outside.
         place.0.swap(to as u32, Ordering::SeqCst);
         if self.state.load(Ordering::SeqCst) != State::Running as u32
-            && !sabotaged(Sabotage::LeaveWakesNobody)
+            && !mutated(Mutation::LeaveWakesNobody)
         {
             self.announce();
         }
@@ -215,9 +215,8 @@ impl Gate {
             if done() {
                 return true;
             }
-            let still = || {
-                sabotaged(Sabotage::WatchSkipsMoves) || self.moves.load(Ordering::SeqCst) == moves
-            };
+            let still =
+                || mutated(Mutation::WatchSkipsMoves) || self.moves.load(Ordering::SeqCst) == moves;
             if park(self.key(), still, deadline) == Parked::TimedOut {
                 return done();
             }

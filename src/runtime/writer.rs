@@ -29,15 +29,15 @@
 //!
 //! What a writer holds is the parent's: see `forked`.
 
+mod accounting;
 mod buffer;
 mod closing;
-mod flow;
-mod forked;
-mod lifeline;
+mod fork_child;
+mod rescue_list;
 
 use crate::io::{Refused, Sink};
 use crate::lock::buffered::Wait;
-use crate::lock::recoverable::{Guarded, Hold};
+use crate::lock::recoverable::{Hold, Recoverable};
 use crate::runtime::Runtime;
 use crate::runtime::attachment::Attachment;
 use crate::runtime::lifecycle::Gate;
@@ -46,12 +46,12 @@ use crate::runtime::waits::{self, Awaiting};
 use crate::status::{Error, Result, Status};
 use crate::sync::{Arc, AtomicBool, Deadline, Mutex, Ordering, fork};
 use crate::thread::this_thread;
+use accounting::{Accepted, By, Flow};
 use buffer::Core;
-use flow::{Accepted, By, Flow};
-use forked::Inheritance;
-pub(crate) use forked::forked;
-use lifeline::Lifeline;
-pub(crate) use lifeline::{HARD_EXIT_KILLED, Toll, rescue_all};
+use fork_child::Inheritance;
+pub(crate) use fork_child::forked;
+use rescue_list::RescueEntry;
+pub(crate) use rescue_list::{HARD_EXIT_KILLED, Toll, rescue_all};
 use std::sync::Weak;
 use std::time::Duration;
 
@@ -87,7 +87,7 @@ pub struct Writer {
     gate: Arc<Gate>,
     runtime: Weak<Runtime>,
     sink: Sink,
-    core: Guarded<Core>,
+    core: Recoverable<Core>,
     accepted: Accepted,
     flow: Flow,
     /// Closed by its host: nothing is accepted any more.
@@ -97,7 +97,7 @@ pub struct Writer {
     /// What a `fork` left here.
     inheritance: Inheritance,
     /// By it the last word of the process finds the writer.
-    lifeline: Lifeline,
+    rescue_entry: RescueEntry,
 }
 
 /// How far a flush came that does not wait.
@@ -125,7 +125,7 @@ impl Writer {
             return Err(Status::NoMemory.because("the buffer"));
         }
         let core = Core::new(buffer);
-        let lifeline = Lifeline::new()?;
+        let rescue_entry = RescueEntry::new()?;
         let writer = Arc::new(Writer {
             name: options.name,
             capacity,
@@ -135,15 +135,15 @@ impl Writer {
             gate: runtime.gate().clone(),
             runtime: Arc::downgrade(runtime),
             sink,
-            core: Guarded::new(runtime.id(), core),
+            core: Recoverable::new(runtime.id(), core),
             accepted: Accepted::default(),
             flow: Flow::default(),
             closed: AtomicBool::new(false),
             trouble: Mutex::new(None),
             inheritance: Inheritance::default(),
-            lifeline,
+            rescue_entry,
         });
-        writer.lifeline.tie(&writer);
+        writer.rescue_entry.tie(&writer);
         runtime.admit_writer(&writer)?;
         Ok(writer)
     }

@@ -12,7 +12,7 @@
 //!
 //! Everything that lives in one run of a model is made by [`set_up`], before its threads.
 
-use super::Sabotage;
+use super::Mutation;
 use loom::sync::atomic::fence;
 use loom::thread::Thread;
 use std::cell::Cell;
@@ -26,7 +26,7 @@ pub use std::sync::atomic::Ordering;
 /// before every `SeqCst` read gives back the one order: any two of them with `SeqCst` writes before
 /// them cannot both miss the other's write.
 fn one_order(order: Ordering) {
-    if order == Ordering::SeqCst && !sabotaged(Sabotage::SeqCstIsAcqRel) {
+    if order == Ordering::SeqCst && !mutated(Mutation::SeqCstIsAcqRel) {
         fence(Ordering::SeqCst);
     }
 }
@@ -150,16 +150,16 @@ impl SpinWait {
 
 thread_local! {
     // loom runs all threads of a model on the thread that checks it.
-    static SABOTAGED: Cell<Option<Sabotage>> = const { Cell::new(None) };
+    static SABOTAGED: Cell<Option<Mutation>> = const { Cell::new(None) };
 }
 
 /// Whether `step` is to be left out.
-pub fn sabotaged(step: Sabotage) -> bool {
+pub fn mutated(step: Mutation) -> bool {
     SABOTAGED.get() == Some(step)
 }
 
 /// From now on models checked by the calling thread leave out `step`.
-pub fn sabotage(step: Option<Sabotage>) {
+pub fn sabotage(step: Option<Mutation>) {
     SABOTAGED.set(step);
 }
 

@@ -36,7 +36,7 @@
 //! sees the waiter and wakes it (it queues under the parking lot's lock before it sleeps).
 
 #[cfg(all(windows, not(loom)))]
-mod pulse;
+mod handle;
 #[cfg_attr(loom, path = "record/model_table.rs")]
 mod table;
 
@@ -44,7 +44,7 @@ pub use table::OwnerRef;
 
 use crate::status::Result;
 use crate::sync::{
-    AtomicU32, AtomicU64, AtomicUsize, Mutex, Ordering, Sabotage, sabotaged, wake_all,
+    AtomicU32, AtomicU64, AtomicUsize, Mutation, Mutex, Ordering, mutated, wake_all,
 };
 use std::num::NonZeroU64;
 use table::Table;
@@ -69,7 +69,7 @@ impl OwnerId {
 
 /// What may still be expected of a thread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fate {
+pub enum Liveness {
     /// It may run.
     Running,
     /// It was parked for good and will never run again.
@@ -81,8 +81,8 @@ pub enum Fate {
 const RUNNING: u64 = 0;
 const PARKED: u64 = 1;
 const EXITED: u64 = 2;
-const FATE_BITS: u32 = 2;
-const FATE_MASK: u64 = (1 << FATE_BITS) - 1;
+const LIVENESS_BITS: u32 = 2;
+const FATE_MASK: u64 = (1 << LIVENESS_BITS) - 1;
 
 /// A wait, a signal handler's over it, and another's over that.
 const NESTED_WAITS: usize = 3;
@@ -102,7 +102,7 @@ pub struct Owner {
     #[cfg(not(loom))]
     inside: AtomicU32,
     #[cfg(all(windows, not(loom)))]
-    pulse: pulse::Pulse,
+    handle: handle::Handle,
     #[cfg_attr(loom, expect(dead_code, reason = "a model's table keeps nothing there"))]
     place: table::Place,
 }
@@ -118,7 +118,7 @@ impl Default for Owner {
             #[cfg(not(loom))]
             inside: AtomicU32::new(0),
             #[cfg(all(windows, not(loom)))]
-            pulse: pulse::Pulse::none(),
+            handle: handle::Handle::none(),
             place: table::Place::default(),
         }
     }
@@ -129,38 +129,38 @@ impl Owner {
     #[inline]
     pub fn id(&self) -> OwnerId {
         // Relaxed: it does not change while the caller refers to the record.
-        let id = self.word.load(Ordering::Relaxed) >> FATE_BITS;
+        let id = self.word.load(Ordering::Relaxed) >> LIVENESS_BITS;
         OwnerId::new(id).expect("a record that is referred to has an owner")
     }
 
     /// What may still be expected of it.
-    pub fn fate(&self) -> Fate {
+    pub fn liveness(&self) -> Liveness {
         // SeqCst: the waiter's half of the exchange above. It also acquires everything the thread
         // wrote before it went, so that a taker-over sees the buffer the last owner left.
         match self.word.load(Ordering::SeqCst) & FATE_MASK {
             #[cfg(not(loom))]
-            RUNNING if crate::sys::process_end::has_killed(self.tid()) => Fate::Exited,
+            RUNNING if crate::sys::process_end::has_killed(self.tid()) => Liveness::Exited,
             #[cfg(all(windows, not(loom)))]
-            RUNNING if self.pulse.has_stopped() => Fate::Exited,
-            RUNNING => Fate::Running,
-            PARKED => Fate::Parked,
-            _ => Fate::Exited,
+            RUNNING if self.handle.has_stopped() => Liveness::Exited,
+            RUNNING => Liveness::Running,
+            PARKED => Liveness::Parked,
+            _ => Liveness::Exited,
         }
     }
 
-    fn set_fate(&self, fate: u64) {
+    fn set_liveness(&self, liveness: u64) {
         // SeqCst: the owner's half of the exchange in the module's head; it also releases what
         // this thread wrote under its locks.
-        self.word.store(self.id().get() << FATE_BITS | fate, Ordering::SeqCst);
+        self.word.store(self.id().get() << LIVENESS_BITS | liveness, Ordering::SeqCst);
     }
 
     /// The record becomes that of a thread that runs, the calling one.
     fn begin(&self, id: OwnerId, tid: u32) {
         self.tid.store(tid, Ordering::Relaxed);
         #[cfg(all(windows, not(loom)))]
-        self.pulse.follow_this_thread();
+        self.handle.follow_this_thread();
         // SeqCst: who finds the record by its id finds the rest of it; and see `Table::each`.
-        self.word.store(id.get() << FATE_BITS | RUNNING, Ordering::SeqCst);
+        self.word.store(id.get() << LIVENESS_BITS | RUNNING, Ordering::SeqCst);
     }
 
     /// Nobody refers to the record any more. The memory of its name stays: a signal handler may be what lets
@@ -169,7 +169,7 @@ impl Owner {
     fn forget(&self) {
         self.is_named.store(0, Ordering::Relaxed);
         #[cfg(windows)]
-        self.pulse.forget();
+        self.handle.forget();
     }
 
     /// The system's number for the thread, 0 where there is none.
@@ -227,7 +227,7 @@ impl Owner {
     pub fn waiting_at(&self, lock: usize) -> WaitNote<'_> {
         // Relaxed: only this thread and handlers that run on it write these.
         let unused = self.waiting_at.iter().position(|at| at.load(Ordering::Relaxed) == 0);
-        let unused = unused.filter(|_| !sabotaged(Sabotage::NoteHidesOuterNote)).unwrap_or(0);
+        let unused = unused.filter(|_| !mutated(Mutation::NoteHidesOuterNote)).unwrap_or(0);
         let at = &self.waiting_at[unused];
         // SeqCst: the waiter's half of the exchange in the module's head.
         WaitNote { at, before: at.swap(lock, Ordering::SeqCst) }
@@ -301,19 +301,19 @@ impl Owners {
     /// The calling thread, which is `owner`, will never run again. It keeps its place in the
     /// table: it still exists, and reports name it.
     pub fn park_for_good(&self, owner: &Owner) {
-        owner.set_fate(PARKED);
+        owner.set_liveness(PARKED);
         self.wake_waiters_of_the_gone();
     }
 
     /// `owner`'s thread has ended.
     pub fn retire(&self, owner: &Owner) {
-        owner.set_fate(EXITED);
+        owner.set_liveness(EXITED);
         self.wake_waiters_of_the_gone();
         self.table.remove(owner);
     }
 
     fn wake_waiters_of_the_gone(&self) {
-        if !sabotaged(Sabotage::GoneWakesNobody) {
+        if !mutated(Mutation::GoneWakesNobody) {
             self.wake_waiters();
         }
     }
@@ -339,7 +339,7 @@ impl Owners {
         }
         // One that was just ending has left the table already.
         if owner.word.load(Ordering::Relaxed) & FATE_MASK != EXITED {
-            owner.set_fate(EXITED);
+            owner.set_liveness(EXITED);
             self.table.remove(owner);
         }
     }
@@ -351,7 +351,7 @@ impl Owners {
             if Some(owner.id()) == survivor_id {
                 owner.tid.store(tid, Ordering::Relaxed);
             } else {
-                owner.set_fate(EXITED);
+                owner.set_liveness(EXITED);
                 self.table.remove(owner);
             }
         });

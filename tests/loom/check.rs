@@ -1,6 +1,6 @@
 //! How a model is checked: whole, and with each step it pins left out.
 
-use rtfinalize::sync::{self, Sabotage};
+use rtfinalize::sync::{self, Mutation};
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -11,13 +11,13 @@ pub const DEADLOCK: &str = "deadlock";
 /// How it fails when two threads are where one may be.
 pub const RACE: &str = "Causality violation";
 
-/// `model!(name, preemptions, body, [Sabotage => how it fails, …])`
+/// `model!(name, preemptions, body, [Mutation => how it fails, …])`
 macro_rules! model {
     ($name:ident, $preemptions:expr, $body:expr, [$($step:ident => $sign:expr),+ $(,)?]) => {
         mod $name {
             use super::*;
             use crate::check::*;
-            use rtfinalize::sync::Sabotage;
+            use rtfinalize::sync::Mutation;
 
             #[test]
             fn holds() {
@@ -26,7 +26,7 @@ macro_rules! model {
 
             #[test]
             fn notices_a_step_left_out() {
-                $( must_fail(stringify!($name), $preemptions, Sabotage::$step, $sign, $body); )+
+                $( must_fail(stringify!($name), $preemptions, Mutation::$step, $sign, $body); )+
             }
         }
     };
@@ -52,7 +52,7 @@ pub fn explore(name: &str, preemptions: Option<usize>, body: fn()) {
     }
 }
 
-pub fn must_fail(name: &str, preemptions: Option<usize>, step: Sabotage, sign: &str, body: fn()) {
+pub fn must_fail(name: &str, preemptions: Option<usize>, step: Mutation, sign: &str, body: fn()) {
     sync::sabotage(Some(step));
     quietly(true);
     let outcome = catch_unwind(|| explore(&format!("{name}, {step:?}"), preemptions, body));

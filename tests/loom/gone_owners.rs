@@ -3,7 +3,7 @@
 use crate::stage::{Stage, spawn};
 use rtfinalize::lock::buffered::Acquired;
 use rtfinalize::sync::{self, Deadline, Parked};
-use rtfinalize::thread::record::{Fate, Owner, Owners};
+use rtfinalize::thread::record::{Liveness, Owner, Owners};
 
 /// An owner that goes by `go` in the middle of its work, and a waiter.
 fn recovered_from(go: fn(&Owners, &Owner)) {
@@ -86,7 +86,7 @@ fn a_wait_below_a_signal_handler_body() {
     let going = spawn(&stage, move |stage| stage.owners.park_for_good(&going));
     let below = waiter.waiting_at(outer);
     let above = waiter.waiting_at(inner);
-    let parked = sync::park(outer, || owner.fate() == Fate::Running, Deadline::NEVER);
+    let parked = sync::park(outer, || owner.liveness() == Liveness::Running, Deadline::NEVER);
     assert_ne!(parked, Parked::TimedOut);
     drop(above);
     drop(below);

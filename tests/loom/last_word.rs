@@ -2,7 +2,7 @@
 
 use crate::stage::Stage;
 use loom::thread;
-use rtfinalize::lock::in_use::{Occupancy, ends_are_known};
+use rtfinalize::lock::in_use::{InUse, ends_are_known};
 use rtfinalize::sync::{Arc, Deadline};
 
 // What is found vacant belongs to the last word; an operation that ended is seen whole.
@@ -12,7 +12,7 @@ model!(an_operation_is_over_or_is_seen, None, an_operation_is_over_or_is_seen_bo
 ]);
 fn an_operation_is_over_or_is_seen_body() {
     let stage = Stage::new(Deadline::NEVER);
-    let used = Arc::new(Occupancy::new());
+    let used = Arc::new(InUse::new());
     let owner = {
         let (stage, used) = (stage.clone(), used.clone());
         thread::spawn(move || {

@@ -6,7 +6,7 @@
 //! ```
 //!
 //! with a `CARGO_TARGET_DIR` of its own, for the flags rebuild everything. Each model is checked as
-//! the library is, and again with each step left out that it is there to pin (`sync::Sabotage`):
+//! the library is, and again with each step left out that it is there to pin (`sync::Mutation`):
 //! then loom must find a run that fails, and fails in the way said. Models of two threads have no
 //! bound, larger ones are bounded to some seconds each; `LOOM_MAX_PREEMPTIONS` sets another for all.
 //! `-- --nocapture` tells how many runs there were.

@@ -4,7 +4,7 @@
 //! The report is written after the call, when the thread is nowhere any more. So the watch keeps the words of its
 //! looks on a [slip](Slip), from which the finalizing thread takes them when the callback has returned.
 
-use super::board::{Activity, Entry};
+use super::status_cell::{Activity, Entry};
 use crate::runtime::Runtime;
 use crate::sync::seqlock::Published;
 use crate::sync::{AtomicU32, AtomicUsize, Ordering};

@@ -1,7 +1,7 @@
 //! What the report says of calls that have returned: those that took long, and what others waited for.
 
 use super::host_words::Said;
-use super::{Activity, Watch, board};
+use super::{Activity, Watch, status_cell};
 use crate::runtime::waits::Ended;
 use crate::sys::memory::try_push;
 use std::time::Instant;
@@ -30,14 +30,14 @@ impl Watch {
         let is_told = said.is_some() && waits.is_empty();
         let said = said.unwrap_or_default();
         if is_late || is_told {
-            let what = || format!("{}{said}", board::Named(activity, name));
+            let what = || format!("{}{said}", status_cell::Named(activity, name));
             let size = name.len() + said.len();
             let (since, took_us) = self.last;
             try_push(&mut self.long, size, || Long { what: what(), since, took_us, is_late });
         }
         // What the library's own waits in it were for.
         for wait in waits {
-            let named = board::Named(activity, name);
+            let named = status_cell::Named(activity, name);
             let what = format!("{named}{said}, waiting for {}", wait.what);
             try_push(&mut self.waits, 0, || Ended { what, ..wait });
         }

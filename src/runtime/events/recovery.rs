@@ -5,7 +5,7 @@ use crate::phase::Phase;
 use crate::runtime::Runtime;
 use crate::sync::now;
 use crate::sys::memory::{spare, try_put};
-use crate::thread::record::{Fate, Owner};
+use crate::thread::record::{Liveness, Owner};
 use std::time::Instant;
 
 /// Who held a lock that was taken over.
@@ -19,7 +19,8 @@ pub struct Former {
 impl Former {
     /// `None` is a thread that has ended, and of which nothing is known any more.
     pub(crate) fn of(owner: Option<&Owner>) -> Former {
-        let tid = |owner: &Owner| if owner.fate() == Fate::Exited { 0 } else { owner.tid() };
+        let tid =
+            |owner: &Owner| if owner.liveness() == Liveness::Exited { 0 } else { owner.tid() };
         // Without memory it has no name: the lock is taken over all the same.
         let named = owner.filter(|_| spare(0).is_ok());
         Former { tid: owner.map_or(0, tid), name: named.and_then(Owner::name).unwrap_or_default() }

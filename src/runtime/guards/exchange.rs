@@ -30,7 +30,7 @@
 //! opening guards could delay it indefinitely. A life has a number that is never used again, and the
 //! anchor's word holds it: a view of a former life finds another number, or none.
 
-use crate::sync::{AtomicU64, Deadline, Ordering, Sabotage, fence, park, sabotaged, wake_all};
+use crate::sync::{AtomicU64, Deadline, Mutation, Ordering, fence, mutated, park, wake_all};
 
 /// The number of one life of one runtime. Never zero, never used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,7 +134,7 @@ impl Anchor {
     }
 
     fn heavy(&self) {
-        if !sabotaged(Sabotage::GuardSkipsHeavyFence) {
+        if !mutated(Mutation::GuardSkipsHeavyFence) {
             fence::heavy();
         }
     }
@@ -144,7 +144,7 @@ impl Anchor {
     pub fn await_decision(&self, life: Life) {
         // The mode is changed before the sleepers are woken, and asked under their queue's lock.
         let undecided =
-            || self.hold(life) == Hold::Deciding && !sabotaged(Sabotage::GuardWaitsForNoDecision);
+            || self.hold(life) == Hold::Deciding && !mutated(Mutation::GuardWaitsForNoDecision);
         park(self.key(), undecided, Deadline::NEVER);
     }
 
@@ -336,7 +336,7 @@ impl Default for Slot {
 
 #[inline]
 fn light() {
-    if !sabotaged(Sabotage::GuardSkipsLightFence) {
+    if !mutated(Mutation::GuardSkipsLightFence) {
         fence::light();
     }
 }

@@ -13,7 +13,7 @@ use crate::sync::fork::{self, Deferred};
 use crate::sync::slab::Slab;
 use crate::sync::{AtomicPtr, AtomicU32, AtomicU64, Ordering, coarse_ms};
 use crate::sys::cell::{self, cell};
-use crate::thread::record::{Fate, Owner, OwnerId, OwnerRef};
+use crate::thread::record::{Liveness, Owner, OwnerId, OwnerRef};
 use crate::thread::this_thread;
 use std::cell::Cell;
 
@@ -440,10 +440,10 @@ impl OpenGuard {
         if holder.starts_with('\'') {
             holder.insert_str(0, "thread ");
         }
-        let ended = match self.owner.fate() {
-            Fate::Running => "",
-            Fate::Parked => " (which is parked for good)",
-            Fate::Exited => " (its thread has ended)",
+        let ended = match self.owner.liveness() {
+            Liveness::Running => "",
+            Liveness::Parked => " (which is parked for good)",
+            Liveness::Exited => " (its thread has ended)",
         };
         match name.as_str() {
             "" => format!("a guard of {holder}{ended}"),

@@ -1,8 +1,8 @@
 //! The end of a writer that its host has closed or abandoned.
 
 use super::Writer;
+use super::accounting::By;
 use super::buffer::Core;
-use super::flow::By;
 use crate::lock::recoverable::Hold;
 use crate::status::Result;
 use crate::sync::{Deadline, Ordering};
@@ -21,7 +21,7 @@ impl Writer {
         core.give_up();
         self.disown();
         // Before the descriptor may become another's.
-        self.lifeline.cut();
+        self.rescue_entry.cut();
         self.close_sink(deadline)
     }
 

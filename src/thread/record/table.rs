@@ -59,7 +59,7 @@ impl OwnerRef {
         owner.place.references.fetch_update(Ordering::SeqCst, Ordering::SeqCst, add).ok()?;
         let owner = OwnerRef(owner);
         // SeqCst: as in `Owner::fate`.
-        (owner.word.load(Ordering::SeqCst) >> super::FATE_BITS == id.get()).then_some(owner)
+        (owner.word.load(Ordering::SeqCst) >> super::LIVENESS_BITS == id.get()).then_some(owner)
     }
 }
 
@@ -141,7 +141,7 @@ impl Table {
         for owner in RECORDS.iter() {
             // SeqCst: as in `find`.
             let word = owner.word.load(Ordering::SeqCst);
-            if let Some(id) = OwnerId::new(word >> super::FATE_BITS)
+            if let Some(id) = OwnerId::new(word >> super::LIVENESS_BITS)
                 && let Some(owner) = self.find(id)
             {
                 look(&owner);
@@ -164,7 +164,7 @@ impl Table {
 
 #[cfg(test)]
 mod tests {
-    use crate::thread::record::{Fate, Owners};
+    use crate::thread::record::{Liveness, Owners};
 
     #[test]
     fn a_record_is_used_again_under_another_id_once_nobody_refers_to_it() {
@@ -174,7 +174,7 @@ mod tests {
         owners.retire(&first);
         drop(first);
         assert!(owners.find(id).is_none());
-        assert_eq!((kept.id(), kept.fate(), kept.tid()), (id, Fate::Exited, 1));
+        assert_eq!((kept.id(), kept.liveness(), kept.tid()), (id, Liveness::Exited, 1));
         let others: Vec<_> = (0..100).map(|tid| owners.introduce(tid).unwrap()).collect();
         assert!(others.iter().all(|other| other.id() != id));
         assert_eq!(kept.id(), id, "a record that is referred to stays that thread's");

@@ -1,7 +1,7 @@
 //! Hands that stay for as long as a finalization lasts.
 
 use super::{IDLE, KEPT, LEAVING, ROW, TAKEN, set};
-use crate::sync::sentinel::{BEGIN, wait_until};
+use crate::sync::helper::{BEGIN, wait_until};
 use crate::sync::{AtomicU32, Deadline, Ordering};
 
 /// How many finalizations want hands to stay.

@@ -4,7 +4,7 @@ use super::buffer::{Core, Offer};
 use super::{Drained, Writer};
 use crate::io::Refused;
 #[cfg(windows)]
-use crate::io::hand::Crew;
+use crate::io::worker::Crew;
 use crate::report::Destination;
 use crate::runtime::events::{Former, Recovery};
 use crate::status::Result;
@@ -26,7 +26,7 @@ impl By {
         match self {
             By::Caller => crate::io::RAW_WRITE_MAX,
             #[cfg(windows)]
-            By::Hand(_) => crate::io::hand::MOST,
+            By::Hand(_) => crate::io::worker::MOST,
         }
     }
 
@@ -35,7 +35,7 @@ impl By {
         match self {
             By::Caller => None,
             #[cfg(windows)]
-            By::Hand(_) => Some(Deadline::after(crate::io::hand::MOMENT)),
+            By::Hand(_) => Some(Deadline::after(crate::io::worker::MOMENT)),
         }
     }
 }

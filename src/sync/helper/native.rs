@@ -1,4 +1,4 @@
-//! The sentinel on Linux: a thread made without std, and a futex.
+//! The helper on Linux: a thread made without std, and a futex.
 //!
 //! A thread of std's maps a signal stack, asks where its own stack lies, and frees memory, for which
 //! the allocator maps an arena. Here its whole start is its name.
@@ -15,10 +15,10 @@ const QUIET: u32 = 0;
 const RUNG: u32 = 1;
 const ASLEEP: u32 = 2;
 
-/// What a sentinel sleeps on.
-pub struct Bell(AtomicU32);
+/// What a helper sleeps on.
+pub struct Waker(AtomicU32);
 
-impl Bell {
+impl Waker {
     /// Sleeps until `deadline`, or until it is rung: before, since the last sleep, or meanwhile. May
     /// return for no reason.
     pub fn sleep(&self, deadline: Deadline) {
@@ -68,18 +68,18 @@ impl Default for Signal {
     }
 }
 
-/// What a sentinel is given. It only borrows this, and frees nothing.
+/// What a helper is given. It only borrows this, and frees nothing.
 struct Post<T> {
-    bell: Bell,
+    waker: Waker,
     name: &'static CStr,
     runs: Runs,
-    body: fn(&T, &Bell),
+    body: fn(&T, &Waker),
     with: Arc<T>,
 }
 
-/// The maker's hold on a sentinel. Dropped, it leaks the thread: that is what the child of a fork has to
+/// The maker's hold on a helper. Dropped, it leaks the thread: that is what the child of a fork has to
 /// do, for which the thread was not copied.
-pub struct Sentinel<T> {
+pub struct Helper<T> {
     thread: libc::pthread_t,
     /// Lives until the thread has ended.
     post: NonNull<Post<T>>,
@@ -87,18 +87,18 @@ pub struct Sentinel<T> {
 
 // SAFETY: the post is on the heap, and what both sides change there is atomic; who has the handle, on whichever
 // thread, is the only one to rouse and dismiss by it.
-unsafe impl<T: Send + Sync> Send for Sentinel<T> {}
+unsafe impl<T: Send + Sync> Send for Helper<T> {}
 
-impl<T: Send + Sync + 'static> Sentinel<T> {
+impl<T: Send + Sync + 'static> Helper<T> {
     /// A thread of this name that runs `body`; `None` if there is none to be had.
     pub fn start(
         name: &'static CStr,
         runs: Runs,
         with: &Arc<T>,
-        body: fn(&T, &Bell),
-    ) -> Option<Sentinel<T>> {
-        let bell = Bell(AtomicU32::new(QUIET));
-        let post = Box::new(Post { bell, name, runs, body, with: with.clone() });
+        body: fn(&T, &Waker),
+    ) -> Option<Helper<T>> {
+        let waker = Waker(AtomicU32::new(QUIET));
+        let post = Box::new(Post { waker, name, runs, body, with: with.clone() });
         let post = NonNull::from(Box::leak(post));
         let arg = post.as_ptr().cast();
         let thread = sealed(|| {
@@ -110,13 +110,13 @@ impl<T: Send + Sync + 'static> Sentinel<T> {
             drop(unsafe { Box::from_raw(post.as_ptr()) });
             return None;
         };
-        Some(Sentinel { thread, post })
+        Some(Helper { thread, post })
     }
 
     /// Ends its sleep.
     pub fn rouse(&self) {
         // SAFETY: as `post` says.
-        unsafe { self.post.as_ref() }.bell.ring();
+        unsafe { self.post.as_ref() }.waker.ring();
     }
 
     /// Ends its sleep, and waits until it has left.
@@ -180,6 +180,6 @@ extern "C" fn stand<T>(post: *mut c_void) -> *mut c_void {
         crate::sys::signals::seal_own_thread();
     }
     // What was thrown is not dropped: that could panic again.
-    std::mem::forget(catch_unwind(AssertUnwindSafe(|| (post.body)(&post.with, &post.bell))));
+    std::mem::forget(catch_unwind(AssertUnwindSafe(|| (post.body)(&post.with, &post.waker))));
     null_mut()
 }

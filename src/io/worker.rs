@@ -20,18 +20,18 @@
 //! Hands stand in a fixed row with their buffers. To send one that waits already takes no lock and
 //! no memory, so the last word of a process may: some are kept for it alone.
 
-mod kept;
-mod sent;
+mod request;
+mod reserve;
 
 use super::{Refused, Spot};
-use crate::sync::sentinel::{Bell, Runs, Sentinel};
+use crate::sync::helper::{Helper, Runs, Waker};
 use crate::sync::{Arc, AtomicPtr, AtomicU32, Ordering};
 use crate::sys::process_end;
-use kept::WANTED;
-pub(crate) use kept::Wanted;
 use libc::c_void;
-pub(crate) use sent::Crew;
-pub(super) use sent::{Sent, write_all_in_time};
+pub(crate) use request::Crew;
+pub(super) use request::{Sent, write_all_in_time};
+use reserve::WANTED;
+pub(crate) use reserve::Wanted;
 use std::cell::UnsafeCell;
 use std::time::Duration;
 use windows_sys::Win32::Foundation::{CloseHandle, DUPLICATE_SAME_ACCESS, DuplicateHandle, HANDLE};
@@ -126,7 +126,7 @@ impl Hand {
         let started = can_be_sent()
             && event(&self.asked)
             && event(&self.done)
-            && Sentinel::start(c"rtfinalize-hand", Runs::OwnCode, &Arc::new(self), Hand::run)
+            && Helper::start(c"rtfinalize-hand", Runs::OwnCode, &Arc::new(self), Hand::run)
                 .is_some();
         if !started {
             self.state.store(NONE, Ordering::SeqCst);
@@ -134,7 +134,7 @@ impl Hand {
         started
     }
 
-    fn run(hand: &&'static Hand, _: &Bell) {
+    fn run(hand: &&'static Hand, _: &Waker) {
         let mut thread: HANDLE = std::ptr::null_mut();
         // SAFETY: a second handle of this thread's, closed below.
         unsafe {

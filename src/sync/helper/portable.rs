@@ -1,4 +1,4 @@
-//! The sentinel where there is no futex: a thread of std's that parks.
+//! The helper where there is no futex: a thread of std's that parks.
 
 use super::Runs;
 use crate::sync::{Arc, AtomicBool, Deadline, Ordering};
@@ -7,10 +7,10 @@ use std::marker::PhantomData;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// What a sentinel sleeps on: here its own thread.
-pub struct Bell(());
+/// What a helper sleeps on: here its own thread.
+pub struct Waker(());
 
-impl Bell {
+impl Waker {
     /// Sleeps until `deadline`, or until it is rung: before, since the last sleep, or meanwhile. May
     /// return for no reason.
     pub fn sleep(&self, deadline: Deadline) {
@@ -47,20 +47,20 @@ impl Signal {
     }
 }
 
-/// The maker's hold on a sentinel.
-pub struct Sentinel<T> {
+/// The maker's hold on a helper.
+pub struct Helper<T> {
     thread: JoinHandle<()>,
     with: PhantomData<Arc<T>>,
 }
 
-impl<T: Send + Sync + 'static> Sentinel<T> {
+impl<T: Send + Sync + 'static> Helper<T> {
     /// A thread of this name that runs `body`; `None` if there is none to be had.
     pub fn start(
         name: &'static CStr,
         runs: Runs,
         with: &Arc<T>,
-        body: fn(&T, &Bell),
-    ) -> Option<Sentinel<T>> {
+        body: fn(&T, &Waker),
+    ) -> Option<Helper<T>> {
         // Its stack is not all that it takes, and it must not take the last: a thread that begins and finds
         // no memory for its thread-locals may end with the loader's lock.
         crate::sys::memory::spare_for_thread(2 * runs.stack()).ok()?;
@@ -71,9 +71,9 @@ impl<T: Send + Sync + 'static> Sentinel<T> {
             // What it may come to write to is a descriptor of the C runtime's.
             #[cfg(windows)]
             crate::sys::c_runtime::meet_thread();
-            body(&with, &Bell(()));
+            body(&with, &Waker(()));
         });
-        Some(Sentinel { thread: thread.ok()?, with: PhantomData })
+        Some(Helper { thread: thread.ok()?, with: PhantomData })
     }
 
     /// Ends its sleep.
@@ -95,7 +95,7 @@ impl<T: Send + Sync + 'static> Sentinel<T> {
                 && !deadline.passed()
             {}
         }
-        // A panic has ended the sentinel only.
+        // A panic has ended the helper only.
         #[cfg(not(windows))]
         let _ = self.thread.join();
     }

@@ -3,23 +3,23 @@
 //! Most are sent away a moment after they came, with nothing done. So on Linux one is made as cheaply
 //! as a thread can be, and it shares nothing with the process it stands in: until it runs code of the
 //! host's it takes no signal and uses neither the heap nor a thread-local, and what it sleeps on, its
-//! [`Bell`], nobody else can hold. Elsewhere it is a thread of std's.
+//! [`Waker`], nobody else can hold. Elsewhere it is a thread of std's.
 
 // There a time for the kernel is what libc says it is, and `futex` takes that.
 #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
 mod native;
 #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
-pub use native::{Bell, Sentinel, Signal};
+pub use native::{Helper, Signal, Waker};
 
 #[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]
 mod portable;
 #[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]
-pub use portable::{Bell, Sentinel, Signal};
+pub use portable::{Helper, Signal, Waker};
 
 use super::{Deadline, sleep};
 use std::time::Duration;
 
-/// What a sentinel may come to run.
+/// What a helper may come to run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Runs {
     /// Code of the library's, which allocates nothing.
@@ -60,64 +60,64 @@ mod tests {
         over: AtomicU32,
     }
 
-    fn count(seen: &Seen, bell: &Bell) {
+    fn count(seen: &Seen, waker: &Waker) {
         while seen.over.load(Ordering::SeqCst) == 0 {
-            bell.sleep(Deadline::NEVER);
+            waker.sleep(Deadline::NEVER);
             seen.rings.fetch_add(1, Ordering::SeqCst);
         }
     }
 
-    fn dismiss(sentinel: Sentinel<Seen>, seen: &Seen) {
+    fn dismiss(helper: Helper<Seen>, seen: &Seen) {
         seen.over.store(1, Ordering::SeqCst);
-        sentinel.dismiss();
+        helper.dismiss();
     }
 
     #[test]
-    fn a_sentinel_that_sleeps_without_limit_hears_every_ring_that_follows_its_answer() {
+    fn a_helper_that_sleeps_without_limit_hears_every_ring_that_follows_its_answer() {
         let seen = Arc::new(Seen::default());
-        let sentinel = Sentinel::start(c"counts", Runs::OwnCode, &seen, count).unwrap();
+        let helper = Helper::start(c"counts", Runs::OwnCode, &seen, count).unwrap();
         for heard in 0..1000 {
-            sentinel.rouse();
+            helper.rouse();
             while seen.rings.load(Ordering::SeqCst) <= heard {
                 std::thread::yield_now();
             }
         }
-        dismiss(sentinel, &seen);
+        dismiss(helper, &seen);
     }
 
     #[test]
-    fn a_sentinel_sent_away_at_once_leaves_and_gives_back_what_it_was_made_with() {
+    fn a_helper_sent_away_at_once_leaves_and_gives_back_what_it_was_made_with() {
         let seen = Arc::new(Seen::default());
         for _ in 0..200 {
             seen.over.store(0, Ordering::SeqCst);
-            let sentinel = Sentinel::start(c"leaves", Runs::HostCode, &seen, count).unwrap();
-            dismiss(sentinel, &seen);
+            let helper = Helper::start(c"leaves", Runs::HostCode, &seen, count).unwrap();
+            dismiss(helper, &seen);
         }
         assert_eq!(Arc::strong_count(&seen), 1);
     }
 
     #[test]
     fn a_sleep_ends_at_its_deadline() {
-        fn sleep_a_little(seen: &Seen, bell: &Bell) {
+        fn sleep_a_little(seen: &Seen, waker: &Waker) {
             let deadline = Deadline::after_us(2000);
             while !deadline.passed() {
-                bell.sleep(deadline);
+                waker.sleep(deadline);
             }
-            bell.sleep(Deadline::after_us(0));
+            waker.sleep(Deadline::after_us(0));
             seen.over.store(1, Ordering::SeqCst);
         }
         let seen = Arc::new(Seen::default());
-        let sentinel = Sentinel::start(c"sleeps", Runs::OwnCode, &seen, sleep_a_little).unwrap();
+        let helper = Helper::start(c"sleeps", Runs::OwnCode, &seen, sleep_a_little).unwrap();
         while seen.over.load(Ordering::SeqCst) == 0 {
             std::thread::yield_now();
         }
-        sentinel.dismiss();
+        helper.dismiss();
     }
 
     #[test]
-    fn a_panic_ends_the_sentinel_and_nothing_else() {
+    fn a_panic_ends_the_helper_and_nothing_else() {
         let seen = Arc::new(Seen::default());
-        let start = Sentinel::start(c"panics", Runs::OwnCode, &seen, |_, _| panic!("as asked"));
+        let start = Helper::start(c"panics", Runs::OwnCode, &seen, |_, _| panic!("as asked"));
         start.unwrap().dismiss();
         // On Windows a thread may take longer to tell of its panic than it is waited for.
         while cfg!(windows) && Arc::strong_count(&seen) > 1 {

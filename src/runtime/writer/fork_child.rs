@@ -12,7 +12,7 @@
 //! so that no fork finds one half done.
 
 use super::buffer::Core;
-use super::{Writer, lifeline};
+use super::{Writer, rescue_list};
 use crate::lock::recoverable::Hold;
 use crate::sync::{AtomicU32, AtomicU64, Ordering, fork};
 use crate::thread::record::OwnerId;
@@ -40,7 +40,7 @@ impl Inheritance {
 
 /// In the child of a `fork`, whose one thread is `survivor` if the library knows it.
 pub(crate) fn forked(survivor: Option<OwnerId>) {
-    lifeline::forked(|writer| writer.forked(survivor));
+    rescue_list::forked(|writer| writer.forked(survivor));
 }
 
 // Everything here is Relaxed: the process has one thread.

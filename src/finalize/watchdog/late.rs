@@ -9,14 +9,14 @@
 //! and then ends the process whatever the first is stuck in. It takes no lock, allocates nothing, and
 //! makes one attempt at a line that cannot wait.
 
-use super::board::Entry;
 use super::host_words::{self, Said};
+use super::status_cell::Entry;
 use super::{ANSWER_US, Activity, NEVER, Shared};
 use crate::exit::hard_exit;
 use crate::report::tracepoints;
 use crate::runtime::events::{Event, Kind, Listener, Subject, Text, Who};
 use crate::runtime::options::Overrun;
-use crate::sync::sentinel::Bell;
+use crate::sync::helper::Waker;
 use crate::sync::{Deadline, Ordering};
 use crate::sys::memory::spare;
 use crate::sys::thread_activity;
@@ -176,11 +176,11 @@ impl Shared {
 
     /// The second thread: neither a listener that never answers nor a line that is never written keeps the
     /// process.
-    pub(super) fn end_in_any_case(&self, bell: &Bell) {
+    pub(super) fn end_in_any_case(&self, waker: &Waker) {
         self.be_ready();
         let end_us = self.total_us.saturating_add(ANSWER_US);
         while !self.is_over() && self.us() < end_us {
-            self.sleep_until(end_us, bell);
+            self.sleep_until(end_us, waker);
         }
         if !self.is_over() && !self.pardoned.load(Ordering::SeqCst) {
             self.end_process(&self.board.read().1);
@@ -188,7 +188,7 @@ impl Shared {
     }
 
     /// The thread that stands by the one that says the last word.
-    pub(super) fn bound_the_last_word(&self, _: &Bell) {
+    pub(super) fn bound_the_last_word(&self, _: &Waker) {
         self.be_ready();
         while !hard_exit::has_begun() {
             if self.is_over() {

@@ -1,4 +1,4 @@
-//! By its lifeline the last word of a process finds a writer without a lock, and saves its bytes.
+//! By this list the hard exit of a process finds a writer without a lock, and saves its bytes.
 //!
 //! ```text
 //!   free ──tie──▶ live ──cut──▶ free
@@ -51,16 +51,16 @@ const ONE: Duration = Duration::from_millis(100);
 const PIECE: usize = 1 << 20;
 
 /// A writer's place in the row.
-pub(super) struct Lifeline {
+pub(super) struct RescueEntry {
     index: u32,
     place: &'static Place,
 }
 
-impl Lifeline {
-    pub(super) fn new() -> Result<Lifeline> {
+impl RescueEntry {
+    pub(super) fn new() -> Result<RescueEntry> {
         fence::prepare();
         let (index, place) = PLACES.take()?;
-        Ok(Lifeline { index, place })
+        Ok(RescueEntry { index, place })
     }
 
     /// The last word can find `writer` from here on.
@@ -86,7 +86,7 @@ impl Lifeline {
     }
 }
 
-impl Drop for Lifeline {
+impl Drop for RescueEntry {
     fn drop(&mut self) {
         PLACES.give_back(self.index);
     }
@@ -94,7 +94,7 @@ impl Drop for Lifeline {
 
 impl Drop for Writer {
     fn drop(&mut self) {
-        self.lifeline.cut();
+        self.rescue_entry.cut();
     }
 }
 
@@ -229,7 +229,7 @@ impl Writer {
                 Err(Refused::WouldBlock) => return false,
                 #[cfg(windows)]
                 Err(Refused::UnderWay) => {
-                    self.flow.lose_sight_of(next(core).len().min(crate::io::hand::MOST) as u64);
+                    self.flow.lose_sight_of(next(core).len().min(crate::io::worker::MOST) as u64);
                     return true;
                 }
                 Err(_) => return true,

@@ -11,12 +11,12 @@ use windows_sys::Win32::System::Threading::{
 };
 
 /// A thread, as the system knows it.
-pub(super) struct Pulse(AtomicPtr<c_void>);
+pub(super) struct Handle(AtomicPtr<c_void>);
 
-impl Pulse {
+impl Handle {
     /// No thread's.
-    pub(super) fn none() -> Pulse {
-        Pulse(AtomicPtr::new(std::ptr::null_mut()))
+    pub(super) fn none() -> Handle {
+        Handle(AtomicPtr::new(std::ptr::null_mut()))
     }
 
     /// It becomes the calling thread's. Without a handle to be had the thread is taken to live.
