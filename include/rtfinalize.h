@@ -962,7 +962,7 @@ typedef struct rt_thread_options {
      */
     uint32_t policy;
     /**
-     * Frees the host's own state for the thread; may be NULL. Called once with `state`: by
+     * Frees the host's state for the thread; may be NULL. Called once with `state`: by
      * `rt_thread_detach`, or by the finalizing thread in the `reclaim` phase if the thread has
      * detached late, exited, or can never run again. Otherwise never: the state is leaked on purpose
      * and stands in the report.
@@ -1798,7 +1798,7 @@ int rt_finalize_ex(void);
  *
  * Returns `RT_OK`; `RT_UNREPORTED` if everything was done, but the report could not be written to where
  * `RTFINALIZE_REPORT` has it; `RT_ERR_INCOMPLETE` if data could not be flushed, a phase failed or a deadline
- * passed: finalized all the same, and the report says what; `RT_ERR_IN_CALLBACK`; `RT_ERR_TIMEOUT`
+ * passed (the runtime is finalized, and the report says what happened); `RT_ERR_IN_CALLBACK`; `RT_ERR_TIMEOUT`
  * if the other thread did not end in time; `RT_ERR_HANDLE`, `RT_ERR_STRUCT_SIZE`, `RT_ERR_INVALID`
  * (an option), `RT_ERR_NO_MEMORY` (nothing but the bytes was seen to), `RT_ERR_THREAD_EXITING`.
  *

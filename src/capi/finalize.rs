@@ -71,7 +71,7 @@ pub extern "C-unwind" fn rt_finalize_ex() -> c_int {
 ///
 /// Returns `RT_OK`; `RT_UNREPORTED` if everything was done, but the report could not be written to where
 /// `RTFINALIZE_REPORT` has it; `RT_ERR_INCOMPLETE` if data could not be flushed, a phase failed or a deadline
-/// passed: finalized all the same, and the report says what; `RT_ERR_IN_CALLBACK`; `RT_ERR_TIMEOUT`
+/// passed (the runtime is finalized, and the report says what happened); `RT_ERR_IN_CALLBACK`; `RT_ERR_TIMEOUT`
 /// if the other thread did not end in time; `RT_ERR_HANDLE`, `RT_ERR_STRUCT_SIZE`, `RT_ERR_INVALID`
 /// (an option), `RT_ERR_NO_MEMORY` (nothing but the bytes was seen to), `RT_ERR_THREAD_EXITING`.
 ///

@@ -43,7 +43,7 @@ pub struct rt_thread_options {
     pub daemon: u32,
     /// One of `RT_POLICY_*`; 0 is `RT_POLICY_HANG`.
     pub policy: u32,
-    /// Frees the host's own state for the thread; may be NULL. Called once with `state`: by
+    /// Frees the host's state for the thread; may be NULL. Called once with `state`: by
     /// `rt_thread_detach`, or by the finalizing thread in the `reclaim` phase if the thread has
     /// detached late, exited, or can never run again. Otherwise never: the state is leaked on purpose
     /// and stands in the report.

@@ -51,7 +51,7 @@ pub struct ThreadOptions {
     pub may_skip: bool,
     /// What becomes of it once the runtime finalizes.
     pub policy: Policy,
-    /// Frees the host's own state for the thread. Called once: by `detach`, or by finalization
+    /// Frees the host's state for the thread. Called once: by `detach`, or by finalization
     /// when the thread has exited or can never run again; else never, and the ledger says so.
     pub delete_state: Option<HostCall>,
 }

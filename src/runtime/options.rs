@@ -8,7 +8,7 @@ use crate::runtime::events::Listener;
 use crate::sync::Deadline;
 use std::time::Duration;
 
-/// What is done about something that runs past its time. It is told first, see [`crate::runtime::events`].
+/// The action taken when something exceeds its time. The listener hears of it first, see [`crate::runtime::events`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(u32)]
 pub enum Overrun {

@@ -141,7 +141,7 @@ pub fn forks() -> &'static Cell<u32> {
     &cell().forks
 }
 
-/// The host's own cancellation state while the library holds cancellation off, see
+/// The host's cancellation state, kept while the library has cancellation disabled, see
 /// [`cancel`](crate::sys::cancellation).
 pub fn cancel_state() -> &'static Cell<u32> {
     &cell().cancel

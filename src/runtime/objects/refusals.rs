@@ -10,7 +10,7 @@ pub struct Refusals(RefCell<Vec<(&'static str, u64)>>);
 impl Refusals {
     /// `call` was refused.
     pub fn note(&self, call: &'static str) {
-        // A signal handler over a note being taken goes uncounted; it is refused all the same.
+        // A call from a signal handler that interrupts this function is refused, but not counted.
         let Ok(mut calls) = self.0.try_borrow_mut() else { return };
         match calls.iter_mut().find(|(known, _)| *known == call) {
             Some((_, times)) => *times += 1,
