@@ -17,8 +17,9 @@ sys.path.insert(0, str(ROOT / "c_tests" / "cpython"))
 from debian import Apt, Refusal  # noqa: E402
 
 TARGET = ROOT / "target"
-# Where `make` has built the library.
-RELEASE = Path(os.environ.get("CARGO_TARGET_DIR", TARGET)).resolve() / "release"
+# Where Cargo builds; and where `make` has built the library.
+BUILT = Path(os.environ.get("CARGO_TARGET_DIR", TARGET)).resolve()
+RELEASE = BUILT / "release"
 FETCHED = TARGET / "pythons"
 # Made by `c_tests/cpython/build stock nogil`.
 FREE_THREADED = TARGET / "cpython" / "stock-nogil" / "python"
