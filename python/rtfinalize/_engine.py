@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 # How long threads are given to come to a place where they stop.
 STOP_SECONDS = 0.5
 
+# The same where the process is about to end: the flush that follows has the rest of half a second.
+LAST_STOP_SECONDS = 0.2
+
 # A thread that waits for the interpreter's lock asks for it every 5 ms.
 SWITCH_SECONDS = 0.005
 
@@ -192,7 +195,8 @@ class Engine:
         """What a thread writes from now on, the finalizing one included, would neither arrive nor be counted."""
         me = _native.this_thread()
         since, seen = _native.now(), -1
-        while len(sys._current_frames()) > 1:
+        until = since + LAST_STOP_SECONDS
+        while len(sys._current_frames()) > 1 and _native.now() < until:
             _native.stop_all_threads()
             stopped = _native.stopped_threads()
             now = _native.now()
